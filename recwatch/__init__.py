@@ -1,0 +1,1 @@
+"""Performance monitoring, anomaly detection and tuning for GPU-served search and recommendation."""

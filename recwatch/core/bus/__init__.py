@@ -1,0 +1,96 @@
+"""The seam between stages: topics of keyed records, pulled and committed by groups.
+
+Delivery rules, which `tests/core/test_bus_contract.py` runs over every implementation:
+
+- Records of one key keep their order: a key always falls into the same partition, and a partition is read in order.
+- A group gets every record published after it first subscribed, at least once. What it committed is not delivered again;
+  what it polled without committing is, to the next subscription of that group.
+- Groups are independent. Within a group a partition belongs to one subscription at a time.
+- A compacted topic also gives a late group the last record of every key.
+- The bus is bounded: `publish` waits for room and then raises `Unavailable`. Nothing is dropped silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+COMPACTED = frozenset({"series"})
+TOPICS = ("series", "samples", "judgements", "anomalies", "incidents", "proposals", "decisions", "silences", "marks")
+
+
+class Position(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message, where it lies, and the key that put it there. `message` is a word of `recwatch.core`."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    message: Any
+
+
+class Subscription(Protocol):
+    """One member of a group, reading its share of the partitions."""
+
+    def poll(self, max_wait_s: float) -> Sequence[Record]:
+        """The next records, in order per partition; empty after `max_wait_s` without any. Calls on_assigned, on_revoked."""
+        ...
+
+    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
+        """Remember, for each partition, the offset of the next record that this group wants."""
+        ...
+
+    def committed(self, position: Position) -> tuple[int, str] | None:
+        """The offset and metadata last committed by the group; None before the first commit."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group. Its partitions go to the other members, from what was committed."""
+        ...
+
+
+Assigned = Callable[[Sequence[Position]], None]
+
+
+class Bus(Protocol):
+    """Topics of keyed records."""
+
+    def publish(self, topic: str, key: str, message: Any) -> None:
+        """Append one message; returns once it is acknowledged. Raises Unavailable when the bus stays full."""
+        ...
+
+    def subscribe(
+        self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
+    ) -> Subscription:
+        """Join `group` for these topics."""
+        ...
+
+    def lag(self, group: str) -> int:
+        """How many published records the group has not committed yet, over all its partitions."""
+        ...
+
+    def close(self) -> None:
+        """Let go of whatever the bus holds; polls that wait return at once."""
+        ...
+
+
+def next_offsets(records: Sequence[Record]) -> dict[Position, int]:
+    """What to commit once all of `records` are done.
+
+    >>> next_offsets([Record("samples", 0, 4, "shop", None), Record("samples", 0, 5, "shop", None)])
+    {Position(topic='samples', partition=0): 6}
+    """
+    offsets: dict[Position, int] = {}
+    for record in records:
+        position = Position(record.topic, record.partition)
+        offsets[position] = max(offsets.get(position, 0), record.offset + 1)
+    return offsets

@@ -1,0 +1,89 @@
+"""The last minutes of every series, in memory: what live views, diagnosis and tuning look at."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
+
+
+class Recent:
+    """Keeps `span_s` seconds of sample time per series. One thread writes; readers get copies.
+
+    >>> from recwatch.core.canonical import canonical_series
+    >>> depth = canonical_series("shop", "queue_depth")
+    >>> recent = Recent(span_s=60)
+    >>> recent.learn(SeriesSet("shop", (depth,)))
+    >>> for second in range(3):
+    ...     recent.append(Samples.of("shop", "", second * 1000, {depth.id: float(second)}))
+    >>> recent.values("shop", "queue_depth", start_ms=1000)
+    array([1., 2.])
+    """
+
+    def __init__(self, span_s: float = 900.0) -> None:
+        self._span_ms = int(span_s * 1000)
+        self._series: dict[int, Series] = {}
+        self._rows: dict[int, deque[tuple[int, float]]] = {}
+
+    def learn(self, known: SeriesSet) -> None:
+        """Take note of the series of a service."""
+        for series in known.series:
+            self._series.setdefault(series.id, series)
+
+    def append(self, samples: Samples) -> None:
+        """Add a batch; rows not newer than their series' last are left out."""
+        for series_id, time_ms, value in zip(
+            samples.series_id.tolist(), samples.time_ms.tolist(), samples.value.tolist(), strict=True
+        ):
+            rows = self._rows.setdefault(series_id, deque())
+            if rows and time_ms <= rows[-1][0]:
+                continue
+            rows.append((time_ms, value))
+            while rows[0][0] < time_ms - self._span_ms:
+                rows.popleft()
+
+    def series(self, service: str | None = None, name: str | None = None) -> list[Series]:
+        """The known series, of one service or name if given."""
+        return [s for s in list(self._series.values()) if service in (None, s.service) and name in (None, s.name)]
+
+    def of(self, service: str, name: str, labels: Mapping[str, str] | None = None) -> Series | None:
+        """The first series of this name whose labels include `labels`."""
+        wanted = (labels or {}).items()
+        return next((s for s in self.series(service, name) if wanted <= s.labels.items()), None)
+
+    def by_id(self, series_id: int) -> Series | None:
+        return self._series.get(series_id)
+
+    def rows(self, series_id: int, start_ms: int = 0, end_ms: int | None = None) -> tuple[Int64, Float64]:
+        """`time_ms` and `value` of one series, start and end included."""
+        kept = [(t, v) for t, v in list(self._rows.get(series_id, ())) if t >= start_ms and (end_ms is None or t <= end_ms)]
+        return np.array([t for t, _ in kept], dtype=np.int64), np.array([v for _, v in kept], dtype=np.float64)
+
+    def values(
+        self,
+        service: str,
+        name: str,
+        start_ms: int = 0,
+        end_ms: int | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Float64:
+        """The values of one signal of a service; empty when there are none."""
+        series = self.of(service, name, labels)
+        return np.array([], dtype=np.float64) if series is None else self.rows(series.id, start_ms, end_ms)[1]
+
+    def last_ms(self, service: str) -> int | None:
+        """The newest sample time of any of the service's canonical signals."""
+        newest = [self._rows[s.id][-1][0] for s in self.series(service) if s.canonical and self._rows.get(s.id)]
+        return max(newest, default=None)
+
+
+def absorb(recent: Recent, messages: Iterable[object]) -> None:
+    """Feed whatever of `messages` are series or samples to `recent`."""
+    for message in messages:
+        if isinstance(message, SeriesSet):
+            recent.learn(message)
+        elif isinstance(message, Samples):
+            recent.append(message)

@@ -16,8 +16,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-COMPACTED = frozenset({"series"})
-TOPICS = ("series", "samples", "judgements", "anomalies", "incidents", "proposals", "decisions", "silences", "marks")
+COMPACTED = frozenset({"series", "derived_series"})
+TOPICS = (
+    "series",
+    "samples",
+    "derived_series",
+    "judgements",
+    "anomalies",
+    "incidents",
+    "proposals",
+    "decisions",
+    "silences",
+    "marks",
+)
 
 
 class Position(NamedTuple):

@@ -1,1 +1,1 @@
-"""To be described."""
+"""The seam to the database: one `Store` over one ClickHouse schema, whatever the DSN."""

@@ -1,0 +1,260 @@
+"""The embedded bus: topics in this process's memory, bounded, with the partitions and offsets of a real broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import xxhash
+
+from recwatch.core.bus import COMPACTED, TOPICS, Assigned, Position, Record
+from recwatch.core.errors import BadInput, Unavailable
+
+
+class _Log:
+    """The records of one partition that somebody still needs, in order of offset."""
+
+    def __init__(self, compacted: bool) -> None:
+        self.end = 0
+        self._records: list[Record] = []
+        self._last_offset: dict[str, int] | None = {} if compacted else None
+
+    @property
+    def late_start(self) -> int:
+        """Where a group begins that subscribes now."""
+        return self.end if self._last_offset is None else 0
+
+    def append(self, position: Position, key: str, message: Any) -> None:
+        self._records.append(Record(*position, self.end, key, message))
+        if self._last_offset is not None:
+            self._last_offset[key] = self.end
+        self.end += 1
+
+    def since(self, offset: int) -> list[Record]:
+        return self._records[bisect_left(self._records, offset, key=_offset) :]
+
+    def count_since(self, offset: int) -> int:
+        return len(self._records) - bisect_left(self._records, offset, key=_offset)
+
+    def free_before(self, offset: int) -> None:
+        """Drop what lies before `offset`, but never the last record of a key of a compacted topic."""
+        cut = bisect_left(self._records, offset, key=_offset)
+        last = self._last_offset
+        kept = [] if last is None else [r for r in self._records[:cut] if last[r.key] == r.offset]
+        self._records[:cut] = kept
+
+
+def _offset(record: Record) -> int:
+    return record.offset
+
+
+class _Group:
+    """What a group wants next of each partition, which member owns it, and which member should."""
+
+    def __init__(self) -> None:
+        self.start: dict[Position, int] = {}
+        self.committed: dict[Position, tuple[int, str]] = {}
+        self.owner: dict[Position, MemorySubscription] = {}
+        self.shares: dict[MemorySubscription, frozenset[Position]] = {}
+
+    def wants(self, position: Position) -> int:
+        """The offset of the first record that the group has not committed."""
+        return self.committed[position][0] if position in self.committed else self.start[position]
+
+    def deal(self, members: Sequence[MemorySubscription]) -> None:
+        """Share the partitions of every topic out among the members that want it."""
+        hands: dict[MemorySubscription, set[Position]] = {member: set() for member in members}
+        for position in self.start:
+            takers = [member for member in members if position.topic in member.topics]
+            if takers:
+                hands[takers[position.partition % len(takers)]].add(position)
+        self.shares = {member: frozenset(hand) for member, hand in hands.items()}
+
+
+class MemoryBus:
+    """A bus of `partitions` partitions a topic, each holding `capacity` records that some group has not committed.
+
+    A full partition makes `publish` wait up to `max_block_s` seconds for the slowest group, and then raise Unavailable. A
+    group that all members left still counts: its records are kept for the next one.
+
+    >>> bus = MemoryBus()
+    >>> subscription = bus.subscribe("readers", ["marks"])
+    >>> bus.publish("marks", "shop", "ranker v2 is out")
+    >>> [record.message for record in subscription.poll(max_wait_s=0)]
+    ['ranker v2 is out']
+    """
+
+    def __init__(self, partitions: int = 4, capacity: int = 10_000, max_block_s: float = 30.0) -> None:
+        self._partitions = partitions
+        self._capacity = capacity
+        self._max_block_s = max_block_s
+        self._logs = {Position(topic, number): _Log(topic in COMPACTED) for topic in TOPICS for number in range(partitions)}
+        self._groups: dict[str, _Group] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def publish(self, topic: str, key: str, message: Any) -> None:
+        _known((topic,))
+        position = Position(topic, xxhash.xxh3_64_intdigest(key.encode()) % self._partitions)
+        log = self._logs[position]
+        with self._changed:
+            roomy = self._changed.wait_for(
+                lambda: self._closed or log.count_since(self._wanted(position)) < self._capacity, self._max_block_s
+            )
+            if self._closed:
+                raise Unavailable(f"cannot publish to {topic}: the bus is closed; recwatch is stopping")
+            if not roomy:
+                raise Unavailable(
+                    f"{topic} partition {position.partition} is full: {self._slowest(position)} has not committed its"
+                    f" {self._capacity} records for {self._max_block_s:g} s; see why that stage is slow"
+                )
+            log.append(position, key, message)
+            self._free(position)
+            self._changed.notify_all()
+
+    def subscribe(
+        self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
+    ) -> MemorySubscription:
+        _known(topics)
+        with self._changed:
+            joined = self._groups.setdefault(group, _Group())
+            for position, log in self._logs.items():
+                if position.topic in topics:
+                    joined.start.setdefault(position, log.late_start)
+            member = MemorySubscription(self, joined, frozenset(topics), on_assigned, on_revoked)
+            joined.deal([*joined.shares, member])
+            self._changed.notify_all()
+            return member
+
+    def lag(self, group: str) -> int:
+        with self._changed:
+            known = self._groups.get(group)
+            return sum(self._logs[p].count_since(known.wants(p)) for p in known.start) if known else 0
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _free(self, position: Position) -> None:
+        self._logs[position].free_before(self._wanted(position))
+
+    def _wanted(self, position: Position) -> int:
+        wants = (group.wants(position) for group in self._groups.values() if position in group.start)
+        return min(wants, default=self._logs[position].end)
+
+    def _slowest(self, position: Position) -> str:
+        return min((g.wants(position), name) for name, g in self._groups.items() if position in g.start)[1]
+
+
+class MemorySubscription:
+    """A member of a group on a `MemoryBus`; used by one thread, closed by any."""
+
+    def __init__(
+        self,
+        bus: MemoryBus,
+        group: _Group,
+        topics: frozenset[str],
+        on_assigned: Assigned | None,
+        on_revoked: Assigned | None,
+    ) -> None:
+        self.topics = topics
+        self._bus = bus
+        self._group = group
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._changed = bus._changed
+        self._next: dict[Position, int] = {}
+
+    def poll(self, max_wait_s: float) -> Sequence[Record]:
+        """The next records, those of compacted topics first; see `Subscription`."""
+        deadline = time.monotonic() + max_wait_s
+        while True:
+            self._give_up()
+            self._take_on()
+            with self._changed:
+                records = self._take()
+                if records or not self._changed.wait_for(self._stirred, deadline - time.monotonic()) or self._over:
+                    return records
+
+    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
+        with self._changed:
+            for position, offset in offsets.items():
+                if position not in self._next:
+                    raise Unavailable(
+                        f"cannot commit {position.topic} partition {position.partition}: it is another member's now"
+                    )
+                self._group.committed[position] = (offset, metadata)
+                self._bus._free(position)
+            self._changed.notify_all()
+
+    def committed(self, position: Position) -> tuple[int, str] | None:
+        with self._changed:
+            return self._group.committed.get(position)
+
+    def close(self) -> None:
+        """Leave the group; `on_revoked` is not called, for the owner knows that it is leaving."""
+        with self._changed:
+            self._release(self._next)
+            self._group.deal([member for member in self._group.shares if member is not self])
+            self._changed.notify_all()
+
+    @property
+    def _over(self) -> bool:
+        return self._bus._closed or self not in self._group.shares
+
+    def _due(self) -> frozenset[Position]:
+        """The partitions to own once every member has given up what it must."""
+        return self._group.shares.get(self, frozenset())
+
+    def _stirred(self) -> bool:
+        """Whether a waiting poll has something to do."""
+        return (
+            self._over
+            or not self._due() >= self._next.keys()
+            or any(position not in self._group.owner for position in self._due())
+            or any(self._bus._logs[position].count_since(offset) for position, offset in self._next.items())
+        )
+
+    def _give_up(self) -> None:
+        with self._changed:
+            leaving = sorted(self._next.keys() - self._due())
+        if leaving and self._on_revoked:
+            self._on_revoked(leaving)
+        with self._changed:
+            self._release(leaving)
+
+    def _release(self, positions: Iterable[Position]) -> None:
+        for position in list(positions):
+            if self._next.pop(position, None) is not None:
+                del self._group.owner[position]
+                self._changed.notify_all()
+
+    def _take_on(self) -> None:
+        with self._changed:
+            gained = sorted(position for position in self._due() if position not in self._group.owner)
+            for position in gained:
+                self._group.owner[position] = self
+                self._next[position] = self._group.wants(position)
+        if gained and self._on_assigned:
+            self._on_assigned(gained)
+
+    def _take(self) -> list[Record]:
+        taken: list[Record] = []
+        if self._over:
+            return taken
+        for position in sorted(self._next, key=lambda p: (p.topic not in COMPACTED, p)):
+            records = self._bus._logs[position].since(self._next[position])
+            if records:
+                self._next[position] = records[-1].offset + 1
+                taken += records
+        return taken
+
+
+def _known(topics: Iterable[str]) -> None:
+    unknown = sorted(set(topics) - set(TOPICS))
+    if unknown:
+        raise BadInput(f"the bus has no topic {', '.join(unknown)}; its topics are: {', '.join(TOPICS)}")

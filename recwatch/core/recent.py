@@ -74,6 +74,11 @@ class Recent:
         series = self.of(service, name, labels)
         return np.array([], dtype=np.float64) if series is None else self.rows(series.id, start_ms, end_ms)[1]
 
+    def last(self, series_id: int) -> tuple[int, float] | None:
+        """The newest `time_ms` and value of one series."""
+        rows = self._rows.get(series_id)
+        return rows[-1] if rows else None
+
     def last_ms(self, service: str) -> int | None:
         """The newest sample time of any of the service's canonical signals."""
         newest = [self._rows[s.id][-1][0] for s in self.series(service) if s.canonical and self._rows.get(s.id)]

@@ -1,0 +1,87 @@
+"""Who may ask what of the API: hosts, origins and the token."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from recwatch.core.errors import Unavailable
+
+READS = ("GET", "HEAD", "OPTIONS")
+
+
+class Refusal(NamedTuple):
+    """An HTTP status and the sentence that says why."""
+
+    status: int
+    detail: str
+
+
+def refusal(method: str, headers: Mapping[str, str], token: str, allowed_hosts: Collection[str]) -> Refusal | None:
+    """Why a request is not let through, or None. `headers` have lower-case names; hosts are compared without their port.
+
+    Checking Host keeps a rebound DNS name out, checking Origin keeps other sites' pages out, and a write needs the token.
+
+    >>> refusal("GET", {"host": "evil.example:8300"}, "t", ["127.0.0.1"])
+    Refusal(status=421, detail="This API does not serve the host 'evil.example:8300'.")
+    """
+    host = headers.get("host", "")
+    if _name(f"//{host}") not in allowed_hosts:
+        return Refusal(421, f"This API does not serve the host '{host}'.")
+    origin = headers.get("origin")
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        return Refusal(403, "Pages of another origin may not use this API.")
+    if method in READS:
+        return None
+    given = headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return Refusal(401, "Writing needs the header 'Authorization: Bearer TOKEN' with the token of the API's token file.")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return Refusal(415, "Writing needs a body of content type application/json.")
+    return None
+
+
+def _name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+class Guard:
+    """Stands before the whole application, its error pages included."""
+
+    def __init__(self, app: ASGIApp, token: str, allowed_hosts: Collection[str]) -> None:
+        self._app = app
+        self._token = token
+        self._allowed_hosts = frozenset(allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refused = refusal(scope["method"], Headers(scope=scope), self._token, self._allowed_hosts)
+            if refused is not None:
+                await JSONResponse({"detail": refused.detail}, refused.status)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def write_token(path: Path) -> str:
+    """Write a fresh token to a file that only its owner may read, and return it. Raises Unavailable when it cannot."""
+    token = secrets.token_urlsafe(32)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token)
+    except OSError as error:
+        raise Unavailable(f"The token file {path} cannot be written: {error.strerror}.") from error
+    return token

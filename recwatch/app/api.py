@@ -1,0 +1,229 @@
+"""The HTTP API: reads what recwatch knows, and changes state only by publishing what people say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from recwatch.app.access import Guard
+from recwatch.app.pages import page_routes
+from recwatch.app.view import ApiView
+from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus
+from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.events import (
+    Anomaly,
+    Cause,
+    Decision,
+    E,
+    Incident,
+    IncidentState,
+    Mark,
+    MarkKind,
+    Proposal,
+    ProposalState,
+    Silence,
+    event_id,
+)
+from recwatch.core.signals import Series
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=200)]
+Service = Annotated[str | None, Query()]
+Since = Annotated[int | None, Query(ge=0, description="Unix time in milliseconds; earlier events are left out.")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Words
+
+
+class Verdict(_Body):
+    """What a person says of a proposal."""
+
+    why: str = Field("", max_length=500)
+
+
+class NewMark(_Body):
+    """Something that was done; now, if no time is given."""
+
+    service: str
+    kind: MarkKind = "note"
+    text: Words
+    time_ms: int | None = Field(None, ge=0)
+
+
+class NewSilence(_Body):
+    """From now on for `duration_s`, incidents with this cause (any, if null) are kept but not sent."""
+
+    service: str
+    cause: Cause | None = None
+    duration_s: float = Field(gt=0, le=30 * 86400)
+    why: Words
+
+
+def create_api(view: ApiView, token: str, allowed_hosts: Collection[str] = LOOPBACK) -> FastAPI:
+    """The application. Writes need `token`; requests must name one of `allowed_hosts` (without a port) as their host."""
+    api = FastAPI(title="recwatch", summary="What recwatch knows of your services.", docs_url=None, redoc_url=None)
+    api.include_router(_signals(view))
+    api.include_router(_events(view))
+    api.include_router(_writes(view))
+    api.include_router(page_routes(view, api))
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(BadInput, _bad_input)
+    api.add_exception_handler(Unavailable, _unavailable)
+    api.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts)
+    return api
+
+
+def _signals(view: ApiView) -> APIRouter:
+    """Numbers, and what is thought of them."""
+    routes = APIRouter(prefix="/api", tags=["signals"])
+
+    @routes.get("/services", summary="Services, their targets and whether an incident is open")
+    def services() -> tuple[ServiceStatus, ...]:
+        return view.services()
+
+    @routes.get("/signals", summary="Canonical signals of a service with their newest value and score")
+    def signals(service: str) -> tuple[SignalStatus, ...]:
+        _known_service(view, service)
+        return view.signals(service)
+
+    @routes.get("/samples", summary="Readings of series, optionally as means over steps")
+    def samples(
+        series_id: SeriesIds, start_ms: int, end_ms: int, step_s: Annotated[float | None, Query(gt=0)] = None
+    ) -> dict[str, Columns]:
+        return view.samples(series_id, start_ms, end_ms, step_s)
+
+    @routes.get("/bands", summary="Readings of series beside the expected value, its bounds and the score")
+    def bands(series_id: SeriesIds, start_ms: int, end_ms: int) -> dict[str, Bands]:
+        return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
+
+    @routes.get("/explain", summary="Why a series did, or did not, alarm")
+    def explain(service: str, series: str) -> Explained:
+        _known_service(view, service)
+        return view.explain(service, series)
+
+    @routes.get("/holds", summary="Why tuning proposes nothing just now")
+    def holds() -> tuple[Hold, ...]:
+        return view.holds()
+
+    return routes
+
+
+def _events(view: ApiView) -> APIRouter:
+    """What happened, newest first."""
+    routes = APIRouter(prefix="/api", tags=["events"])
+
+    @routes.get("/incidents", summary="Incidents")
+    def incidents(service: Service = None, state: IncidentState | None = None, since_ms: Since = None) -> list[Incident]:
+        return [i for i in view.events(Incident, service, since_ms) if state in (None, i.state)]
+
+    @routes.get("/incidents/{incident_id}", summary="One incident")
+    def incident(incident_id: str) -> Incident:
+        return _known_event(view, Incident, incident_id)
+
+    @routes.get("/proposals", summary="Proposals and what became of them")
+    def proposals(service: Service = None, state: ProposalState | None = None, since_ms: Since = None) -> list[Proposal]:
+        return [p for p in view.events(Proposal, service, since_ms) if state in (None, p.state)]
+
+    @routes.get("/proposals/{proposal_id}", summary="One proposal")
+    def proposal(proposal_id: str) -> Proposal:
+        return _known_event(view, Proposal, proposal_id)
+
+    @routes.get("/anomalies", summary="Stretches of series that a method calls abnormal")
+    def anomalies(service: Service = None, since_ms: Since = None) -> list[Anomaly]:
+        return view.events(Anomaly, service, since_ms)
+
+    @routes.get("/marks", summary="Deploys, knob changes, restarts and notes")
+    def marks(service: Service = None, since_ms: Since = None) -> list[Mark]:
+        return view.events(Mark, service, since_ms)
+
+    @routes.get("/silences", summary="Silences")
+    def silences(service: Service = None, since_ms: Since = None) -> list[Silence]:
+        return view.events(Silence, service, since_ms)
+
+    return routes
+
+
+def _writes(view: ApiView) -> APIRouter:
+    """What people say. It is published; whoever it concerns acts on it a moment later."""
+    routes = APIRouter(prefix="/api", tags=["writes"])
+
+    @routes.post("/proposals/{proposal_id}/{verdict}", status_code=202, summary="Approve or reject a proposal")
+    def decide(proposal_id: str, verdict: Annotated[Literal["approve", "reject"], Path()], body: Verdict) -> Decision:
+        proposal = _known_event(view, Proposal, proposal_id)
+        if proposal.state != "proposed":
+            raise HTTPException(409, f"Proposal {proposal_id} is {proposal.state}; only a proposed one can be decided.")
+        decision = Decision.of(proposal, verdict, view.clock.now_ms(), body.by, body.why)
+        view.bus.publish("decisions", decision.service, decision)
+        return decision
+
+    @routes.post("/marks", status_code=202, summary="Say that something was done")
+    def mark(body: NewMark) -> Mark:
+        _known_service(view, body.service)
+        time_ms = view.clock.now_ms() if body.time_ms is None else body.time_ms
+        mark = Mark.of(body.service, body.kind, time_ms, body.text, body.by)
+        view.bus.publish("marks", mark.service, mark)
+        return mark
+
+    @routes.post("/silences", status_code=202, summary="Keep incidents without sending them, for a while")
+    def silence(body: NewSilence) -> Silence:
+        _known_service(view, body.service)
+        now_ms = view.clock.now_ms()
+        end_ms = now_ms + round(body.duration_s * 1000)
+        silence = Silence(
+            id=event_id("silence", body.service, body.cause, now_ms, body.by),
+            service=body.service,
+            cause=body.cause,
+            start_ms=now_ms,
+            end_ms=end_ms,
+            by=body.by,
+            why=body.why,
+        )
+        view.bus.publish("silences", silence.service, silence)
+        return silence
+
+    return routes
+
+
+def _known_service(view: ApiView, service: str) -> None:
+    if not view.knows(service):
+        names = ", ".join(s.name for s in view.services()) or "none yet"
+        raise HTTPException(404, f"No service is called '{service}'; there are: {names}.")
+
+
+def _known_series(view: ApiView, series_id: int) -> Series:
+    series = view.series(series_id)
+    if series is None:
+        raise HTTPException(404, f"No series has the id {series_id}; /api/signals lists those of a service.")
+    return series
+
+
+def _known_event(view: ApiView, kind: type[E], wanted: str) -> E:
+    event = view.event(kind, wanted)
+    if event is None:
+        raise HTTPException(404, f"No {kind.__name__.lower()} has the id '{wanted}'.")
+    return event
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+    return JSONResponse({"detail": f"The request cannot be used: {said}."}, 422)
+
+
+def _bad_input(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 400)
+
+
+def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    retry_after_s = error.retry_after_s if isinstance(error, Unavailable) else 1.0
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(max(1, round(retry_after_s)))})

@@ -1,0 +1,85 @@
+"""The newest of everything, in memory: what the API answers from without asking the database."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+from recwatch.core.bus import Record
+from recwatch.core.canonical import DERIVED
+from recwatch.core.events import Anomaly, E, Event, Incident, Mark, Proposal, Silence
+from recwatch.core.recent import Recent, absorb
+from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.stage import Outgoing
+
+EVENTS_KEPT = 1000
+
+KINDS: tuple[type[Event], ...] = (Anomaly, Incident, Mark, Proposal, Silence)
+
+
+class LiveView:
+    """A stage that only listens: one thread feeds it, any number read.
+
+    It keeps the last `span_s` seconds of the canonical signals and of every judgement (a target's own series are in the
+    store), and the latest version of the last 1000 events of each kind.
+    """
+
+    name = "live"
+    topics = (
+        "series",
+        "samples",
+        "derived_series",
+        "judgements",
+        "anomalies",
+        "incidents",
+        "proposals",
+        "silences",
+        "marks",
+    )
+
+    def __init__(self, span_s: float = 900.0) -> None:
+        self.span_ms = int(span_s * 1000)
+        self.recent = Recent(span_s)
+        self._events: dict[type[Any], OrderedDict[str, Event]] = {kind: OrderedDict() for kind in KINDS}
+        self._lock = Lock()
+
+    def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
+        """Take in what was polled; says nothing."""
+        del now_ms
+        for record in records:
+            if record.topic == "samples" and record.message.target:
+                continue
+            self.take(record.message)
+        return ()
+
+    def take(self, message: Event | Samples | SeriesSet) -> None:
+        """Take in one message, from the bus or, at the start, from the store."""
+        if isinstance(message, Samples | SeriesSet):
+            absorb(self.recent, (message,))
+        elif type(message) in self._events:
+            self._keep(message)
+
+    def keeps(self, series_id: int) -> bool:
+        """Whether the readings of this series come here: those of services do, those of single targets do not."""
+        series = self.recent.by_id(series_id)
+        return series is not None and (series.canonical or series.name in DERIVED)
+
+    def events(self, kind: type[E]) -> list[E]:
+        """The latest version of each event of this kind, in the order in which they were first seen."""
+        with self._lock:
+            return [event for event in self._events[kind].values() if isinstance(event, kind)]
+
+    def event(self, kind: type[E], event_id: str) -> E | None:
+        """The latest version of one event."""
+        with self._lock:
+            event = self._events[kind].get(event_id)
+        return event if isinstance(event, kind) else None
+
+    def _keep(self, event: Event) -> None:
+        with self._lock:
+            kept = self._events[type(event)]
+            kept[event.id] = event
+            if len(kept) > EVENTS_KEPT:
+                kept.popitem(last=False)

@@ -1,0 +1,45 @@
+"""The routes of the API for machines that look after it, and the page for people who look at it."""
+
+from __future__ import annotations
+
+import html
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import HTMLResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from recwatch.app.view import ApiView
+
+
+def page_routes(view: ApiView, api: FastAPI) -> APIRouter:
+    """Health, metrics, and the list of all routes of `api`."""
+    routes = APIRouter()
+
+    @routes.get("/healthz", summary="Whether the API answers")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @routes.get("/metrics", summary="recwatch's own metrics and the canonical signals, for Prometheus")
+    def metrics() -> Response:
+        return Response(generate_latest(view.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(_index(api))
+
+    return routes
+
+
+def _index(api: FastAPI) -> str:
+    """A page that lists the routes, written here so that no script of another host is loaded."""
+    rows = "".join(
+        f"<tr><td>{html.escape(method.upper())}</td><td><code>{html.escape(path)}</code></td>"
+        f"<td>{html.escape(operation['summary'])}</td></tr>"
+        for path, operations in api.openapi()["paths"].items()
+        for method, operation in operations.items()
+    )
+    style = "body{font-family:sans-serif;margin:2rem}td{padding:.25rem 1rem .25rem 0}"
+    return (
+        f"<!doctype html><html lang=en><title>recwatch API</title><style>{style}</style><h1>recwatch API</h1>"
+        f'<p>The full description is <a href="openapi.json">openapi.json</a>.</p><table>{rows}</table></html>'
+    )

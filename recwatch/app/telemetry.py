@@ -1,0 +1,104 @@
+"""The canonical signals and judgements as Prometheus gauges, so that a Prometheus that scrapes recwatch feeds a wall.
+
+A canonical signal `queue_depth` is exported as `recwatch_queue_depth`, a judgement of it as
+`recwatch_expected{signal="queue_depth"}`, each with the labels that it carries. What is no longer reported is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from recwatch.app.live import LiveView
+from recwatch.client import TargetStatus
+from recwatch.core.canonical import DERIVED, SIGNALS
+from recwatch.core.clock import Clock
+from recwatch.core.events import Anomaly, Incident, Proposal
+from recwatch.core.signals import Series
+
+_JUDGEMENTS = {
+    "recwatch_expected": "Value that was expected of a signal, in the signal's unit.",
+    "recwatch_lower": "Lower edge of the band of a signal, in the signal's unit.",
+    "recwatch_upper": "Upper edge of the band of a signal, in the signal's unit.",
+    "recwatch_score": "How abnormal a signal is: 0 as expected, 1 at the edge of alarm.",
+    "recwatch_warmup_ratio": "How much of its warm-up a method has seen.",
+    "recwatch_forecast": "Value that is forecast of a signal, in the signal's unit.",
+}
+_COUNTS = {
+    "recwatch_incidents_open": "Open incidents.",
+    "recwatch_anomalies_open": "Anomalies that have not ended.",
+    "recwatch_proposals": "Proposals in memory, by state.",
+    "recwatch_target_up": "Whether a target answers scrapes.",
+}
+
+
+def metric_names() -> frozenset[str]:
+    """Every metric that this collector may export."""
+    return frozenset({*(f"recwatch_{name}" for name in SIGNALS), *_JUDGEMENTS, *_COUNTS})
+
+
+class SignalCollector(Collector):
+    """Collects from a live view. A series not heard of for `stale_after_s` of wall clock is left out."""
+
+    def __init__(
+        self,
+        live: LiveView,
+        clock: Clock,
+        targets: Callable[[], tuple[TargetStatus, ...]],
+        stale_after_s: float = 15.0,
+    ) -> None:
+        self._live = live
+        self._clock = clock
+        self._targets = targets
+        self._stale_after_ms = int(stale_after_s * 1000)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for series in self._live.recent.series():
+            if self._live.keeps(series.id):
+                self._add(families, series)
+        yield from families.values()
+        yield from self._counts()
+
+    def _add(self, families: dict[str, Metric], series: Series) -> None:
+        last = self._live.recent.last(series.id)
+        if last is None or last[0] < self._clock.now_ms() - self._stale_after_ms:
+            return
+        name, help_text = _exported(series.name)
+        family = families.setdefault(name, GaugeMetricFamily(name, help_text))
+        family.add_sample(name, dict(series.labels), last[1])
+
+    def _counts(self) -> Iterator[Metric]:
+        open_incidents = [i for i in self._live.events(Incident) if i.state == "open"]
+        yield _counted(
+            "recwatch_incidents_open",
+            ("service", "cause", "severity"),
+            ((i.service, str(i.cause), i.severity) for i in open_incidents),
+        )
+        open_anomalies = [a for a in self._live.events(Anomaly) if a.end_ms is None]
+        yield _counted("recwatch_anomalies_open", ("service",), ((a.service,) for a in open_anomalies))
+        proposals = self._live.events(Proposal)
+        yield _counted("recwatch_proposals", ("service", "state"), ((p.service, p.state) for p in proposals))
+        up = GaugeMetricFamily("recwatch_target_up", _COUNTS["recwatch_target_up"], labels=("service", "job", "url"))
+        for target in self._targets():
+            if target.up is not None:
+                up.add_metric((target.service, target.job, target.url), float(target.up))
+        yield up
+
+
+def _exported(name: str) -> tuple[str, str]:
+    return (name, _JUDGEMENTS[name]) if name in DERIVED else (f"recwatch_{name}", SIGNALS[name].help)
+
+
+def _counted(name: str, labels: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Metric:
+    family = GaugeMetricFamily(name, _COUNTS[name], labels=labels)
+    for values, count in sorted(Counter(rows).items()):
+        family.add_metric(values, count)
+    return family

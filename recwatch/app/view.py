@@ -1,0 +1,188 @@
+"""What the API reads: the live tail where it reaches, joined with the store where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from recwatch.app.live import KINDS, LiveView
+from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus, TargetStatus
+from recwatch.core.bus import Bus
+from recwatch.core.canonical import DERIVED, SIGNALS, derived_series
+from recwatch.core.clock import Clock
+from recwatch.core.events import Decision, E, Event, Incident, Mark, Proposal
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
+
+Rows = tuple[Int64, Float64]
+
+
+class History(Protocol):
+    """The reading half of the store."""
+
+    def read(
+        self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None
+    ) -> dict[int, Rows]: ...
+
+    def series(self, service: str | None = None) -> list[Series]: ...
+
+    def events(
+        self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000
+    ) -> list[E]: ...
+
+    def event(self, kind: type[E], event_id: str) -> E | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ApiView:
+    """All that the API knows. It changes state only by publishing on `bus`."""
+
+    bus: Bus
+    store: History
+    live: LiveView
+    clock: Clock
+    registry: CollectorRegistry
+    objectives: Mapping[str, Objective]
+    targets: Callable[[], tuple[TargetStatus, ...]]
+    holds: Callable[[], tuple[Hold, ...]]
+    explain: Callable[[str, str], Explained]
+
+    def services(self) -> tuple[ServiceStatus, ...]:
+        """Every service that has an objective, a target or a series, by name."""
+        targets = self.targets()
+        known = {*self.objectives, *(t.service for t in targets), *(s.service for s in self.live.recent.series())}
+        return tuple(self._service(name, targets) for name in sorted(known))
+
+    def knows(self, service: str) -> bool:
+        return service in self.objectives or any(s.name == service for s in self.services())
+
+    def _service(self, name: str, targets: Sequence[TargetStatus]) -> ServiceStatus:
+        incidents = [i for i in self.live.events(Incident) if i.service == name and i.state == "open"]
+        return ServiceStatus(
+            name=name,
+            targets=tuple(t for t in targets if t.service == name),
+            signals=len(self._canonical(name)),
+            open_incidents=len(incidents),
+            last_ms=self.live.recent.last_ms(name),
+            objective=self.objectives.get(name),
+        )
+
+    def signals(self, service: str) -> tuple[SignalStatus, ...]:
+        """The canonical signals of a service, in the order of `recwatch.core.canonical`."""
+        order = {name: place for place, name in enumerate(SIGNALS)}
+        found = sorted(self._canonical(service), key=lambda s: (order[s.name], s.key))
+        return tuple(self._signal(series) for series in found)
+
+    def _canonical(self, service: str) -> list[Series]:
+        return [s for s in self.live.recent.series(service) if s.canonical and s.name in SIGNALS]
+
+    def _signal(self, series: Series) -> SignalStatus:
+        signal = SIGNALS[series.name]
+        last = self.live.recent.last(series.id)
+        scores = [self.live.recent.last(s.id) for s in self._scores(series)]
+        return SignalStatus(
+            series_id=str(series.id),
+            key=series.key,
+            name=series.name,
+            labels=series.labels,
+            unit=series.unit,
+            help=signal.help,
+            user_facing=signal.user_facing,
+            last_value=last[1] if last else None,
+            last_ms=last[0] if last else None,
+            score=max((score[1] for score in scores if score), default=None),
+        )
+
+    def _scores(self, of: Series) -> list[Series]:
+        """The score series of `of`, one per method."""
+        wanted = {**of.labels, "signal": of.name}.items()
+        return [s for s in self.live.recent.series(of.service, "recwatch_score") if wanted <= s.labels.items()]
+
+    def rows(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None) -> dict[int, Rows]:
+        """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given."""
+        tail = {i: _stepped(self.live.recent.rows(i, start_ms, end_ms), step_s) for i in series_ids}
+        reaches = start_ms >= self.clock.now_ms() - self.live.span_ms
+        asked = [i for i in series_ids if not (reaches and self.live.keeps(i))]
+        stored = self.store.read(asked, start_ms, end_ms, step_s) if asked else {}
+        return tail | {i: _joined(rows, tail[i]) for i, rows in stored.items()}
+
+    def samples(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None) -> dict[str, Columns]:
+        found = self.rows(series_ids, start_ms, end_ms, step_s)
+        return {str(i): Columns(times.tolist(), values.tolist()) for i, (times, values) in found.items()}
+
+    def bands(self, of: Series, start_ms: int, end_ms: int) -> Bands:
+        """A series beside its judgements; the score is the highest that any method gives."""
+        sides = [derived_series(f"recwatch_{side}", of).id for side in ("expected", "lower", "upper")]
+        scores = [s.id for s in self._scores(of)]
+        known = [i for i in sides if self.live.recent.by_id(i)]
+        found = self.rows([of.id, *known, *scores], start_ms, end_ms)
+        times, values = (column.tolist() for column in found[of.id])
+        expected, lower, upper = (_aligned(times, found.get(i)) for i in sides)
+        by_method = zip(*(_aligned(times, found[i]) for i in scores), strict=True)
+        score = [max((s for s in row if s is not None), default=None) for row in by_method] or [None] * len(times)
+        return Bands(times, values, expected, lower, upper, score)
+
+    def series(self, series_id: int) -> Series | None:
+        return self.live.recent.by_id(series_id) or next((s for s in self.store.series() if s.id == series_id), None)
+
+    def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None) -> list[E]:
+        """Newest first. Without `since_ms` those in memory; with it, the store's too. The live version of an id wins."""
+        stored = [] if since_ms is None else self.store.events(kind, service, since_ms)
+        latest = {e.id: e for e in stored} | {e.id: e for e in self.live.events(kind)}
+        kept = (e for e in latest.values() if service in (None, e.service) and started_ms(e) >= (since_ms or 0))
+        return sorted(kept, key=started_ms, reverse=True)
+
+    def event(self, kind: type[E], event_id: str) -> E | None:
+        return self.live.event(kind, event_id) or self.store.event(kind, event_id)
+
+
+def started_ms(event: Event) -> int:
+    """When the event began, was created, or was done."""
+    match event:
+        case Proposal():
+            return event.created_ms
+        case Mark() | Decision():
+            return event.time_ms
+        case _:
+            return event.start_ms
+
+
+def prime(live: LiveView, store: History, now_ms: int) -> None:
+    """Fill an empty live view with what the store knows of its span, so that a restart shows no gap."""
+    start_ms = now_ms - live.span_ms
+    for kind in KINDS:
+        for event in reversed(store.events(kind)):
+            live.take(event)
+    series = [s for s in store.series() if s.canonical or s.name in DERIVED]
+    for service in {s.service for s in series}:
+        live.take(SeriesSet(service, tuple(s for s in series if s.service == service)))
+    for series_id, rows in store.read([s.id for s in series], start_ms, now_ms).items():
+        times, values = rows
+        live.take(Samples("", "", times, np.full(len(times), series_id, dtype=np.uint64), values))
+
+
+def _aligned(times: Sequence[int], rows: Rows | None) -> list[float | None]:
+    at = dict(zip(rows[0].tolist(), rows[1].tolist(), strict=True)) if rows else {}
+    return [at.get(time) for time in times]
+
+
+def _joined(stored: Rows, tail: Rows) -> Rows:
+    """The stored rows up to where the tail begins, and from there the tail, which may begin with a part of a step."""
+    if not len(tail[0]):
+        return stored
+    old = stored[0] <= tail[0][0]
+    new = tail[0] > stored[0][old].max(initial=-1)
+    return np.concatenate([stored[0][old], tail[0][new]]), np.concatenate([stored[1][old], tail[1][new]])
+
+
+def _stepped(rows: Rows, step_s: float | None) -> Rows:
+    """Means over steps of unix time."""
+    if step_s is None or not len(rows[0]):
+        return rows
+    step_ms = max(1, round(step_s * 1000))
+    steps, which, counts = np.unique(rows[0] // step_ms, return_inverse=True, return_counts=True)
+    return steps * step_ms, np.bincount(which, weights=rows[1]) / counts

@@ -1,0 +1,263 @@
+"""The API over a real live view and a real bus, asked over HTTP."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from recwatch.app.access import refusal, write_token
+from recwatch.app.live import LiveView
+from recwatch.app.telemetry import SignalCollector, metric_names
+from recwatch.app.view import prime
+from recwatch.core.clock import FakeClock
+from recwatch.core.errors import Unavailable
+from recwatch.core.events import Decision, Incident
+from recwatch.core.signals import Samples, Series, SeriesSet
+from tests.app.world import TOKEN, World
+from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified
+
+NOW_MS = FakeClock().now_ms()
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World(FakeClock())
+    with world.server, world.http:
+        yield world
+
+
+def ask(world: World, path: str, **query: Any) -> Any:
+    answer = world.http.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_service_shows_its_target_its_objective_and_its_open_incident(world: World) -> None:
+    (service,) = ask(world, "/api/services")
+    assert service["name"] == SERVICE
+    assert service["open_incidents"] == 1
+    assert service["targets"][0]["error"] == "refused"
+    assert service["objective"]["latency_p99_seconds"] == 0.1
+    assert service["last_ms"] == NOW_MS - 1000
+    assert service["signals"] == len(ALL)
+
+
+def test_signals_carry_ids_as_text_with_their_newest_value_and_score(world: World) -> None:
+    signals = {s["name"]: s for s in ask(world, "/api/signals", service=SERVICE)}
+    depth = signals["queue_depth"]
+    assert depth["series_id"] == str(ALL["queue_depth"].id)
+    assert depth["last_value"] > 50
+    assert depth["score"] > 1
+    assert signals["latency_p99_seconds"]["user_facing"]
+    assert signals["cache_hit_ratio"]["score"] < 1
+
+
+def test_samples_of_the_last_minutes_do_not_ask_the_store(world: World) -> None:
+    series_id = str(ALL["queue_depth"].id)
+    columns = ask(world, "/api/samples", series_id=series_id, start_ms=NOW_MS - 30_000, end_ms=NOW_MS)[series_id]
+    assert columns["time_ms"] == list(range(NOW_MS - 30_000, NOW_MS, 1000))
+    assert len(columns["value"]) == 30
+    assert world.shelf.reads == 0
+
+
+def test_older_samples_come_from_the_store_and_meet_the_live_tail_without_a_seam(world: World) -> None:
+    series_id = ALL["queue_depth"].id
+    times = np.arange(NOW_MS - 2_000_000, NOW_MS - 55_000, 1000)
+    world.shelf.rows[series_id] = (times, np.zeros(len(times)))
+    found = ask(world, "/api/samples", series_id=str(series_id), start_ms=NOW_MS - 1_500_000, end_ms=NOW_MS)
+    columns = found[str(series_id)]
+    assert columns["time_ms"] == list(range(NOW_MS - 1_500_000, NOW_MS, 1000))
+    assert columns["value"][-60] == 0
+    assert columns["value"][-59] > 0
+
+
+def test_steps_are_means_stamped_with_their_start(world: World) -> None:
+    series = ALL["replicas"]
+    found = ask(world, "/api/samples", series_id=str(series.id), start_ms=NOW_MS - 40_000, end_ms=NOW_MS, step_s=10)
+    assert found[str(series.id)]["time_ms"] == [NOW_MS - ago for ago in (40_000, 30_000, 20_000, 10_000)]
+    assert found[str(series.id)]["value"] == [1.0] * 4
+
+
+def test_bands_align_judgements_with_readings(world: World) -> None:
+    series_id = str(ALL["queue_depth"].id)
+    bands = ask(world, "/api/bands", series_id=series_id, start_ms=NOW_MS - 10_000, end_ms=NOW_MS)[series_id]
+    assert bands["expected"] == [3.0] * 10
+    assert bands["upper"] == [7.0] * 10
+    assert min(bands["score"]) > 1
+
+
+def test_bands_are_null_where_no_detector_spoke(world: World) -> None:
+    fresh = Series("queue_depth", {"service": "new"}, "requests", "gauge", "new")
+    world.live.take(SeriesSet("new", (fresh,)))
+    world.live.take(Samples.of("new", "", NOW_MS - 1000, {fresh.id: 2.0}))
+    bands = ask(world, "/api/bands", series_id=str(fresh.id), start_ms=NOW_MS - 10_000, end_ms=NOW_MS)[str(fresh.id)]
+    assert bands == {
+        "time_ms": [NOW_MS - 1000],
+        "value": [2.0],
+        "expected": [None],
+        "lower": [None],
+        "upper": [None],
+        "score": [None],
+    }
+
+
+def test_events_merge_the_store_with_what_is_live(world: World) -> None:
+    old = surge_incident(NOW_MS - 15_000)
+    world.shelf.kept = [
+        Incident(**{**{n: getattr(old, n) for n in old.__slots__}, "id": "inc-0", "start_ms": 5, "state": "resolved"}),
+        Incident(**{**{n: getattr(old, n) for n in old.__slots__}, "state": "resolved"}),
+    ]
+    assert [i["id"] for i in ask(world, "/api/incidents")] == ["inc-1"]
+    merged = ask(world, "/api/incidents", since_ms=0, service=SERVICE)
+    assert [(i["id"], i["state"]) for i in merged] == [("inc-1", "open"), ("inc-0", "resolved")]
+    assert ask(world, "/api/incidents/inc-0")["start_ms"] == 5
+    assert ask(world, "/api/incidents", state="resolved") == []
+
+
+@pytest.mark.parametrize("path", ["/api/anomalies", "/api/marks", "/api/silences", "/api/proposals"])
+def test_lists_of_events_know_no_other_service(world: World, path: str) -> None:
+    assert ask(world, path, service="other") == []
+
+
+def test_holds_explain_docs_and_health(world: World) -> None:
+    assert ask(world, "/api/holds")[0]["reason"] == "no incident is open"
+    assert ask(world, "/api/explain", service=SERVICE, series="queue_depth")["verdict"] == "quiet"
+    assert ask(world, "/healthz") == {"status": "ok"}
+    page = world.http.get("/docs").text
+    assert "/api/proposals/{proposal_id}/{verdict}" in page
+    assert "<script" not in page
+
+
+def test_an_approval_is_published_and_changes_nothing_else(world: World) -> None:
+    subscription = world.bus.subscribe("tuning", ("decisions",))
+    answer = world.http.post("/api/proposals/prop-1/approve", json={"by": "ada", "why": "looks right"}, headers=AUTH)
+    assert answer.status_code == 202
+    (record,) = subscription.poll(0.0)
+    assert isinstance(record.message, Decision)
+    assert (record.key, record.message.verdict, record.message.by) == (SERVICE, "approve", "ada")
+    assert ask(world, "/api/proposals/prop-1")["state"] == "proposed"
+
+
+def test_a_proposal_that_is_done_cannot_be_decided_again(world: World) -> None:
+    decision = Decision.of(proposal(NOW_MS), "approve", NOW_MS, "ada", "")
+    world.live.take(verified(proposal(NOW_MS - 10_000), decision))
+    answer = world.http.post("/api/proposals/prop-1/reject", json={"by": "ada"}, headers=AUTH)
+    assert answer.status_code == 409
+    assert "is verified" in answer.json()["detail"]
+
+
+def test_marks_and_silences_are_published(world: World) -> None:
+    subscription = world.bus.subscribe("reader", ("marks", "silences"))
+    mark = {"service": SERVICE, "kind": "deploy", "text": "ranker 3", "by": "ci"}
+    silence = {"service": SERVICE, "cause": "load_surge", "duration_s": 60, "by": "ada", "why": "sale"}
+    assert world.http.post("/api/marks", json=mark, headers=AUTH).json()["time_ms"] == NOW_MS
+    assert world.http.post("/api/silences", json=silence, headers=AUTH).json()["end_ms"] == NOW_MS + 60_000
+    assert [r.topic for r in sorted(subscription.poll(0.0), key=lambda r: r.topic)] == ["marks", "silences"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/api/signals?service=nope", 404, "there are: shop"),
+        ("/api/incidents/nope", 404, "No incident has the id 'nope'"),
+        ("/api/bands?series_id=7&start_ms=0&end_ms=1", 404, "No series has the id 7"),
+        ("/api/samples?series_id=x&start_ms=0&end_ms=1", 422, "series_id"),
+        ("/api/incidents?state=shut", 422, "state"),
+        ("/api/nothing", 404, "Not Found"),
+    ],
+)
+def test_a_wrong_question_gets_one_sentence(world: World, path: str, status: int, words: str) -> None:
+    answer = world.http.get(path)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+def test_a_failing_store_is_unavailable_with_a_time_to_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise Unavailable("The database does not answer.", retry_after_s=3.0)
+
+    monkeypatch.setattr(world.shelf, "events", refuse)
+    answer = world.http.get("/api/incidents?since_ms=0")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
+    assert answer.json() == {"detail": "The database does not answer."}
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "status"),
+    [
+        ("GET", {}, None),
+        ("GET", {"origin": "http://127.0.0.1:8300"}, None),
+        ("GET", {"host": "evil.example"}, 421),
+        ("GET", {"host": "127.0.0.1.evil.example:8300"}, 421),
+        ("GET", {"host": "127.0.0.1@evil.example"}, 421),
+        ("GET", {"host": ""}, 421),
+        ("GET", {"host": "["}, 421),
+        ("GET", {"origin": "http://127.0.0.1:9999"}, 403),
+        ("GET", {"origin": "null"}, 403),
+        ("POST", {}, None),
+        ("POST", {"content-type": "application/json; charset=utf-8"}, None),
+        ("POST", {"content-type": "text/plain"}, 415),
+        ("POST", {"content-type": ""}, 415),
+        ("POST", {"authorization": "Bearer wrong"}, 401),
+        ("POST", {"authorization": "Bearer " + "é"}, 401),
+        ("POST", {"authorization": ""}, 401),
+        ("DELETE", {"authorization": ""}, 401),
+    ],
+)
+def test_who_may_ask(method: str, changed: dict[str, str], status: int | None) -> None:
+    usual = {"host": "127.0.0.1:8300", "authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    refused = refusal(method, usual | changed, TOKEN, ("127.0.0.1", "localhost", "::1"))
+    assert (refused.status if refused else None) == status
+
+
+def test_the_guard_stands_before_every_route(world: World) -> None:
+    for path in ("/api/services", "/metrics", "/openapi.json", "/nothing"):
+        assert world.http.get(path, headers={"Host": "evil.example"}).status_code == 421
+    assert world.http.post("/api/marks", json={}).status_code == 401
+    assert world.http.post("/api/marks", content="{}", headers=AUTH | {"Content-Type": "text/plain"}).status_code == 415
+
+
+def test_the_token_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "token"
+    path.parent.mkdir()
+    path.write_text("old")
+    path.chmod(0o644)
+    token = write_token(path)
+    assert path.read_text() == token
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert write_token(path) != token
+
+
+def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:
+    text = world.http.get("/metrics").text
+    assert 'recwatch_incidents_open{cause="load_surge",service="shop",severity="page"} 1.0' in text
+    assert 'recwatch_target_up{job="recommender",service="shop",url="http://127.0.0.1:9/metrics"} 0.0' in text
+    assert 'recwatch_replicas{service="shop"} 1.0' in text
+    assert 'recwatch_expected{service="shop",signal="queue_depth"} 3.0' in text
+    exported = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert exported <= metric_names()
+
+
+def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
+    clock = FakeClock(NOW_MS + 60_000)
+    registry = CollectorRegistry()
+    registry.register(SignalCollector(world.live, clock, lambda: ()))
+    assert "recwatch_queue_depth" not in generate_latest(registry).decode()
+
+
+def test_a_restart_shows_what_the_store_kept(world: World) -> None:
+    series = ALL["queue_depth"]
+    world.shelf.known = [series]
+    world.shelf.kept = [surge_incident(NOW_MS - 15_000)]
+    world.shelf.rows[series.id] = (np.array([NOW_MS - 3000, NOW_MS - 2000]), np.array([1.0, 2.0]))
+    fresh = LiveView()
+    prime(fresh, world.shelf, NOW_MS)
+    assert fresh.recent.values(SERVICE, "queue_depth").tolist() == [1.0, 2.0]
+    assert [i.id for i in fresh.events(Incident)] == ["inc-1"]

@@ -1,0 +1,77 @@
+"""A whole API for tests: a real live view, a real bus and a real server, over a history that is a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from recwatch.app.api import create_api
+from recwatch.app.live import LiveView
+from recwatch.app.server import ApiServer
+from recwatch.app.telemetry import SignalCollector
+from recwatch.app.view import ApiView, Rows
+from recwatch.client import Explained, Hold, TargetStatus
+from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.clock import Clock
+from recwatch.core.events import E, Event
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Series
+from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposal, surge_incident
+
+TOKEN = "a-token"
+
+
+class Shelf:
+    """A history in memory: what a store would answer from."""
+
+    def __init__(self) -> None:
+        self.kept: list[Event] = []
+        self.known: list[Series] = []
+        self.rows: dict[int, Rows] = {}
+        self.reads = 0
+
+    def read(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None) -> dict[int, Rows]:
+        self.reads += 1
+        found = {i: self.rows[i] for i in series_ids if i in self.rows}
+        return {i: (t[(t >= start_ms) & (t <= end_ms)], v[(t >= start_ms) & (t <= end_ms)]) for i, (t, v) in found.items()}
+
+    def series(self, service: str | None = None) -> list[Series]:
+        return [s for s in self.known if service in (None, s.service)]
+
+    def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
+        return [e for e in self.kept if isinstance(e, kind) and service in (None, e.service)][:limit]
+
+    def event(self, kind: type[E], event_id: str) -> E | None:
+        return next((e for e in self.kept if isinstance(e, kind) and e.id == event_id), None)
+
+
+class World:
+    """An API, not yet started, with a minute of the story behind it."""
+
+    def __init__(self, clock: Clock) -> None:
+        now_ms = clock.now_ms()
+        self.live = LiveView()
+        self.bus = MemoryBus()
+        self.shelf = Shelf()
+        targets = (TargetStatus(SERVICE, "http://127.0.0.1:9/metrics", "recommender", False, now_ms, "refused"),)
+        registry = CollectorRegistry()
+        registry.register(SignalCollector(self.live, clock, lambda: targets))
+        self.view = ApiView(
+            bus=self.bus,
+            store=self.shelf,
+            live=self.live,
+            clock=clock,
+            registry=registry,
+            objectives={SERVICE: Objective(0.1)},
+            targets=lambda: targets,
+            holds=lambda: (Hold(SERVICE, "no incident is open", now_ms),),
+            explain=lambda service, series: Explained(series, "quiet", ("score 0.2",)),
+        )
+        Story(self.live, surge_ms=now_ms - 20_000).run(now_ms - 60_000, now_ms)
+        for event in (surge_incident(now_ms - 15_000), proposal(now_ms - 10_000), deploy_mark(now_ms - 50_000)):
+            self.live.take(event)
+        self.live.take(anomaly("queue_depth", now_ms - 18_000))
+        self.server = ApiServer(create_api(self.view, TOKEN))
+        self.http = httpx.Client(base_url=self.server.url, trust_env=False)

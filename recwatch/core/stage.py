@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from recwatch.core.bus import Record
+from recwatch.core.bus import Position, Record
 
 
 class Outgoing(NamedTuple):
@@ -27,3 +27,30 @@ class Stage(Protocol):
     topics: tuple[str, ...]
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]: ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A stage whose memory outlives the process: the runner keeps its snapshot in the store."""
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, snapshot: bytes) -> None: ...
+
+
+@runtime_checkable
+class Buffered(Protocol):
+    """A stage that keeps records back, to write many of them at once.
+
+    The runner commits `durable` instead of what it polled, and calls `flush` before it gives partitions up or stops.
+    A record that comes again while it is kept back, or after it was written, is ignored.
+    """
+
+    @property
+    def durable(self) -> Mapping[Position, int]:
+        """Of each partition, the offset after the last record that is safely stored."""
+        ...
+
+    def flush(self) -> None:
+        """Store everything that is kept back. Raises Unavailable, and keeps what could not be stored."""
+        ...

@@ -1,1 +1,6 @@
-"""The seam to the database: one `Store` over one ClickHouse schema, whatever the DSN."""
+"""The seam to the database: turns samples and events into rows of one ClickHouse schema, and back, whatever the DSN."""
+
+from recwatch.core.store.database import Store, open_store
+from recwatch.core.store.schema import Retention
+
+__all__ = ["Retention", "Store", "open_store"]

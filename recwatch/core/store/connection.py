@@ -1,0 +1,188 @@
+"""The edge to ClickHouse: where a store is, and connections to it that speak Arrow and fail in our words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from recwatch.core.errors import BadInput, RecwatchError, Unavailable
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+PASSWORD_VARIABLE = "RECWATCH_CLICKHOUSE_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
+SETTINGS: Mapping[str, Any] = {"async_insert": 0}
+"""An asynchronous insert would ignore deduplication tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The engine in this process, over a folder that no other process has open."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client needs. Raises BadInput where the folder cannot be used."""
+        _prepare(self.folder)
+        return {"interface": "chdb", "path": str(self.folder)}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A ClickHouse server, reached over its HTTP port."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"clickhouse://{self.host}:{self.port}/{self.database}"
+
+    def arguments(self) -> dict[str, Any]:
+        """What the client needs; the password comes from the environment."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "username": self.user,
+            "password": os.environ.get(PASSWORD_VARIABLE, ""),
+            "database": self.database,
+            "autogenerate_session_id": False,
+        }
+
+
+Place = Embedded | Server
+
+
+def parse_dsn(dsn: str) -> Place:
+    """Where a store is.
+
+    >>> parse_dsn("chdb://.recwatch/store")
+    Embedded(folder=PosixPath('.recwatch/store'))
+    >>> parse_dsn("clickhouse://reader@db.example:8123/recwatch")
+    Server(host='db.example', port=8123, user='reader', database='recwatch')
+    """
+    parts = urlsplit(dsn)
+    if parts.scheme == "chdb" and parts.netloc + parts.path.rstrip("/"):
+        return Embedded(Path(parts.netloc + parts.path))
+    if parts.scheme == "clickhouse" and parts.hostname:
+        if parts.password is not None:
+            raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
+        return Server(parts.hostname, parts.port or 8123, parts.username or "default", parts.path.strip("/") or "default")
+    raise BadInput(f"'{dsn}' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/database")
+
+
+class Connection:
+    """One client of a store. Calls on one connection wait for each other, so reading and writing have their own."""
+
+    def __init__(self, place: Place) -> None:
+        import clickhouse_connect  # noqa: PLC0415 (takes a second; only who opens a store pays for it)
+
+        self._place = place
+        arguments = place.arguments()
+        with failures_of(place):
+            self._client: Client = clickhouse_connect.get_client(settings=dict(SETTINGS), **arguments)
+
+    def command(self, sql: str, **parameters: object) -> None:
+        with failures_of(self._place):
+            self._client.command(sql, parameters=parameters)
+
+    def query(self, sql: str, **parameters: object) -> pa.Table:
+        """The rows that `sql` selects; strings come as bytes."""
+        with failures_of(self._place):
+            return self._client.query_arrow(sql, parameters=parameters, use_strings=False)
+
+    def insert(self, table: str, rows: pa.Table, token: str | None = None) -> None:
+        """Add `rows`; returns once they are stored. A token that was used before stores nothing, in roll-ups neither."""
+        settings = {"insert_deduplication_token": token, "deduplicate_blocks_in_dependent_materialized_views": 1}
+        with failures_of(self._place):
+            self._client.insert_arrow(table, rows.combine_chunks(), settings=settings if token else None)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+# What the engine's codes mean for the person at the keyboard. Any other code is a bug of ours, and crashes.
+_MEANINGS: Mapping[int, tuple[type[RecwatchError], str]] = {
+    75: (Unavailable, "its disk refuses to be written; see whether it is full"),
+    81: (BadInput, "there is no such database; create it with CREATE DATABASE"),
+    159: (Unavailable, "it took too long; ask for less, or try again"),
+    192: (BadInput, f"it knows no such user; see the DSN and {PASSWORD_VARIABLE}"),
+    194: (BadInput, f"it refuses the password; see {PASSWORD_VARIABLE}"),
+    202: (Unavailable, "it is busy with other queries; try again"),
+    209: (Unavailable, "it does not answer; see whether the server is well"),
+    210: (Unavailable, "the network failed; see whether the server is well"),
+    241: (Unavailable, "it ran out of memory; ask for less, or give it more"),
+    242: (Unavailable, "the table is read-only; see whether the server is well"),
+    243: (Unavailable, "its disk is full; free some space"),
+    252: (Unavailable, "it has too many parts to merge; write less often"),
+    497: (BadInput, "the user may not do this; grant it SELECT, INSERT, ALTER and CREATE on the database"),
+    516: (BadInput, f"it refuses the user or the password; see the DSN and {PASSWORD_VARIABLE}"),
+}
+
+
+@contextmanager
+def failures_of(place: Place) -> Iterator[None]:
+    """Say the failures of the world in our words; those of our own SQL pass through."""
+    from clickhouse_connect.driver.exceptions import Error, OperationalError  # noqa: PLC0415 (as above)
+
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"store {place}: writing failed ({error.strerror}); see whether the disk is full") from error
+    except Error as error:
+        ours = _translated(place, error.code, str(error), isinstance(error, OperationalError))
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _translated(place: Place, code: int | None, text: str, operational: bool) -> RecwatchError | None:
+    if code is not None:
+        kind, meaning = _MEANINGS.get(code, (None, ""))
+        return kind(f"store {place}: {meaning}") if kind else None
+    if "already initialized with path" in text:
+        return BadInput(f"store {place}: this process has another store open, and chDB allows one; close that one first")
+    if "Unable to open the chdb engine" in text:
+        return Unavailable(f"store {place}: the engine does not start; see its message above, or use another folder")
+    if operational:
+        return Unavailable(f"store {place}: it cannot be reached; see whether the server is up and the DSN is right")
+    return None
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"store {folder}: the folder cannot be made ({error.strerror}); name another in the DSN") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise BadInput(f"store {folder}: the folder may not be written; change its mode, or name another in the DSN")
+    holder = _holder(folder / "status")
+    if holder not in (None, os.getpid()):
+        raise BadInput(f"store {folder}: process {holder} has it open; stop that one, or read through its API")
+
+
+def _holder(status: Path) -> int | None:
+    """The process that has the engine's lock file locked. The engine would say so on stderr only."""
+    try:
+        with status.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = re.search(r"PID: (\d+)", file.read())
+                return int(said[1]) if said else 0
+    except FileNotFoundError:
+        pass
+    return None

@@ -1,0 +1,160 @@
+"""One store over one schema, whatever the DSN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from recwatch.core.events import E, Event, from_json
+from recwatch.core.signals import Float64, Int64, Samples, Series
+from recwatch.core.store.connection import Connection, Place, parse_dsn
+from recwatch.core.store.rows import TIME, event_rows, kind_name, sample_rows, series_of, series_rows
+from recwatch.core.store.schema import Retention, keep, migrate
+
+_RAW = """
+    SELECT series_id, toUnixTimestamp64Milli(time) AS at_ms, value AS reading FROM samples
+    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
+        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
+    ORDER BY series_id, at_ms
+"""
+_STEPS = """
+    SELECT series_id, intDiv(toUnixTimestamp64Milli(time), {step_ms:Int64}) * {step_ms:Int64} AS at_ms, avg(value) AS reading
+    FROM samples
+    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
+        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
+    GROUP BY series_id, at_ms ORDER BY series_id, at_ms
+"""
+_MINUTES = """
+    SELECT series_id, intDiv(toInt64(toUnixTimestamp(minute)) * 1000, {step_ms:Int64}) * {step_ms:Int64} AS at_ms,
+        sum(sum) / sum(count) AS reading
+    FROM samples_1m
+    WHERE series_id IN {ids:Array(UInt64)} AND minute >= fromUnixTimestamp64Milli({start_ms:Int64})
+        AND minute <= fromUnixTimestamp64Milli({end_ms:Int64})
+    GROUP BY series_id, at_ms ORDER BY series_id, at_ms
+"""
+_EVENTS = """
+    SELECT json FROM events FINAL
+    WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
+        AND ({service:Nullable(String)} IS NULL OR service = {service:Nullable(String)})
+    ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
+"""
+MINUTE_S = 60
+
+
+def open_store(dsn: str, retention: Retention | None = None) -> Store:
+    """Open the store that `dsn` names and bring its tables up to date.
+
+    `chdb:///path` (or `chdb://relative/path`) keeps it in a folder of this machine, which one process at a time can have
+    open; `clickhouse://user@host:8123/database` on a server, its password in RECWATCH_CLICKHOUSE_PASSWORD. Raises BadInput
+    for a DSN or a folder that cannot be used, Unavailable for a server that does not answer.
+    """
+    return Store(parse_dsn(dsn), retention or Retention())
+
+
+class Store:
+    """Series, samples, events and snapshots. Safe from several threads; reading does not hold up writing.
+
+    All times are unix milliseconds. Every method raises Unavailable when the database fails; what was written before that
+    stays written.
+    """
+
+    def __init__(self, place: Place, retention: Retention) -> None:
+        self._write = Connection(place)
+        try:
+            migrate(self._write)
+            keep(self._write, retention)
+            self._read = Connection(place)
+        except BaseException:
+            self._write.close()
+            raise
+
+    def write_series(self, series: Iterable[Series]) -> None:
+        """Store definitions; a definition that is already there is replaced."""
+        series = list(series)
+        if series:
+            self._write.insert("series", series_rows(series))
+
+    def write_samples(self, batches: Sequence[Samples], token: str) -> None:
+        """Store all rows of `batches` at once. A second call with the same token stores nothing."""
+        if any(len(batch) for batch in batches):
+            self._write.insert("samples", sample_rows(batches), token)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Store events; of several values of one id the latest is read back, in whatever order they came."""
+        if events:
+            self._write.insert("events", event_rows(events))
+
+    def read(
+        self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None = None
+    ) -> dict[int, tuple[Int64, Float64]]:
+        """`time_ms` and `value` of every series asked for, start and end included; empty where nothing is stored.
+
+        With `step_s`, the mean of each step instead, under the step's start; the step that `start_ms` lies in is the first.
+        Steps of a minute and more are rounded up to whole minutes and come from the roll-up, which is kept longer.
+        """
+        sql, step_ms = _RAW, 1
+        if step_s is not None:
+            minutes = -(-step_s // MINUTE_S)
+            sql, step_ms = (_STEPS, step_s * 1000) if step_s < MINUTE_S else (_MINUTES, minutes * MINUTE_S * 1000)
+        found = self._read.query(
+            sql, ids=[int(i) for i in series_ids], start_ms=start_ms // step_ms * step_ms, end_ms=end_ms, step_ms=step_ms
+        )
+        return _by_series(series_ids, found)
+
+    def series(self, service: str | None = None) -> list[Series]:
+        """The known series, of one service if given, by name."""
+        return series_of(
+            self._read.query(
+                "SELECT name, labels, unit, kind, service, target FROM series FINAL"
+                " WHERE {service:Nullable(String)} IS NULL OR service = {service:Nullable(String)} ORDER BY name, id",
+                service=service,
+            )
+        )
+
+    def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
+        """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""
+        found = self._read.query(_EVENTS, kind=kind_name(kind), service=service, since_ms=since_ms or 0, limit=limit)
+        return [from_json(kind, text) for text in found["json"].to_pylist()]
+
+    def event(self, kind: type[E], event_id: str) -> E | None:
+        """One event as it was last; None if there is none of this id."""
+        found = self._read.query(
+            "SELECT json FROM events FINAL WHERE kind = {kind:String} AND id = {id:String}",
+            kind=kind_name(kind),
+            id=event_id,
+        )
+        return from_json(kind, found["json"][0].as_py()) if len(found) else None
+
+    def samples_stored(self) -> int:
+        """How many samples are there now; those that are older than the retention are not."""
+        return int(self._read.query("SELECT count() AS rows FROM samples")["rows"][0].as_py())
+
+    def save_snapshot(self, name: str, blob: bytes, time_ms: int) -> None:
+        """Keep `blob` under `name`, in place of the one before."""
+        row = {"name": [name], "time": pa.array([time_ms], pa.int64()).cast(TIME), "blob": pa.array([blob], pa.binary())}
+        self._write.insert("snapshots", pa.table(row))
+
+    def load_snapshot(self, name: str) -> tuple[int, bytes] | None:
+        """`time_ms` and content of the snapshot of this name; None if there is none."""
+        found = self._read.query(
+            "SELECT toUnixTimestamp64Milli(time) AS at_ms, blob FROM snapshots FINAL WHERE name = {name:String}", name=name
+        )
+        return (found["at_ms"][0].as_py(), found["blob"][0].as_py()) if len(found) else None
+
+    def close(self) -> None:
+        """Let go of the store; another process, or another store in this one, can then be opened."""
+        self._read.close()
+        self._write.close()
+
+
+def _by_series(series_ids: Sequence[int], rows: pa.Table) -> dict[int, tuple[Int64, Float64]]:
+    """Cut rows that are sorted by series into one pair of columns for each."""
+    ids = rows["series_id"].to_numpy()
+    at_ms, reading = rows["at_ms"].to_numpy(), rows["reading"].to_numpy()
+    found = {}
+    for series_id in map(int, series_ids):
+        first, last = np.searchsorted(ids, np.uint64(series_id), "left"), np.searchsorted(ids, np.uint64(series_id), "right")
+        found[series_id] = (at_ms[first:last], reading[first:last])
+    return found

@@ -1,0 +1,66 @@
+"""View → ranked causes. Pure: the same view gives the same ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import log
+
+from alerting.rules import RULES, SYMPTOMS
+from alerting.rules.finding import Finding
+from alerting.view import View
+from recwatch.core.events import Cause, Evidence, RankedCause
+
+LEAST = 0.05
+CLEARLY = 0.1
+
+
+def diagnose(view: View) -> tuple[RankedCause, ...]:
+    """The causes that fit, most believed first; `unknown` alone, with what moved most, when none does.
+
+    Each rule's strength is lowered by what explains it away (a surge explains a queue), then all are scaled down to add up
+    to at most 1. Never empty.
+    """
+    found = {cause: finding for cause, rule in RULES.items() if (finding := rule(view)) is not None}
+    belief = {cause: _explained(cause, found) for cause in found}
+    scale = max(1.0, sum(belief.values()))
+    ranked = sorted(
+        (
+            RankedCause(c, int(1000 * belief[c] / scale) / 1000, found[c].evidence)
+            for c in found
+            if belief[c] / scale >= LEAST
+        ),
+        key=lambda r: -r.confidence,
+    )
+    return tuple(ranked) or (RankedCause(Cause.UNKNOWN, 1.0, _movers(view)),)
+
+
+def _explained(cause: Cause, found: Mapping[Cause, Finding]) -> float:
+    strength = found[cause].strength
+    for other, symptoms in SYMPTOMS.items():
+        if cause in symptoms and other in found:
+            strength *= 1 - found[other].strength
+    return strength
+
+
+def _movers(view: View, most: int = 4) -> tuple[Evidence, ...]:
+    moved = [r for r in view.readings.values() if r.ratio > 0 and abs(log(r.ratio)) > log(1.2)]
+    return tuple(r.evidence() for r in sorted(moved, key=lambda r: -abs(log(r.ratio)))[:most])
+
+
+def settled(held: tuple[RankedCause, ...], told: tuple[RankedCause, ...]) -> tuple[RankedCause, ...]:
+    """Which ranking an open incident keeps: another cause if clearly surer, the same one if as sure and no less plain.
+
+    A service that drains its queue or recovers looks unlike its trouble, so the diagnosis at its plainest stands.
+    """
+    old, new = held[0], told[0]
+    if old.cause is Cause.UNKNOWN or new.cause is Cause.UNKNOWN:
+        return told if old.cause is Cause.UNKNOWN else held
+    if new.cause is not old.cause:
+        return told if new.confidence >= old.confidence + CLEARLY else held
+    return told if new.confidence >= old.confidence and _plainness(new) >= _plainness(old) else held
+
+
+def _plainness(ranked: RankedCause) -> float:
+    """How far apart the figures of the evidence are from what was expected, in factors of e."""
+    pairs = ((e.value or 0.0, e.expected or 0.0) for e in ranked.evidence)
+    return sum(abs(log(value / expected)) for value, expected in pairs if value > 0 and expected > 0)

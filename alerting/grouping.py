@@ -1,0 +1,116 @@
+"""Which anomalies make one incident, and when it opens, changes and ends. Pure; all times are sample time.
+
+An incident opens only for an anomaly that users feel: a user-facing signal moved to its bad side, or targets that stay
+down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before. It ends once all that
+users feel has stayed ended for `resolve_after_s`. What comes back within `reopen_within_s` of the end is the same
+trouble, flapping: the same incident opens again, with the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from recwatch.core.canonical import SIGNALS
+from recwatch.core.events import Anomaly, Direction, Incident
+
+
+class GroupingConfig(BaseModel):
+    """Spans of sample time, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evidence_before_s: PositiveFloat = 120.0
+    resolve_after_s: PositiveFloat = 10.0
+    reopen_within_s: PositiveFloat = 60.0
+    targets_down_after_s: PositiveFloat = 15.0
+
+
+Step = Literal["open", "reopen", "update", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of a service's incident. `start_ms` is that of the first anomaly that users feel."""
+
+    step: Step
+    start_ms: int
+    end_ms: int | None
+    anomalies: tuple[Anomaly, ...]
+
+
+def signal_of(anomaly: Anomaly) -> str:
+    """The name of the signal whose series is anomalous.
+
+    >>> signal_of(Anomaly("1", "shop", "7", 'queue_depth{service="shop"}', "z", 0, None, 1, "above", 9, 2, ""))
+    'queue_depth'
+    """
+    return anomaly.series.partition("{")[0]
+
+
+def bad_side(signal: str) -> Direction:
+    """The direction in which users feel a signal: answer quality and targets as they fall, the rest as they rise."""
+    return "below" if signal in ("answer_quality_ratio", "targets_up_ratio") else "above"
+
+
+def user_facing(anomaly: Anomaly) -> bool:
+    """Whether users feel this anomaly: their signal, on its bad side."""
+    signal = SIGNALS.get(signal_of(anomaly))
+    return signal is not None and signal.user_facing and anomaly.direction == bad_side(signal.name)
+
+
+def opens_incident(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
+    """Whether this anomaly is reason enough for an incident at `now_ms`; targets are given time to restart."""
+    if signal_of(anomaly) != "targets_up_ratio":
+        return user_facing(anomaly)
+    lasted_ms = (now_ms if anomaly.end_ms is None else anomaly.end_ms) - anomaly.start_ms
+    return anomaly.direction == "below" and lasted_ms >= config.targets_down_after_s * 1000
+
+
+def merged(known: Anomaly | None, told: Anomaly) -> Anomaly:
+    """What is known of an anomaly once `told` arrives: an end is never undone, and a repetition changes nothing."""
+    return told if known is None or (known.end_ms is None and told.end_ms is not None) else known
+
+
+def next_change(current: Incident | None, known: Iterable[Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:
+    """The next step of a service's incident; None when all is as it was.
+
+    `current` is the service's latest incident, open or resolved; `known` every anomaly of the last while.
+    """
+    anomalies = {a.id: a for a in known}
+    if current is not None and current.state == "open":
+        return _of_open(current, anomalies, now_ms, config)
+    before = {a.id for a in current.anomalies} if current else set()
+    fresh = [a for a in anomalies.values() if a.id not in before and opens_incident(a, now_ms, config)]
+    if not fresh:
+        return None
+    start_ms = min(a.start_ms for a in fresh)
+    if current is not None and start_ms <= _ended(current) + config.reopen_within_s * 1000:
+        return Change("reopen", current.start_ms, None, _members(current.start_ms, anomalies, current, config))
+    others = {id_: a for id_, a in anomalies.items() if id_ not in before}
+    return Change("open", start_ms, None, _members(start_ms, others, None, config))
+
+
+def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:
+    members = _members(current.start_ms, known, current, config)
+    felt = [a for a in members if opens_incident(a, now_ms, config)]
+    ends = [a.end_ms for a in felt if a.end_ms is not None]
+    if len(ends) == len(felt) and now_ms - max(ends, default=now_ms) >= config.resolve_after_s * 1000:
+        return Change("resolve", current.start_ms, max(ends), members)
+    return Change("update", current.start_ms, None, members) if members != current.anomalies else None
+
+
+def _members(
+    start_ms: int, known: Mapping[str, Anomaly], current: Incident | None, config: GroupingConfig
+) -> tuple[Anomaly, ...]:
+    since_ms = start_ms - config.evidence_before_s * 1000
+    kept = {a.id: a for a in current.anomalies} if current else {}
+    near = {a.id: merged(kept.get(a.id), a) for a in known.values() if a.id in kept or a.start_ms >= since_ms}
+    return tuple(sorted({**kept, **near}.values(), key=lambda a: (a.start_ms, a.id)))
+
+
+def _ended(incident: Incident) -> int:
+    return incident.start_ms if incident.end_ms is None else incident.end_ms

@@ -1,0 +1,126 @@
+"""Change → Incident: its title, its severity, and its history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from alerting.grouping import Change, bad_side, signal_of, user_facing
+from alerting.view import MARK_BEFORE_MS
+from alerting.wording import clean, duration, figure, spoken, spoken_cause, utc
+from recwatch.core.canonical import SIGNALS
+from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
+from recwatch.core.objective import Objective
+from recwatch.core.recent import Recent
+
+BY = "recwatch"
+STRONGLY = 2.0
+
+_LEADS = (
+    "latency_p99_seconds",
+    "errors_ratio",
+    "answer_quality_ratio",
+    "latency_p95_seconds",
+    "latency_mean_seconds",
+    "latency_p50_seconds",
+)
+"""Which signal the title speaks of, the first one that is anomalous."""
+
+
+def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None) -> Severity:
+    """Whether to wake someone: out of objective, targets lost, or twice beyond the alarm where no objective speaks.
+
+    Latency and errors are governed by a service's objective: within it, however unusual, they are a ticket.
+    """
+    governed = {SIGNALS[name].group for name in objective.bounds()} if objective else set()
+    for a in anomalies:
+        signal = SIGNALS.get(signal_of(a))
+        strongly = a.peak_score >= STRONGLY and signal is not None and signal.group not in governed
+        if signal_of(a) == "targets_up_ratio" or (user_facing(a) and (a.method == "objective" or strongly)):
+            return "page"
+    return "ticket"
+
+
+def title_of(incident: Incident, recent: Recent, objective: Objective | None) -> str:
+    """One sentence: the service, its worst figure of the signal that leads, what it should be, and the top cause."""
+    lead = _lead(incident.anomalies)
+    if lead is None:
+        return f"{clean(incident.service)}: {spoken_cause(incident.cause)}"
+    unit = SIGNALS[signal_of(lead)].unit
+    bound = objective.bounds().get(signal_of(lead)) if objective else None
+    against = "" if lead.expected is None else f" (expected {figure(lead.expected, unit)})"
+    if bound is not None:
+        against = f" (objective {figure(bound, unit)})"
+    said = f"{spoken(signal_of(lead))} {figure(_worst(lead, incident, recent), unit)}{against}"
+    return f"{clean(incident.service)}: {said}: {spoken_cause(incident.cause)}"
+
+
+def _lead(anomalies: Iterable[Anomaly]) -> Anomaly | None:
+    felt = [a for a in anomalies if user_facing(a)]
+    felt += [a for a in anomalies if signal_of(a) == "targets_up_ratio"]
+    order = (*_LEADS, "targets_up_ratio")
+    return min(felt, key=lambda a: (a.method != "objective", order.index(signal_of(a))), default=None)
+
+
+def _worst(anomaly: Anomaly, incident: Incident, recent: Recent) -> float:
+    series = next((s for s in recent.series(incident.service) if s.key == anomaly.series), None)
+    seen: list[float] = [] if series is None else recent.rows(series.id, anomaly.start_ms, anomaly.end_ms)[1].tolist()
+    return (max if bad_side(signal_of(anomaly)) == "above" else min)([anomaly.value, *seen])
+
+
+def opened(service: str, change: Change, causes: tuple[RankedCause, ...], now_ms: int) -> Incident:
+    """A new incident, without title, severity and marks. Its id follows from the first anomaly that users feel."""
+    first = next(a for a in change.anomalies if a.start_ms >= change.start_ms)
+    step = Transition("open", now_ms, BY, f"{clean(first.reason)}; cause: {spoken_cause(causes[0].cause)}")
+    id_ = event_id("incident", service, first.id)
+    return Incident(id_, service, "open", "ticket", change.start_ms, None, "", causes, change.anomalies, (), (step,))
+
+
+def moved(incident: Incident, change: Change, causes: tuple[RankedCause, ...], now_ms: int) -> Incident:
+    """The incident after a change other than its opening; a step that people should see is added to its history."""
+    steps: list[Transition] = []
+    if change.step == "reopen":
+        steps.append(Transition("open", now_ms, BY, "opened again: what users feel came back soon after the end"))
+    if causes[0].cause is not incident.cause:
+        why = f"{spoken_cause(incident.cause)} became {spoken_cause(causes[0].cause)}: {_because(causes[0])}"
+        steps.append(Transition("updated", now_ms, BY, why))
+    if change.step == "resolve":
+        lasted = duration((change.end_ms or change.start_ms) - change.start_ms)
+        steps.append(Transition("resolved", now_ms, BY, f"all that users felt has ended; it lasted {lasted}"))
+    return replace(
+        incident,
+        state="resolved" if change.step == "resolve" else "open",
+        end_ms=change.end_ms,
+        causes=causes,
+        anomalies=change.anomalies,
+        history=(*incident.history, *steps),
+    )
+
+
+def _because(cause: RankedCause) -> str:
+    return "; ".join(e.text for e in cause.evidence[:2]) or "no other fits"
+
+
+def described(incident: Incident, marks: Iterable[Mark], recent: Recent, objective: Objective | None) -> Incident:
+    """The incident with the title, severity and marks that its anomalies and causes call for. Severity never falls."""
+    severe = severity_of(incident.anomalies, objective)
+    until = incident.end_ms
+    near = [
+        m for m in marks if incident.start_ms - MARK_BEFORE_MS <= m.time_ms and (until is None or m.time_ms <= until + 1)
+    ]
+    return replace(
+        incident,
+        title=title_of(incident, recent, objective),
+        severity="page" if "page" in (incident.severity, severe) else "ticket",
+        marks=tuple(sorted(near, key=lambda m: (m.time_ms, m.id))),
+    )
+
+
+def silenced(incident: Incident, silence: Silence | None, now_ms: int) -> Incident:
+    """The incident with a note of the silence that covers it, once per silence."""
+    if silence is None:
+        return incident
+    why = f"until {utc(silence.end_ms)}: {clean(silence.why)}"
+    step = Transition("silenced", now_ms, clean(silence.by), why)
+    noted = any((s.state, s.by, s.why) == (step.state, step.by, step.why) for s in incident.history)
+    return incident if noted else replace(incident, history=(*incident.history, step))

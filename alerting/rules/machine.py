@@ -1,0 +1,58 @@
+"""Causes in what the service runs on: the GPU, the host, and the telemetry that tells of them."""
+
+from __future__ import annotations
+
+from alerting.rules.finding import Finding
+from alerting.view import View
+
+_SLOWED = ("batch_duration_mean_seconds", "requests_per_second", "queue_depth")
+
+
+def gpu_throttling(view: View) -> Finding | None:
+    """Clocks are held down while there is work. An idle GPU lowers its clock by itself."""
+    slower_clock = view.ratio("gpu_sm_clock_hertz") <= 0.9
+    held_down = view.rise("gpu_throttled_ratio") >= 0.2
+    busy = view.now("gpu_busy_ratio")
+    idle = busy is not None and busy < 0.3
+    if not held_down and (idle or not slower_clock):
+        return None
+    seen = view.evidence("gpu_sm_clock_hertz", "gpu_throttled_ratio", "gpu_temperature_celsius", "gpu_power_watts", *_SLOWED)
+    return Finding(0.95 if slower_clock and held_down else 0.8, seen)
+
+
+def gpu_fault(view: View) -> Finding | None:
+    """A GPU's readings stopped for five seconds or more, while the targets that report them are up."""
+    gone = [name for name, r in view.readings.items() if name.startswith("gpu_") and r.now is None and r.before is not None]
+    if not gone or view.until_ms - view.start_ms < 5_000 or view.rise("targets_up_ratio") < 0:
+        return None
+    return Finding(0.8, view.evidence(*gone, "targets_up_ratio"))
+
+
+def dead_but_busy(view: View) -> Finding | None:
+    """Hardly anything is answered, yet the GPU or the replicas work flat out."""
+    busy = max(view.now("gpu_busy_ratio") or 0.0, view.now("replicas_busy_ratio") or 0.0)
+    if view.ratio("requests_per_second") > 0.2 or busy < 0.9:
+        return None
+    return Finding(0.95, view.evidence("requests_per_second", "gpu_busy_ratio", "replicas_busy_ratio", "queue_depth"))
+
+
+def memory_pressure(view: View) -> Finding | None:
+    """The host has less than 1 GiB, and less than a third of what it had, left."""
+    left = view.now("host_memory_available_bytes")
+    if left is None or left >= 2**30 or view.ratio("host_memory_available_bytes") >= 0.33:
+        return None
+    return Finding(0.6, view.evidence("host_memory_available_bytes", "gpu_memory_used_bytes"))
+
+
+def host_bound(view: View) -> Finding | None:
+    """The host's cores are all taken, newly so, while the GPU is not. Weak: whatever else slows a service does this too."""
+    cpu, gpu = view.now("host_cpu_busy_ratio"), view.now("gpu_busy_ratio")
+    if cpu is None or gpu is None or cpu < 0.95 or gpu > 0.6 or view.rise("host_cpu_busy_ratio") < 0.2:
+        return None
+    return Finding(0.3, view.evidence("host_cpu_busy_ratio", "gpu_busy_ratio", "queue_depth"))
+
+
+def telemetry_loss(view: View) -> Finding | None:
+    """A twentieth or more of the targets answers scrapes no more; the more of them, the surer."""
+    lost = -view.rise("targets_up_ratio")
+    return Finding(0.5 + 0.45 * min(1.0, lost), view.evidence("targets_up_ratio")) if lost >= 0.05 else None

@@ -1,0 +1,147 @@
+"""What a diagnosis looks at: each canonical signal before an incident and now, and what was done near its start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf, log
+
+import numpy as np
+
+from alerting.grouping import signal_of
+from alerting.wording import clean, duration, figure, spoken
+from recwatch.core.canonical import SIGNALS
+from recwatch.core.events import Anomaly, Evidence, Mark
+from recwatch.core.recent import Recent
+from recwatch.core.signals import Series
+
+NOW_MS = 5_000
+BASELINE_MS = 60_000
+GUARD_MS = 15_000
+BASELINE_ROWS = 5
+MARK_BEFORE_MS = 120_000
+MARK_AFTER_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One signal: its median before the incident and over the last seconds, in `unit`; None where it was absent."""
+
+    signal: str
+    series: str
+    unit: str
+    before: float | None
+    now: float | None
+    emulated: bool = False
+    expected: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Now over before; 1 when that cannot be said."""
+        if self.before is None or self.now is None or self.before <= 0:
+            return 1.0
+        return self.now / self.before
+
+    def evidence(self) -> Evidence:
+        """The reading in words, against what a detector expected of it if one did, else against what it was."""
+        now = "no reading" if self.now is None else figure(self.now, self.unit)
+        if self.expected is not None:
+            against = f", expected {figure(self.expected, self.unit)}"
+        else:
+            against = "" if self.before is None else f", was {figure(self.before, self.unit)}"
+        text = f"{spoken(self.signal)} {now}{against}{' (emulated)' if self.emulated else ''}"
+        return Evidence(text, self.series, self.now, self.before if self.expected is None else self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An incident as `diagnose` sees it, from the first anomaly that users feel to the last sample looked at.
+
+    `anomalous` are the names of the signals that a detector called so.
+    """
+
+    service: str
+    start_ms: int
+    until_ms: int
+    readings: Mapping[str, Reading]
+    marks: tuple[Mark, ...]
+    anomalous: frozenset[str] = frozenset()
+
+    def ratio(self, signal: str) -> float:
+        """Now over before; 1 when that cannot be said."""
+        return self.readings[signal].ratio if signal in self.readings else 1.0
+
+    def now(self, signal: str) -> float | None:
+        return self.readings[signal].now if signal in self.readings else None
+
+    def rise(self, signal: str) -> float:
+        """Now less before, in the signal's unit; 0 when that cannot be said."""
+        reading = self.readings.get(signal)
+        if reading is None or reading.now is None or reading.before is None:
+            return 0.0
+        return reading.now - reading.before
+
+    def evidence(self, *signals: str) -> tuple[Evidence, ...]:
+        """In words, those of `signals` that are known."""
+        return tuple(self.readings[s].evidence() for s in signals if s in self.readings)
+
+    def marks_before(self, *kinds: str) -> tuple[Evidence, ...]:
+        """In words, the marks of these kinds that may have caused the incident, the latest first."""
+        near = [m for m in self.marks if m.kind in kinds and -MARK_BEFORE_MS <= m.time_ms - self.start_ms <= MARK_AFTER_MS]
+        return tuple(Evidence(_said(m, self.start_ms)) for m in sorted(near, key=lambda m: -m.time_ms))
+
+
+def _said(mark: Mark, start_ms: int) -> str:
+    apart = f"{duration(abs(start_ms - mark.time_ms))} {'before' if mark.time_ms <= start_ms else 'after'} the start"
+    return f"{mark.kind.replace('_', ' ')} {clean(mark.text)} by {clean(mark.by)}, {apart}"
+
+
+def view_of(
+    recent: Recent, service: str, between_ms: tuple[int, int], anomalies: Iterable[Anomaly], marks: Iterable[Mark]
+) -> View:
+    """The view of an incident between its start and now, both in sample time.
+
+    The baseline is the minute that ended fifteen seconds before the start. "Now" is the last five seconds since the start,
+    and never later than what was done about it: how a service looks under treatment says nothing of the cause.
+    """
+    marks, anomalies = tuple(marks), tuple(anomalies)
+    start_ms, now_ms = between_ms
+    until_ms = min([now_ms, *(m.time_ms - 1 for m in marks if _treats(m, start_ms))])
+    expected = {a.series: a.expected for a in anomalies if a.method != "objective"}
+    readings: dict[str, Reading] = {}
+    for series in recent.series(service):
+        if series.canonical and series.name in SIGNALS and "le" not in series.labels:
+            reading = _reading(recent, series, start_ms, until_ms, expected.get(series.key))
+            if reading is not None and _change(reading) >= _change(readings.get(series.name)):
+                readings[series.name] = reading
+    return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, anomalies)))
+
+
+def _treats(mark: Mark, start_ms: int) -> bool:
+    return mark.kind in ("deploy", "knob_change", "restart") and mark.time_ms > start_ms + MARK_AFTER_MS
+
+
+def _reading(recent: Recent, series: Series, start_ms: int, until_ms: int, expected: float | None) -> Reading | None:
+    times, values = recent.rows(series.id, start_ms - GUARD_MS - BASELINE_MS, until_ms)
+    before = values[times <= start_ms - GUARD_MS]
+    now = values[times >= max(start_ms, until_ms - NOW_MS)]
+    if len(before) < BASELINE_ROWS and not len(now):
+        return None
+    return Reading(
+        series.name,
+        series.key,
+        series.unit,
+        float(np.median(before)) if len(before) >= BASELINE_ROWS else None,
+        float(np.median(now)) if len(now) else None,
+        series.labels.get("emulated") == "true",
+        expected,
+    )
+
+
+def _change(reading: Reading | None) -> float:
+    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown."""
+    if reading is None:
+        return -1.0
+    if reading.now is None:
+        return inf
+    return abs(log(reading.ratio)) if reading.ratio > 0 else inf

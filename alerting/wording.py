@@ -1,0 +1,142 @@
+"""How figures, signals and causes are said to people. Pure text; everything that comes from outside passes `clean`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from recwatch.core.events import Cause
+
+LONGEST = 240
+
+SPOKEN: Mapping[str, str] = {
+    "requests_per_second": "requests",
+    "errors_ratio": "errors",
+    "latency_mean_seconds": "mean latency",
+    "latency_p50_seconds": "p50 latency",
+    "latency_p95_seconds": "p95 latency",
+    "latency_p99_seconds": "p99 latency",
+    "queue_depth": "queue",
+    "queue_wait_mean_seconds": "wait in the queue",
+    "batch_size_mean": "batch size",
+    "batch_duration_mean_seconds": "model time per batch",
+    "replicas_busy_ratio": "replicas busy",
+    "cache_hit_ratio": "cache hits",
+    "answer_quality_ratio": "answer quality",
+    "gpu_busy_ratio": "GPU busy",
+    "gpu_memory_used_bytes": "GPU memory used",
+    "gpu_sm_clock_hertz": "SM clock",
+    "gpu_throttled_ratio": "GPU throttled",
+    "gpu_power_watts": "GPU power",
+    "gpu_temperature_celsius": "GPU temperature",
+    "host_cpu_busy_ratio": "host CPU busy",
+    "host_memory_available_bytes": "host memory available",
+    "targets_up_ratio": "targets up",
+}
+
+FIRST_LOOK: Mapping[Cause, str] = {
+    Cause.LOAD_SURGE: "Is the traffic wanted? If so add capacity or batch more; if not, shed it at the edge.",
+    Cause.CAPACITY: "Add replicas or batch more: the service is busy all the time at a load that is not unusual.",
+    Cause.BATCHING_MISFIT: "Look at the batch size limit and the batch wait: requests wait while replicas are free.",
+    Cause.SLOW_VERSION: "Compare the new version with the one before it, and roll back if nothing else explains the time.",
+    Cause.CACHE_MISS_STORM: "Was the cache flushed, resized, or its key changed? Warm it up or take load off meanwhile.",
+    Cause.GPU_THROTTLING: "Look at temperature, power cap and clock locks of the GPU; more load on it will not help.",
+    Cause.GPU_FAULT: "Look for Xid and ECC errors in the kernel log; drain the GPU before restarting anything.",
+    Cause.DEAD_BUT_BUSY: "Restart the model server: its GPU works but no answers come out.",
+    Cause.MEMORY_PRESSURE: "See which process grows, and free memory before the kernel chooses a victim.",
+    Cause.HOST_BOUND: "See what else runs on the host's cores; the GPU is waiting for them.",
+    Cause.BAD_REPLICA: "Take the odd replica out of rotation and compare it with its siblings.",
+    Cause.QUALITY_LOSS: "Look at the last model, feature and index change; the answers got worse, not slower.",
+    Cause.TELEMETRY_LOSS: "Check that the targets run and can be reached; until then recwatch is blind here.",
+    Cause.UNKNOWN: "No known pattern fits; start from the evidence in the console.",
+}
+
+
+def spoken(signal: str) -> str:
+    """The name of a signal as said aloud; its own name if it is not a canonical one.
+
+    >>> spoken("latency_p99_seconds"), spoken("my_total")
+    ('p99 latency', 'my_total')
+    """
+    return SPOKEN.get(signal) or clean(signal)
+
+
+def spoken_cause(cause: Cause) -> str:
+    """A cause as said aloud.
+
+    >>> spoken_cause(Cause.GPU_THROTTLING)
+    'GPU throttling'
+    """
+    return cause.value.replace("_", " ").replace("gpu", "GPU")
+
+
+def figure(value: float, unit: str) -> str:
+    """A value with its unit, to about three digits.
+
+    >>> figure(0.812, "seconds"), figure(1.41e9, "hertz"), figure(297.4, "requests/s"), figure(0.034, "ratio")
+    ('812 ms', '1410 MHz', '297/s', '3.4 %')
+    >>> figure(1, "requests"), figure(84, "requests"), figure(1, "seconds")
+    ('1 request', '84 requests', '1 s')
+    """
+    if unit == "seconds" and abs(value) < 1:
+        return f"{_digits(value * 1e3)} ms"
+    if unit == "bytes" and abs(value) < 2**30:
+        return f"{_digits(value / 2**20)} MiB"
+    scale, shown = _UNITS.get(unit, (1.0, f" {unit}"))
+    digits = _digits(value * scale)
+    return f"{digits}{shown.removesuffix('s') if digits == '1' and unit not in _UNITS else shown}".strip()
+
+
+_UNITS: Mapping[str, tuple[float, str]] = {
+    "seconds": (1.0, " s"),
+    "hertz": (1e-6, " MHz"),
+    "ratio": (100.0, " %"),
+    "bytes": (2**-30, " GiB"),
+    "celsius": (1.0, " °C"),
+    "watts": (1.0, " W"),
+    "requests/s": (1.0, "/s"),
+}
+
+
+def _digits(value: float) -> str:
+    size = abs(value)
+    if size >= 100 or value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.1f}" if size >= 1 else f"{value:.2g}"
+
+
+def duration(milliseconds: int) -> str:
+    """A span of time.
+
+    >>> duration(42_000), duration(120_000), duration(100_000), duration(7_320_000)
+    ('42 s', '2 min', '1 min 40 s', '2 h 2 min')
+    """
+    minutes, seconds = divmod(max(0, round(milliseconds / 1000)), 60)
+    if not minutes:
+        return f"{seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else seconds, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def utc(time_ms: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    """A time in UTC.
+
+    >>> utc(1_700_000_000_000)
+    '2023-11-14 22:13:20 UTC'
+    """
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
+
+
+def clean(text: str) -> str:
+    r"""Text from outside, safe to print on one line: control and direction-changing characters become '·', long text is cut.
+
+    >>> clean("ranker\x1b[31m\nv2\u202e")
+    'ranker·[31m·v2·'
+    """
+    shown = "".join("·" if unicodedata.category(c) in _UNSEEN else c for c in text[: LONGEST + 1])
+    return shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

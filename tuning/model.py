@@ -1,0 +1,126 @@
+"""The model of a batching server: what a batch costs, what is asked of it, and what a change would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from recwatch.core.events import Interval
+from recwatch.core.signals import Float64
+from tuning.intervals import Intervals
+
+Z90 = 1.645
+HUBER = 1.345
+ROUNDS = 5
+# Machine load, clocks and caches move the batch time with the load, so a slope is never better known than this.
+UNMODELLED_RATIO = 0.02
+CV_BOUNDS = (0.05, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTime:
+    """Batch service time S(b) = alpha + beta * b, known best around the sizes seen.
+
+    `seconds` is the time of a batch of the mean size `size`; `beta_s` the seconds that one more request costs; `cv` the
+    coefficient of variation of one batch's time.
+    """
+
+    size: float
+    seconds: float
+    beta_s: Interval
+    cv: float
+
+    def alpha_s(self, beta_s: float) -> float:
+        """The fixed part of a batch's time if one more request costs `beta_s`."""
+        return self.seconds - beta_s * self.size
+
+
+def fit_batch_time(size: Float64, seconds: Float64, batches: Float64) -> BatchTime:
+    """S(b) from the mean batch size and mean batch duration of intervals with `batches` batches each.
+
+    Huber regression, which is exact on means because S is linear. Both parts of S are non-negative, so beta lies between
+    0 and S(b)/b; that range is the (uniform) prior, and its posterior is the regression's normal cut to it. Sizes that
+    hardly differ say little of beta: then the interval is nearly the whole range.
+
+    >>> fit = fit_batch_time(np.array([1.0, 2.0, 4.0]), np.array([0.011, 0.012, 0.014]), np.full(3, 50.0))
+    >>> round(fit.beta_s.mid, 4), round(fit.alpha_s(fit.beta_s.mid), 4)
+    (0.001, 0.01)
+    """
+    weight = batches / batches.mean()
+    trust = np.ones(len(size))
+    for _ in range(ROUNDS):
+        share = weight * trust / (weight * trust).sum()
+        mean_size, mean_seconds = float(share @ size), float(share @ seconds)
+        off_size = size - mean_size
+        variance = float(share @ off_size**2)
+        slope = float(share @ (off_size * seconds)) / variance if variance > 0 else 0.0
+        residual = (seconds - mean_seconds - slope * off_size) * np.sqrt(weight)
+        scale = 1.4826 * float(np.median(np.abs(residual)))
+        trust = HUBER * scale / np.maximum(np.abs(residual), HUBER * scale) if scale > 0 else trust
+    error = np.hypot(scale / np.sqrt(len(size)), UNMODELLED_RATIO * mean_seconds)
+    known = NormalDist(slope, float(error / np.sqrt(variance))) if variance > 0 else None
+    cv = scale * np.sqrt(batches.mean()) / mean_seconds
+    return BatchTime(mean_size, mean_seconds, _cut(known, mean_seconds / mean_size), float(np.clip(cv, *CV_BOUNDS)))
+
+
+def _cut(known: NormalDist | None, most: float) -> Interval:
+    """The 90 % interval of a normal cut to 0..most; of the uniform there if nothing is known."""
+    levels = (0.05, 0.5, 0.95)
+    if known is None or known.stdev > 10 * most:
+        return Interval(*(level * most for level in levels))
+    floor, ceiling = known.cdf(0.0), known.cdf(most)
+    if ceiling - floor < 1e-6:
+        edge = min(max(known.mean, 0.0), most)
+        return Interval(edge, edge, edge)
+    low, mid, high = (known.inv_cdf(floor + level * (ceiling - floor)) for level in levels)
+    return Interval(low, mid, high)
+
+
+def batch_time(intervals: Intervals) -> BatchTime | None:
+    """S(b) from intervals that saw batches; None from fewer than three."""
+    size, seconds = intervals.columns["batch_size_mean"], intervals.columns["batch_duration_mean_seconds"]
+    flow = intervals.columns["requests_per_second"] * (1.0 - np.nan_to_num(intervals.columns["cache_hit_ratio"]))
+    seen = (size > 0) & (seconds > 0) & (flow > 0)
+    if seen.sum() < 3:
+        return None
+    batches = flow[seen] / size[seen] * intervals.interval_ms / 1000.0
+    return fit_batch_time(size[seen], seconds[seen], batches)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What users ask: `offered_rps` requests per second, of which a share `hit_ratio` never reaches the batcher."""
+
+    offered_rps: Interval
+    hit_ratio: float
+
+    def batched_rps(self, offered_rps: float) -> float:
+        return offered_rps * (1.0 - self.hit_ratio)
+
+    @property
+    def batched_quantile(self) -> float:
+        """The quantile of the batched requests that is the p99 of all requests, hits taking no time at all."""
+        return max(0.0, (0.99 - self.hit_ratio) / (1.0 - self.hit_ratio)) if self.hit_ratio < 0.99 else 0.0
+
+
+def offered_load(intervals: Intervals) -> Load | None:
+    """The load behind these intervals: answered (the refused among them) and, while the queue grows, its growth.
+
+    None without a request.
+    """
+    answered = intervals.values("requests_per_second")
+    if not len(answered) or answered.max() <= 0:
+        return None
+    mid = float(np.median(answered)) + _growth_rps(intervals)
+    error = Z90 * max(float(answered.std()), np.sqrt(mid)) / np.sqrt(len(answered))
+    return Load(Interval(max(0.1, mid - error), mid, mid + error), min(1.0, intervals.mean("cache_hit_ratio") or 0.0))
+
+
+def _growth_rps(intervals: Intervals) -> float:
+    depth = intervals.columns["queue_depth"]
+    seen = ~np.isnan(depth)
+    if seen.sum() < 2:
+        return 0.0
+    return max(0.0, float(np.polyfit(intervals.time_ms[seen] / 1000.0 - intervals.time_ms[0] / 1000.0, depth[seen], 1)[0]))

@@ -1,0 +1,76 @@
+"""The tuning stage: incidents, decisions and samples in, every transition of a proposal out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import TypeAdapter
+
+from recwatch.core.bus import Record
+from recwatch.core.errors import BadInput
+from recwatch.core.objective import Objective
+from recwatch.core.recent import Recent, absorb
+from recwatch.core.stage import Outgoing
+from tuning.actuators import Actuator
+from tuning.config import TuningConfig
+from tuning.panel import Panel
+from tuning.tuner import Ledger, Tuner
+
+LEDGERS = TypeAdapter(dict[str, Ledger])
+
+
+class TuningStage:
+    """Tunes every service in `configs`; each needs an objective, and its actuator unless the configured one is to be used.
+
+    A failing actuator never raises out of `process`: its service is retried later and says so in `holds`, while the others'
+    records go on.
+    """
+
+    name = "tuning"
+    topics: tuple[str, ...] = ("series", "samples", "incidents", "decisions", "marks")
+
+    def __init__(
+        self,
+        configs: Mapping[str, TuningConfig],
+        objectives: Mapping[str, Objective],
+        actuators: Mapping[str, Actuator] | None = None,
+    ) -> None:
+        without = sorted(set(configs) - set(objectives))
+        if without:
+            raise BadInput(f"tuning of {', '.join(without)} needs an objective; give the service a latency_p99_seconds")
+        self._recent = Recent()
+        given = actuators or {}
+        self._actuators = {service: given.get(service) or config.actuator.connect() for service, config in configs.items()}
+        self._tuners = {
+            service: Tuner(
+                service, config, objectives[service], Panel(self._actuators[service], config.bounds), self._recent
+            )
+            for service, config in configs.items()
+        }
+
+    def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
+        """Take in what was polled, then let every service go one step further."""
+        absorb(self._recent, (record.message for record in records if record.key in self._tuners))
+        for record in records:
+            if record.topic in ("incidents", "decisions", "marks") and record.key in self._tuners:
+                self._tuners[record.key].learn(record.message, now_ms)
+        return [outgoing for tuner in self._tuners.values() for outgoing in tuner.step(now_ms)]
+
+    def holds(self) -> Mapping[str, str]:
+        """Why nothing is being done, for each service of which something might be expected."""
+        return {service: tuner.hold for service, tuner in self._tuners.items() if tuner.hold}
+
+    def snapshot(self) -> bytes:
+        """Proposals and open incidents of every service, as JSON."""
+        return LEDGERS.dump_json({service: tuner.ledger() for service, tuner in self._tuners.items()})
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a snapshot; services that are no longer configured are left out."""
+        for service, ledger in LEDGERS.validate_json(state).items():
+            if service in self._tuners:
+                self._tuners[service].restore(ledger)
+
+    def close(self) -> None:
+        """Let go of the actuators' connections."""
+        for actuator in self._actuators.values():
+            actuator.close()

@@ -1,0 +1,116 @@
+"""Whether an applied change did what it should, from what was measured after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from recwatch.core.events import Proposal
+from recwatch.core.objective import Objective
+from tuning.config import VerifyConfig
+from tuning.intervals import Intervals
+
+LATENCY_NOISE_RATIO = 0.1
+QUALITY_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a change. While `waiting`, `p99_ms` is None; `why` carries the figures."""
+
+    outcome: Literal["waiting", "verified", "failed"]
+    why: str
+    p99_ms: float | None = None
+
+
+def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config: VerifyConfig) -> Verdict:
+    """The verdict on the last action of `proposal` from all intervals so far.
+
+    One look at one window: its start is when the backlog is gone, its end when it holds enough requests, so that waiting
+    longer does not find a lucky stretch. Verified is a p99 and a share of errors within the objective, neither p99 nor
+    quality worse than before. A window that stays too small is no proof, and a change without proof is undone.
+    """
+    applied_ms = proposal.actions[-1].time_ms
+    start_ms = _settled_ms(intervals, applied_ms, objective, config)
+    if start_ms is None:
+        return Verdict("waiting", f"settling after {proposal.knob} was set to {proposal.to_value}")
+    window = _window(intervals, start_ms, config)
+    if window is None:
+        seen = intervals.between(start_ms, float(intervals.time_ms[-1]))
+        elapsed_s = (float(intervals.time_ms[-1]) - start_ms) / 1000.0
+        if elapsed_s < config.longest_s:
+            return Verdict("waiting", f"measuring: {seen.requests} requests in {elapsed_s:.0f} s")
+        return Verdict("failed", f"only {seen.requests} requests in {elapsed_s:.0f} s: not enough to prove the change")
+    before = intervals.between(applied_ms - 1000.0 * config.longest_s, applied_ms)
+    return _compare(proposal, _tail(before, config), window, objective)
+
+
+def _settled_ms(intervals: Intervals, applied_ms: int, objective: Objective, config: VerifyConfig) -> float | None:
+    """When the backlog was gone: fewer wait than arrive within the objective, so a new one can be answered in time."""
+    after = intervals.since(applied_ms + 1000.0 * config.settle_s)
+    depth, answered = after.columns["queue_depth"], after.columns["requests_per_second"]
+    limit_ms = applied_ms + 1000.0 * config.settle_limit_s
+    for time_ms, waiting, rps in zip(after.time_ms.tolist(), depth.tolist(), answered.tolist(), strict=True):
+        backlog = waiting > 1.0 and waiting > rps * objective.latency_p99_seconds
+        if not backlog or time_ms >= limit_ms:
+            return float(time_ms)
+    return None
+
+
+def _window(intervals: Intervals, start_ms: float, config: VerifyConfig) -> Intervals | None:
+    """The shortest window from `start_ms` on that is long enough and holds enough requests; None until there is one."""
+    for end_ms in intervals.since(start_ms + 1000.0 * config.shortest_s - 1.0).time_ms.tolist():
+        window = intervals.between(start_ms, end_ms)
+        if window.requests >= config.requests and end_ms - start_ms <= 1000.0 * config.longest_s:
+            return window
+    return None
+
+
+def _tail(before: Intervals, config: VerifyConfig) -> Intervals:
+    """The newest intervals of `before` that hold as many requests as a verdict needs."""
+    count = 1
+    while count < len(before) and before.last(count).requests < config.requests:
+        count += 1
+    return before.last(count)
+
+
+def _compare(proposal: Proposal, before: Intervals, after: Intervals, objective: Objective) -> Verdict:
+    p99 = after.latency_s(0.99)
+    if p99 is None:
+        return Verdict("failed", "no latency was measured after the change")
+    faults = [
+        *_latency_faults(p99, before.latency_s(0.99), objective),
+        *_error_faults(after.mean("errors_ratio"), objective),
+        *_quality_faults(before.mean("answer_quality_ratio"), after.mean("answer_quality_ratio")),
+    ]
+    figures = f"p99 {1000 * p99:.0f} ms over {after.requests} requests, {_against_prediction(proposal, 1000 * p99)}"
+    if faults:
+        return Verdict("failed", f"{figures}; {'; '.join(faults)}", 1000.0 * p99)
+    return Verdict(
+        "verified", f"{figures}; within the objective of {1000 * objective.latency_p99_seconds:.0f} ms", 1000.0 * p99
+    )
+
+
+def _latency_faults(p99: float, before: float | None, objective: Objective) -> list[str]:
+    bound = objective.latency_p99_seconds
+    missed = [f"above the objective of {1000 * bound:.0f} ms"] if p99 > bound else []
+    worse = before is not None and p99 > (1 + LATENCY_NOISE_RATIO) * before
+    return missed + ([f"worse than the {1000 * before:.0f} ms before"] if before is not None and worse else [])
+
+
+def _error_faults(errors: float | None, objective: Objective) -> list[str]:
+    if errors is None or errors <= objective.errors_ratio:
+        return []
+    return [f"{errors:.1%} errors, above the objective of {objective.errors_ratio:.1%}"]
+
+
+def _quality_faults(before: float | None, after: float | None) -> list[str]:
+    if before is None or after is None or after >= before - QUALITY_TOLERANCE:
+        return []
+    return [f"quality fell from {before:.3f} to {after:.3f}"]
+
+
+def _against_prediction(proposal: Proposal, p99_ms: float) -> str:
+    promised = proposal.predicted.p99_ms
+    inside = promised.low <= p99_ms <= promised.high
+    return f"{'as' if inside else 'outside what was'} predicted ({promised.low:.0f} to {promised.high:.0f} ms)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -59,10 +60,12 @@ def fit_batch_time(size: Float64, seconds: Float64, batches: Float64) -> BatchTi
         residual = (seconds - mean_seconds - slope * off_size) * np.sqrt(weight)
         scale = 1.4826 * float(np.median(np.abs(residual)))
         trust = HUBER * scale / np.maximum(np.abs(residual), HUBER * scale) if scale > 0 else trust
-    error = np.hypot(scale / np.sqrt(len(size)), UNMODELLED_RATIO * mean_seconds)
-    known = NormalDist(slope, float(error / np.sqrt(variance))) if variance > 0 else None
-    cv = scale * np.sqrt(batches.mean()) / mean_seconds
-    return BatchTime(mean_size, mean_seconds, _cut(known, mean_seconds / mean_size), float(np.clip(cv, *CV_BOUNDS)))
+    error = math.hypot(scale / math.sqrt(len(size)), UNMODELLED_RATIO * mean_seconds)
+    known = NormalDist(slope, error / math.sqrt(variance)) if variance > 0 else None
+    cv = scale * math.sqrt(float(batches.mean())) / mean_seconds
+    return BatchTime(
+        mean_size, mean_seconds, _cut(known, mean_seconds / mean_size), min(max(cv, CV_BOUNDS[0]), CV_BOUNDS[1])
+    )
 
 
 def _cut(known: NormalDist | None, most: float) -> Interval:
@@ -114,7 +117,7 @@ def offered_load(intervals: Intervals) -> Load | None:
     if not len(answered) or answered.max() <= 0:
         return None
     mid = float(np.median(answered)) + _growth_rps(intervals)
-    error = Z90 * max(float(answered.std()), np.sqrt(mid)) / np.sqrt(len(answered))
+    error = Z90 * max(float(answered.std()), math.sqrt(mid)) / math.sqrt(len(answered))
     return Load(Interval(max(0.1, mid - error), mid, mid + error), min(1.0, intervals.mean("cache_hit_ratio") or 0.0))
 
 

@@ -1,0 +1,139 @@
+"""How far from its expected value a reading may lie: a band that each series calibrates on its own residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.panel import Rows
+from recwatch.core.signals import Float64, Int64, Judgement
+
+TAIL_QUANTILE = 0.99
+TAIL_PRIOR = 3.2
+"""The 99 % quantile of |residual| over its mean; this much for a normal distribution."""
+TAIL_LEAST = 2.5
+TAIL_STEP = 0.1
+SCALE_CLIP = 3.0
+FLAGGED_WEIGHT = 0.1
+"""A reading outside the band teaches at most a tenth of what one inside does, besides being clipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandSettings:
+    """How a band is calibrated. Memories and waits count readings.
+
+    `margin` times the tail is the half-width in units of the scale; the floors are the least scale, relative to the expected
+    value and in the series' own unit.
+    """
+
+    warmup_rows: int = 25
+    scale_rows: int = 300
+    margin: float = 2.0
+    caution_rows: float = 20.0
+    rebaseline_rows: int = 300
+    relative_floor: float = 0.01
+    absolute_floor: float = 1e-9
+
+
+class Band:
+    """The half-width within which residuals of a row are normal: scale × tail × margin.
+
+    The scale is the clipped exponential mean of |residual|, never less than the floors; the tail is a running 99 % quantile
+    of |residual| / scale, so that one margin fits light and heavy tails; of a run outside the band only the first reading
+    teaches the tail. Until `warmup_rows` readings the width is NaN, and for some time after it is wider, by `caution_rows` /
+    readings. When readings outside outnumber those inside by `rebaseline_rows`, the shift is confirmed and the band starts
+    anew around the last `warmup_rows` residuals.
+    """
+
+    def __init__(self, settings: BandSettings) -> None:
+        self._settings = settings
+        ring = np.zeros(settings.warmup_rows)
+        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, outside=0.0, next=0, ring=ring)
+
+    def half_width(self, row: Int64, centre: Float64) -> Float64:
+        """Half of the band of each row around `centre`; NaN while it warms up."""
+        self.rows.reserve(row)
+        seen = self.rows["seen"][row]
+        caution = 1.0 + self._settings.caution_rows / np.maximum(seen, 1.0)
+        width = self._scale(row, centre) * self.rows["tail"][row] * (self._settings.margin * caution)
+        return np.where(seen >= self._settings.warmup_rows, width, np.nan)
+
+    def weight(self, row: Int64, flagged: npt.NDArray[np.bool_], memory_rows: float) -> Float64:
+        """How much of a new reading goes into an exponential mean over `memory_rows`; 0 while warming up."""
+        seen = self.rows["seen"][row]
+        rate = np.where(flagged, FLAGGED_WEIGHT / memory_rows, 1.0 / np.minimum(np.maximum(seen, 1.0), memory_rows))
+        return np.where(seen >= self._settings.warmup_rows, rate, 0.0)
+
+    def learn(
+        self, row: Int64, centre: Float64, residual: Float64, deviation: Float64, flagged: npt.NDArray[np.bool_]
+    ) -> Float64:
+        """Learn the residuals that were judged; the answer is what to add to each row's baseline, mostly 0.
+
+        `deviation` is the distance from the baseline itself. Its median over the last rows is what the baseline moves by
+        when the warm-up ends and when a shift is confirmed.
+        """
+        scale = self._scale(row, centre)
+        size = np.abs(residual)
+        weight = self.weight(row, flagged, self._settings.scale_rows)
+        self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
+        tail = self.rows["tail"][row]
+        step = np.where(size > tail * scale, TAIL_QUANTILE, TAIL_QUANTILE - 1.0)
+        outside = self.rows["outside"][row]
+        teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
+        self.rows["tail"][row] = np.maximum(tail * np.exp(TAIL_STEP * teaches * step), TAIL_LEAST)
+        self.rows["outside"][row] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
+        return self._settle(row, deviation)
+
+    def _scale(self, row: Int64, centre: Float64) -> Float64:
+        floor = np.maximum(self._settings.relative_floor * np.abs(centre), self._settings.absolute_floor)
+        scale: Float64 = np.maximum(self.rows["scale"][row], floor)
+        return scale
+
+    def _settle(self, row: Int64, deviation: Float64) -> Float64:
+        """Remember the deviations; start anew around them where the warm-up ends or a shift is confirmed."""
+        slot = self.rows["next"][row]
+        self.rows["ring"][row, slot] = deviation
+        self.rows["next"][row] = (slot + 1) % self._settings.warmup_rows
+        seen = self.rows["seen"][row] + 1.0
+        self.rows["seen"][row] = seen
+        shift = np.zeros(len(row))
+        due = np.flatnonzero(
+            (seen == self._settings.warmup_rows) | (self.rows["outside"][row] >= self._settings.rebaseline_rows)
+        )
+        if len(due):
+            settled = row[due]
+            recent = self.rows["ring"][settled]
+            shift[due] = np.median(recent, axis=1)
+            self.rows["scale"][settled] = _spread(recent - shift[due, None])
+            self.rows["seen"][settled] = self._settings.warmup_rows
+            self.rows["outside"][settled] = 0.0
+            self.rows["ring"][settled] = recent - shift[due, None]
+        return shift
+
+    def warmup_ratio(self, row: Int64) -> Float64:
+        self.rows.reserve(row)
+        return np.minimum(self.rows["seen"][row] / self._settings.warmup_rows, 1.0)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return self.rows.state("band.")
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.rows.restore(state, "band.")
+
+
+def _spread(recent: Float64) -> Float64:
+    """The mean absolute residual of each row of `recent`, its largest tenth left out and made up for."""
+    size = np.sort(np.abs(recent), axis=1)
+    kept = size[:, : max(1, round(0.9 * size.shape[1]))]
+    mean: Float64 = kept.mean(axis=1)
+    return 1.25 * mean
+
+
+def judged(expected: Float64, residual: Float64, half_width: Float64) -> Judgement:
+    """The judgement of residuals around `expected` with a symmetric band; NaN widths abstain."""
+    known = expected + 0.0 * half_width
+    return Judgement(np.abs(residual) / half_width, known, known - half_width, known + half_width)

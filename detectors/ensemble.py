@@ -1,0 +1,110 @@
+"""Runs every method of the plan over the ticks of a round, and puts what they say side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors import METHODS
+from detectors.fusion import explained, tempered
+from detectors.objective import BOUND
+from detectors.panel import Batch, Detector, Rows
+from detectors.plan import Watch
+from detectors.roster import Roster
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Float64, Int64, Judgement, Samples
+
+PREFERENCE = ("latency_given_load", "robust_band", "level_shift", "river", "objective")
+"""Of the methods that have an opinion, the first gives a series its expected value and band."""
+BY_LOAD = "latency_given_load"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Round:
+    """One reading of each of n series, of one or several services, and what the methods say of them.
+
+    `score` and `warmup` float64[n, methods], `band` float64[n, 3] (expected, lower, upper): NaN where there is nothing to
+    say. `services` gives each service its slice of the rows; `beside` the signals that methods needed.
+    """
+
+    services: Mapping[str, slice]
+    row: Int64
+    time_ms: Int64
+    value: Float64
+    beside: Mapping[str, Float64]
+    score: Float64
+    band: Float64
+    warmup: Float64
+
+
+class Ensemble:
+    """The methods of a plan, and the series that they judge."""
+
+    def __init__(self, plan: Mapping[str, Watch], objectives: Mapping[str, Objective]) -> None:
+        planned = {method for watch in plan.values() for method in watch.methods}
+        self.methods: dict[str, Detector] = {name: METHODS[name]() for name in PREFERENCE if name in planned}
+        self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND})
+        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives)
+        self.rows = Rows(last_ms=np.int64(np.iinfo(np.int64).min), warming=np.ones(len(self.methods), dtype=np.bool_))
+
+    def judge(self, ticks: Sequence[Samples]) -> Round:
+        """Judge, then learn, the readings of one round. A reading not newer than its series' last is left out."""
+        judged = self._gathered(ticks)
+        for number in reversed(range(len(self.methods))):
+            self._ask(number, judged)
+        if BY_LOAD in self.methods:
+            self._explain(judged.score)
+        return judged
+
+    def _gathered(self, ticks: Sequence[Samples]) -> Round:
+        """The judged readings of all ticks, with nothing said of them yet."""
+        services, parts, start = {}, [], 0
+        for tick in ticks:
+            layout = self.roster.layout(tick)
+            self.rows.reserve(layout.row)
+            time_ms = tick.time_ms[layout.take]
+            fresh = np.flatnonzero(time_ms > self.rows["last_ms"][layout.row])
+            readings = np.append(tick.value, np.nan)
+            beside = [readings[layout.beside[name]][fresh] for name in self._needs]
+            parts.append((layout.row[fresh], time_ms[fresh], tick.value[layout.take][fresh], *beside))
+            services[tick.service] = slice(start, start + len(fresh))
+            start += len(fresh)
+        row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        self.rows["last_ms"][row] = time_ms
+        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: self.roster.columns.bound[row]}
+        empty = (np.full((len(row), width), np.nan) for width in (len(self.methods), 3, len(self.methods)))
+        return Round(services, row, time_ms, value, columns, *empty)
+
+    def _ask(self, number: int, into: Round) -> None:
+        """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
+        name, method = list(self.methods.items())[number]
+        own_row = self.roster.columns.method_row[into.row, number]
+        mine = np.flatnonzero(own_row >= 0)
+        if len(mine) == 0:
+            return
+        own_row, row, value = own_row[mine], into.row[mine], into.value[mine]
+        beside = {need: into.beside[need][mine] for need in method.needs}
+        judgement = method.update(Batch(own_row, into.time_ms[mine], value, beside))
+        if name != "objective":
+            judgement = self._tempered(judgement, row, value)
+            told = np.flatnonzero(~np.isnan(judgement.score))
+            into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
+        into.score[mine, number] = judgement.score
+        warming = self.rows["warming"][row, number]
+        if warming.any():
+            into.warmup[mine[warming], number] = ratio = method.warmup_ratio(own_row[warming])
+            self.rows["warming"][row[warming], number] = ratio < 1.0
+
+    def _tempered(self, judgement: Judgement, row: Int64, value: Float64) -> Judgement:
+        columns = self.roster.columns
+        matters = np.maximum(columns.least_change[row], columns.least_change_ratio[row] * np.abs(judgement.expected))
+        return tempered(judgement, value, columns.side[row], matters)
+
+    def _explain(self, score: Float64) -> None:
+        """Where latency is what the load makes of it, no other method may find it surprising."""
+        by_load = score[:, tuple(self.methods).index(BY_LOAD)].copy()
+        for number, name in enumerate(self.methods):
+            if name != "objective":
+                score[:, number] = explained(score[:, number], by_load)

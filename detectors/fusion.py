@@ -1,0 +1,111 @@
+"""From scores to anomalies: what is too small to matter, what the load explains, when one starts, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.panel import Rows
+from recwatch.core.signals import Float64, Int64, Judgement
+
+STARTS_AFTER = 2
+"""Consecutive readings with a score of at least 1 that start an anomaly."""
+STARTS_AT_ONCE = 3.0
+"""A score that starts an anomaly by itself."""
+ENDS_AFTER = 5
+"""Consecutive readings below 1, or missing, that end it."""
+
+
+def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float64) -> Judgement:
+    """The judgement with its band at least as wide as what matters, not below 0, and no score on the side that does not.
+
+    `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do.
+    """
+    upper = np.maximum(judgement.upper, judgement.expected + matters)
+    lower = np.minimum(judgement.lower, judgement.expected - matters)
+    above = value >= judgement.expected
+    own = np.where(above, judgement.upper - judgement.expected, judgement.expected - judgement.lower)
+    wide = np.where(above, upper - judgement.expected, judgement.expected - lower)
+    ignored = np.where(above, side < 0, side > 0)
+    score = np.where(ignored, 0.0 * own, judgement.score * (own / wide))
+    return Judgement(score, judgement.expected, np.maximum(lower, 0.0), upper)
+
+
+def explained(score: Float64, by: Float64) -> Float64:
+    """The score, but no more than that of the method which knows the reason; where that one abstains, the score itself.
+
+    >>> explained(np.array([4.0, 4.0, np.nan]), by=np.array([0.5, np.nan, 2.0]))
+    array([0.5, 4. , nan])
+    """
+    return np.where(score > by, by, score)
+
+
+class Changes(NamedTuple):
+    """Pairs (index into the rows given, method) whose anomaly starts and ends."""
+
+    started: list[tuple[int, int]]
+    ended: list[tuple[int, int]]
+
+
+class Hysteresis:
+    """Whether each pair of a series and a method is in an anomaly; series are rows, methods are columns."""
+
+    def __init__(self, methods: int) -> None:
+        none = np.zeros(methods)
+        stamps = np.zeros(methods, dtype=np.int64)
+        self.rows = Rows(over=none, under=none, open=none.astype(bool), peak=none, since_ms=stamps, last_ms=stamps)
+
+    def update(self, row: Int64, time_ms: Int64, score: Float64) -> Changes:
+        """Count the scores (n rows × methods, NaN where a method abstains) of one reading of each row."""
+        self.rows.reserve(row)
+        columns = self.rows
+        over = score >= 1.0
+        before, is_open = columns["over"][row], columns["open"][row]
+        if not (over.any() or before.any() or is_open.any()):
+            return Changes([], [])
+        first = over & (before == 0.0) & ~is_open
+        time = np.broadcast_to(time_ms[:, None], score.shape)
+        count = np.where(over, before + 1.0, 0.0)
+        under = np.where(over, 0.0, columns["under"][row] + 1.0)
+        started = over & ~is_open & ((count >= STARTS_AFTER) | (score >= STARTS_AT_ONCE))
+        ended = is_open & (under >= ENDS_AFTER)
+        columns["over"][row] = count
+        columns["under"][row] = under
+        columns["open"][row] = (is_open | started) & ~ended
+        columns["since_ms"][row] = np.where(first, time, columns["since_ms"][row])
+        columns["last_ms"][row] = np.where(over, time, columns["last_ms"][row])
+        peak = np.where(first, 0.0, columns["peak"][row])
+        columns["peak"][row] = np.where(over, np.maximum(peak, score), peak)
+        return Changes(_pairs(started), _pairs(ended))
+
+    def missed(self, row: int, method: int) -> bool:
+        """An open anomaly's series had no reading; True if that ends it."""
+        self.rows["under"][row, method] += 1.0
+        over = bool(self.rows["under"][row, method] >= ENDS_AFTER)
+        if over:
+            self.rows["open"][row, method] = False
+            self.rows["over"][row, method] = 0.0
+        return over
+
+    def since_ms(self, row: int, method: int) -> int:
+        return int(self.rows["since_ms"][row, method])
+
+    def last_ms(self, row: int, method: int) -> int:
+        """The last reading with a score of at least 1."""
+        return int(self.rows["last_ms"][row, method])
+
+    def peak(self, row: int, method: int) -> float:
+        return float(self.rows["peak"][row, method])
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return self.rows.state()
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.rows.restore(state)
+
+
+def _pairs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    return [(int(row), int(method)) for row, method in np.argwhere(mask)]

@@ -1,0 +1,100 @@
+"""What every detection method looks like: it judges many series in one call, one row of its state for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recwatch.core.signals import Float64, Int64, Judgement
+
+LARGEST = 1e100
+"""Readings are held within ± this, so that no arithmetic of a method can overflow."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One reading of each of n series.
+
+    `row` int64[n] is the series' row in the state of the method, unique within a batch; `time_ms` int64[n]; `value`
+    float64[n], finite. `beside` gives, for each signal that the method needs, its reading at the same time, NaN
+    where absent.
+    """
+
+    row: Int64
+    time_ms: Int64
+    value: Float64
+    beside: Mapping[str, Float64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Detector(Protocol):
+    """A detection method over a panel of series.
+
+    `update` scores first and learns afterwards. A flagged reading is learnt only clipped to the band; a level shift that is
+    confirmed becomes the new baseline. Rows are independent of each other, and new ones may appear at any time.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+
+    def update(self, batch: Batch) -> Judgement:
+        """The judgement of each reading, aligned to the batch, from what was seen before it."""
+        ...
+
+    def warmup_ratio(self, row: Int64) -> Float64:
+        """How far each row is on its way to its first judgement, 0..1."""
+        ...
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """All that was learnt, as arrays that can be saved without pickle."""
+        ...
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go on from what `state` returned."""
+        ...
+
+
+class Rows:
+    """Columns of state with one row a series; a new row starts as `blank` says.
+
+    >>> rows = Rows(level=0.0, ring=np.zeros(3))
+    >>> rows.reserve(np.array([4]))
+    >>> rows["level"][[4]] = 7.0
+    >>> rows["ring"].shape[1], rows["level"][4].item()
+    (3, 7.0)
+    """
+
+    def __init__(self, **blank: npt.ArrayLike) -> None:
+        self._blank = {name: np.asarray(value) for name, value in blank.items()}
+        self._columns = {name: _filled(0, value) for name, value in self._blank.items()}
+        self._size = 0
+
+    def __getitem__(self, column: str) -> npt.NDArray[Any]:
+        return self._columns[column]
+
+    def reserve(self, row: Int64) -> None:
+        """Make sure that these rows exist."""
+        wanted = int(row.max(initial=-1)) + 1
+        if wanted <= self._size:
+            return
+        grown_by = max(wanted, 2 * self._size) - self._size
+        for name, blank in self._blank.items():
+            self._columns[name] = np.concatenate([self._columns[name], _filled(grown_by, blank)])
+        self._size += grown_by
+
+    def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
+        return {prefix + name: column.copy() for name, column in self._columns.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]], prefix: str = "") -> None:
+        self._columns = {name: state[prefix + name].copy() for name in self._blank}
+        self._size = len(next(iter(self._columns.values())))
+
+
+def _filled(rows: int, blank: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.broadcast_to(blank, (rows, *blank.shape)).copy()

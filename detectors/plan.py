@@ -1,0 +1,89 @@
+"""Which methods judge which canonical signal, and from what change on it matters: a table without code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from detectors import METHODS
+from recwatch.core.canonical import SIGNALS
+
+Side = Literal["above", "below", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a signal is judged.
+
+    Only deviations to `side` of the expected value count. The band is never narrower than `least_change` in the signal's
+    unit, nor than `least_change_ratio` of the expected value: what is smaller is nobody's concern.
+    """
+
+    methods: tuple[str, ...]
+    side: Side
+    least_change: float
+    least_change_ratio: float = 0.0
+
+
+BAND = ("robust_band",)
+SHIFT = ("robust_band", "level_shift")
+LATENCY = ("latency_given_load", "robust_band")
+
+PLAN: Mapping[str, Watch] = {
+    "requests_per_second": Watch(BAND, "both", 5.0, 0.4),
+    "errors_ratio": Watch((*BAND, "objective"), "above", 0.01),
+    "latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5),
+    "latency_p50_seconds": Watch(LATENCY, "above", 0.003, 0.5),
+    "latency_p95_seconds": Watch(LATENCY, "above", 0.005, 0.75),
+    "latency_p99_seconds": Watch((*LATENCY, "objective"), "above", 0.010, 0.75),
+    "stage_latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5),
+    "queue_depth": Watch(BAND, "above", 16.0, 1.0),
+    "queue_wait_mean_seconds": Watch(BAND, "above", 0.010, 1.0),
+    "batch_size_mean": Watch(BAND, "both", 1.0, 0.5),
+    "batch_duration_mean_seconds": Watch(BAND, "above", 0.003, 0.5),
+    "replicas": Watch(BAND, "below", 0.5),
+    "replicas_busy_ratio": Watch(BAND, "above", 0.25),
+    "cache_hit_ratio": Watch(SHIFT, "below", 0.10),
+    "answer_quality_ratio": Watch(SHIFT, "below", 0.05),
+    "gpu_busy_ratio": Watch(BAND, "both", 0.25),
+    "gpu_memory_used_bytes": Watch(SHIFT, "above", 256.0 * 2**20, 0.1),
+    "gpu_sm_clock_hertz": Watch(BAND, "below", 0.0, 0.15),
+    "gpu_throttled_ratio": Watch(BAND, "above", 0.10),
+    "gpu_power_watts": Watch(BAND, "both", 20.0, 0.3),
+    "gpu_temperature_celsius": Watch(BAND, "above", 8.0),
+    "host_cpu_busy_ratio": Watch(BAND, "above", 0.30),
+    "host_memory_available_bytes": Watch(SHIFT, "below", 256.0 * 2**20, 0.2),
+    "targets_up_ratio": Watch(BAND, "below", 0.01),
+}
+
+
+class DetectionConfig(BaseModel):
+    """What the configuration may add to the plan: further methods for canonical signals, such as River's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    also: dict[str, tuple[str, ...]] = {}
+
+    @field_validator("also")
+    @classmethod
+    def _known(cls, also: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for signal, methods in also.items():
+            if signal not in PLAN:
+                raise ValueError(f"'{signal}' is no signal that is judged; they are: {', '.join(PLAN)}")
+            for method in methods:
+                if method not in METHODS:
+                    raise ValueError(f"'{method}' is no detection method; they are: {', '.join(METHODS)}")
+        return also
+
+    def plan(self) -> dict[str, Watch]:
+        """The table with the additions in it."""
+        return {
+            signal: replace(watch, methods=tuple(dict.fromkeys((*watch.methods, *self.also.get(signal, ())))))
+            for signal, watch in PLAN.items()
+        }
+
+
+assert set(PLAN) <= set(SIGNALS)  # noqa: S101  (a misspelt signal stops at import)

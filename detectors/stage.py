@@ -1,0 +1,150 @@
+"""The detectors' stage: canonical samples in; judgements, and anomalies at their start and end, out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from detectors import reasons, snapshots
+from detectors.ensemble import BY_LOAD, Ensemble, Round
+from detectors.fusion import Hysteresis
+from detectors.latency_given_load import LOAD
+from detectors.objective import BOUND
+from detectors.plan import DetectionConfig
+from detectors.ticks import rounds
+from recwatch.core.bus import Record
+from recwatch.core.errors import BadInput
+from recwatch.core.events import Anomaly, from_json, to_json
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Samples, Series, SeriesSet
+from recwatch.core.stage import Outgoing
+
+
+class DetectorStage:
+    """Judges every canonical signal of every service, on sample time. Objectives are by service name."""
+
+    name = "detectors"
+    topics = ("series", "samples")
+
+    def __init__(self, objectives: Mapping[str, Objective], config: DetectionConfig | None = None) -> None:
+        self._plan = (config or DetectionConfig()).plan()
+        self._ensemble = Ensemble(self._plan, objectives)
+        self._methods = tuple(self._ensemble.methods)
+        self._hysteresis = Hysteresis(len(self._methods))
+        self._open: dict[tuple[int, int], Anomaly] = {}
+
+    def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:  # noqa: ARG002  (sample time only)
+        messages = [record.message for record in records]
+        outgoing = list(self._learn(message for message in messages if isinstance(message, SeriesSet)))
+        batches = [message for message in messages if isinstance(message, Samples) and not message.target]
+        for ticks in rounds(batches):
+            judged = self._ensemble.judge(ticks)
+            outgoing.extend(self._judgements(judged))
+            outgoing.extend(Outgoing("anomalies", anomaly.service, anomaly) for anomaly in self._anomalies(judged))
+        return outgoing
+
+    def _learn(self, known: Iterable[SeriesSet]) -> Iterator[Outgoing]:
+        for one in known:
+            derived = self._ensemble.roster.learn(one)
+            if derived is not None:
+                yield Outgoing("derived_series", one.service, derived)
+
+    def _judgements(self, judged: Round) -> Iterator[Outgoing]:
+        columns = self._ensemble.roster.columns
+        row = judged.row
+        ids = np.concatenate((columns.band_id[row], columns.score_id[row], columns.warmup_id[row]), axis=1)
+        values = np.concatenate((judged.band, judged.score, judged.warmup), axis=1)
+        times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
+        told = np.isfinite(values)
+        for service, rows in judged.services.items():
+            kept = told[rows]
+            if kept.any():
+                samples = Samples(service, "", times[rows][kept], ids[rows][kept], values[rows][kept])
+                yield Outgoing("judgements", service, samples)
+
+    def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
+        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score)
+        for index, method in changes.ended:
+            yield self._closed(int(judged.row[index]), method)
+        yield from self._vanished(judged)
+        for index, method in changes.started:
+            row = int(judged.row[index])
+            self._open[row, method] = anomaly = self._started(row, method, judged, index)
+            yield anomaly
+
+    def _vanished(self, judged: Round) -> Iterator[Anomaly]:
+        """Ends of anomalies whose series is missing, for too long, from the ticks of its service."""
+        if not self._open:
+            return
+        present = set(judged.row.tolist())
+        heard = {service for service, rows in judged.services.items() if rows.stop > rows.start}
+        for (row, method), anomaly in list(self._open.items()):
+            if row not in present and anomaly.service in heard and self._hysteresis.missed(row, method):
+                yield self._closed(row, method)
+
+    def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
+        series, name = self._ensemble.roster.series[row], self._methods[method]
+        start_ms = self._hysteresis.since_ms(row, method)
+        value, expected = float(judged.value[index]), float(judged.band[index, 0])
+        below = name != "objective" and value < expected
+        return Anomaly(
+            id=Anomaly.id_of(series.id, name, start_ms),
+            service=series.service,
+            series_id=str(series.id),
+            series=series.key,
+            method=name,
+            start_ms=start_ms,
+            end_ms=None,
+            peak_score=self._hysteresis.peak(row, method),
+            direction="below" if below else "above",
+            value=value,
+            expected=None if np.isnan(expected) else expected,
+            reason=_reason(series, name, judged, index),
+        )
+
+    def _closed(self, row: int, method: int) -> Anomaly:
+        end_ms, peak = self._hysteresis.last_ms(row, method), self._hysteresis.peak(row, method)
+        return replace(self._open.pop((row, method)), end_ms=end_ms, peak_score=peak)
+
+    def snapshot(self) -> bytes:
+        """All that was learnt, and the anomalies that are open."""
+        header = {
+            "methods": self._fingerprint(),
+            "series": [_definition(series) for series in self._ensemble.roster.series],
+            "open": [[*pair, to_json(anomaly)] for pair, anomaly in self._open.items()],
+        }
+        return snapshots.dump(header, self._parts())
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a snapshot, in a stage that has processed nothing yet. Raises BadInput where it does not fit."""
+        header, states = snapshots.load(snapshot)
+        if header["methods"] != self._fingerprint():
+            raise BadInput("the detectors' snapshot was taken with other methods or signals; start without it")
+        for definition in header["series"]:
+            self._ensemble.roster.learn(SeriesSet(definition["service"], (Series(**definition),)))
+        for name, part in self._parts().items():
+            part.restore(states.get(name, {}))
+        self._open = {(row, method): from_json(Anomaly, text) for row, method, text in header["open"]}
+
+    def _parts(self) -> dict[str, snapshots.Keeps]:
+        return {**self._ensemble.methods, "rows": self._ensemble.rows, "hysteresis": self._hysteresis}
+
+    def _fingerprint(self) -> dict[str, list[str]]:
+        return {signal: list(watch.methods) for signal, watch in self._plan.items()}
+
+
+def _definition(series: Series) -> dict[str, object]:
+    return {name: value for name, value in asdict(series).items() if name != "id"}
+
+
+def _reason(series: Series, method: str, judged: Round, index: int) -> str:
+    value = float(judged.value[index])
+    if method == "objective":
+        return reasons.over_objective(series, value, float(judged.beside[BOUND][index]))
+    expected, lower, upper = judged.band[index].tolist()
+    if method == "level_shift":
+        return reasons.level_moved(series, value, expected)
+    load = float(judged.beside[LOAD][index]) if method == BY_LOAD else None
+    return reasons.outside_band(series, value, (expected, lower, upper), load)

@@ -1,0 +1,99 @@
+"""Each cause from the readings that tell it, and the ones it is easily taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from alerting.diagnosis import diagnose
+from alerting.rules import RULES
+from alerting.view import Reading, View
+from recwatch.core.canonical import SIGNALS
+from recwatch.core.events import Cause, Mark
+from tests.alerting.scenarios import DEPLOY, DEPLOYED, HEALTHY, SERIES, SERVICE, SURGE, THROTTLE, at
+
+KNOB = Mark.of(SERVICE, "knob_change", at(118), "max_batch_size 32 -> 2", by="ana")
+
+
+def view(changes: Mapping[str, float | None], *marks: Mark, lasted_s: int = 10) -> View:
+    readings = {
+        name: Reading(name, SERIES[name].key, SIGNALS[name].unit, before, {**HEALTHY, **changes}[name])
+        for name, before in HEALTHY.items()
+    }
+    anomalous = frozenset(n for n in changes if changes[n] != HEALTHY[n])
+    return View(SERVICE, at(123), at(123 + lasted_s), readings, marks, anomalous)
+
+
+TROUBLES = [
+    pytest.param(SURGE, (), Cause.LOAD_SURGE, id="surge"),
+    pytest.param(SURGE, (DEPLOYED,), Cause.LOAD_SURGE, id="surge just after a deploy"),
+    pytest.param({**SURGE, "requests_per_second": 160.0}, (), Cause.LOAD_SURGE, id="surge cut by saturation"),
+    pytest.param(DEPLOY, (DEPLOYED,), Cause.SLOW_VERSION, id="deploy"),
+    pytest.param(DEPLOY, (), Cause.SLOW_VERSION, id="slow model without a known deploy"),
+    pytest.param(THROTTLE, (), Cause.GPU_THROTTLING, id="throttle"),
+    pytest.param(THROTTLE, (DEPLOYED,), Cause.GPU_THROTTLING, id="throttle just after a deploy"),
+    pytest.param({**SURGE, "requests_per_second": 115.0, "batch_size_mean": 12.0}, (), Cause.CAPACITY, id="capacity"),
+    pytest.param(
+        {"batch_size_mean": 1.6, "queue_depth": 40.0, "queue_wait_mean_seconds": 0.2, "replicas_busy_ratio": 1.0},
+        (KNOB,),
+        Cause.BATCHING_MISFIT,
+        id="batches limited too low",
+    ),
+    pytest.param({"queue_wait_mean_seconds": 0.15, "latency_p50_seconds": 0.16}, (), Cause.BATCHING_MISFIT, id="long wait"),
+    pytest.param({"cache_hit_ratio": 0.0, "latency_p50_seconds": 0.04}, (), Cause.CACHE_MISS_STORM, id="cache"),
+    pytest.param({"answer_quality_ratio": 0.8}, (DEPLOYED,), Cause.QUALITY_LOSS, id="quality"),
+    pytest.param({"targets_up_ratio": 0.5}, (), Cause.TELEMETRY_LOSS, id="targets"),
+    pytest.param(
+        {"requests_per_second": 0.0, "gpu_busy_ratio": 1.0, "queue_depth": 90.0}, (), Cause.DEAD_BUT_BUSY, id="hung"
+    ),
+    pytest.param({"host_memory_available_bytes": 2e8}, (), Cause.MEMORY_PRESSURE, id="memory"),
+    pytest.param({"gpu_sm_clock_hertz": None, "gpu_power_watts": None}, (), Cause.GPU_FAULT, id="gpu gone"),
+    pytest.param({"host_cpu_busy_ratio": 1.0, "latency_p99_seconds": 0.2}, (), Cause.HOST_BOUND, id="host"),
+    pytest.param({"errors_ratio": 0.4}, (DEPLOYED,), Cause.UNKNOWN, id="nothing fits"),
+]
+
+
+@pytest.mark.parametrize(("changes", "marks", "cause"), TROUBLES)
+def test_the_top_cause(changes: Mapping[str, float | None], marks: tuple[Mark, ...], cause: Cause) -> None:
+    ranked = diagnose(view(changes, *marks))
+    assert ranked[0].cause is cause
+    assert ranked == tuple(sorted(ranked, key=lambda r: -r.confidence))
+    assert all(0 <= r.confidence <= 1 for r in ranked)
+    assert sum(r.confidence for r in ranked) <= 1
+    assert len({r.cause for r in ranked}) == len(ranked)
+
+
+def test_every_rule_is_told_apart_by_some_trouble() -> None:
+    assert {p.values[2] for p in TROUBLES} == {*RULES, Cause.UNKNOWN}
+
+
+def test_a_healthy_service_has_no_known_cause() -> None:
+    assert [r.cause for r in diagnose(view({}))] == [Cause.UNKNOWN]
+    assert all(rule(view({})) is None for rule in RULES.values())
+
+
+def test_nothing_known_at_all_is_unknown() -> None:
+    assert diagnose(View(SERVICE, 0, 0, {}, ()))[0].cause is Cause.UNKNOWN
+
+
+def test_an_idle_gpu_that_lowers_its_clock_is_not_throttled() -> None:
+    idle = {"gpu_sm_clock_hertz": 2.1e8, "gpu_busy_ratio": 0.05, "requests_per_second": 8.0}
+    assert Cause.GPU_THROTTLING not in {r.cause for r in diagnose(view(idle))}
+
+
+def test_a_missing_tick_is_no_gpu_fault() -> None:
+    assert Cause.GPU_FAULT not in {r.cause for r in diagnose(view({"gpu_power_watts": None}, lasted_s=2))}
+
+
+@pytest.mark.parametrize("fault", [SURGE, DEPLOY, THROTTLE])
+def test_a_busy_host_never_outranks_what_makes_it_busy(fault: Mapping[str, float]) -> None:
+    ranked = diagnose(view({**fault, "host_cpu_busy_ratio": 1.0, "gpu_busy_ratio": 0.5}, DEPLOYED))
+    assert ranked[0].cause is not Cause.HOST_BOUND
+    assert all(r.confidence < 0.1 for r in ranked if r.cause is Cause.HOST_BOUND)
+
+
+def test_a_deploy_after_the_start_is_not_the_cause() -> None:
+    later = Mark.of(SERVICE, "deploy", at(150), "ranker v1", by="ana")
+    deployed = [e for r in diagnose(view(DEPLOY, later)) for e in r.evidence if "ranker v1" in e.text]
+    assert deployed == []

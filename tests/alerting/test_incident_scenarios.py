@@ -1,0 +1,242 @@
+"""Whole faults through the stage: one incident each, its cause right from the first message on, resolved after."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from alerting.stage import AlertingStage
+from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
+from recwatch.core.signals import SeriesSet
+from tests.alerting.scenarios import (
+    DEPLOY,
+    DEPLOYED,
+    FAULT_S,
+    HEALTHY,
+    MENDED_S,
+    SERIES,
+    SERVICE,
+    SURGE,
+    THROTTLE,
+    Harness,
+    anomaly,
+    at,
+    deploy_events,
+    raised,
+    story,
+    surge_events,
+    throttle_events,
+)
+
+Events = dict[int, list[Anomaly | Mark]]
+FAULTS = [
+    pytest.param(SURGE, surge_events, Cause.LOAD_SURGE, 3, id="surge"),
+    pytest.param(DEPLOY, deploy_events, Cause.SLOW_VERSION, 10, id="deploy"),
+    pytest.param(THROTTLE, throttle_events, Cause.GPU_THROTTLING, 10, id="throttle"),
+]
+
+
+@pytest.mark.parametrize(("fault", "events", "cause", "within"), FAULTS)
+def test_a_fault_is_one_incident_with_its_cause_from_the_start(
+    fault: Mapping[str, float], events: Callable[[], Events], cause: Cause, within: int
+) -> None:
+    told = Harness().run(fault, events())
+    assert {i.id for i in told} == {told[0].id}
+    assert {i.cause for i in told} == {cause}
+    assert told[0].history[0].time_ms <= at(FAULT_S + within) + 1000
+    assert [i.state for i in told].count("resolved") == 1
+    last = told[-1]
+    assert (last.state, last.severity, last.end_ms) == ("resolved", "page", at(MENDED_S + 6))
+    assert all(0 < c.confidence <= 1 for c in last.causes)
+    assert sum(c.confidence for c in last.causes) <= 1
+    assert [s.state for s in last.history] == ["open", "resolved"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "events", "said"),
+    [
+        pytest.param(SURGE, surge_events, ("requests 29", "/s, expected 110/s", "explained by load"), id="surge"),
+        pytest.param(DEPLOY, deploy_events, ("deploy ranker v2 by ci, 4 s before the start", "model time"), id="deploy"),
+        pytest.param(THROTTLE, throttle_events, ("SM clock 5", "expected 1410 MHz (emulated)"), id="throttle"),
+    ],
+)
+def test_evidence_has_figures_units_and_says_what_is_emulated(
+    fault: Mapping[str, float], events: Callable[[], Events], said: tuple[str, ...]
+) -> None:
+    text = "\n".join(e.text for e in Harness().run(fault, events())[-1].causes[0].evidence)
+    assert all(part in text for part in said)
+
+
+def test_the_title_is_one_true_sentence() -> None:
+    title = Harness().run(SURGE, surge_events())[-1].title
+    assert title.startswith("recommender: p99 latency 8")
+    assert title.endswith(" ms (objective 150 ms): load surge")
+
+
+def test_a_peak_that_users_do_not_feel_is_no_incident() -> None:
+    peak = raised(anomaly("requests_per_second", 120), anomaly("queue_depth", 121), anomaly("batch_size_mean", 121))
+    assert Harness().run({"requests_per_second": 250.0}, peak) == []
+
+
+def test_better_than_expected_is_no_incident() -> None:
+    better = raised(
+        anomaly("latency_p99_seconds", 120, direction="below"), anomaly("answer_quality_ratio", 120, direction="above")
+    )
+    assert Harness().run({}, better) == []
+
+
+def test_healthy_noise_is_no_incident() -> None:
+    assert Harness().run({}, {}) == []
+
+
+def test_repeated_and_reordered_records_change_nothing() -> None:
+    once, again = Harness(), Harness()
+    once.run(SURGE, surge_events())
+    shuffled = random.Random(3)
+    again.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    past: list[Anomaly | Mark] = []
+    for samples, told in story(SURGE, surge_events()):
+        past += told
+        again.feed(samples, samples, *told, *shuffled.sample(past, len(past)))
+        again.clock.advance(1)
+    assert again.published == once.published
+
+
+def test_an_end_that_overtakes_its_start_is_kept() -> None:
+    harness, opened = Harness(), anomaly("latency_p99_seconds", 5)
+    ended = anomaly("latency_p99_seconds", 5, 8)
+    harness.run({}, {10: [ended], 11: [opened]}, end_s=60)
+    assert [i.state for i in harness.published] == ["open", "resolved"]
+    assert harness.published[-1].end_ms == at(8)
+
+
+def test_an_anomaly_ahead_of_its_samples_waits_for_them_and_gets_the_right_cause() -> None:
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    early = raised(anomaly("latency_p99_seconds", 122, method="objective"))[122][0]
+    for samples, _ in story(SURGE, {}, end_s=121):
+        harness.feed(samples)
+    assert harness.feed(early) == []
+    late = [samples for samples, _ in story(SURGE, {}, end_s=123)]
+    assert [i.cause for i in harness.feed(*late[121:])] == [Cause.LOAD_SURGE]
+
+
+def test_without_samples_an_incident_opens_all_the_same() -> None:
+    harness = Harness()
+    assert harness.feed(anomaly("errors_ratio", 5, value=0.2)) == []
+    harness.clock.advance(5)
+    assert [(i.state, i.cause) for i in harness.feed()] == [("open", Cause.UNKNOWN)]
+
+
+def test_what_comes_back_soon_opens_the_same_incident_again() -> None:
+    first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=140)
+    back = raised(anomaly("latency_p99_seconds", 165, method="objective"), mended_s=175)
+    told = Harness().run(SURGE, {**first, **back})
+    assert len({i.id for i in told}) == 1
+    assert [s.state for s in told[-1].history] == ["open", "resolved", "open", "resolved"]
+    assert told[-1].start_ms == at(122)
+
+
+def test_what_comes_back_late_is_another_incident() -> None:
+    first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=125)
+    later = raised(anomaly("latency_p99_seconds", 190, method="objective"), mended_s=200)
+    told = Harness().run(SURGE, {**first, **later})
+    assert len({i.id for i in told}) == 2
+    assert [i.state for i in told if i.id == told[-1].id][-1] == "resolved"
+
+
+def test_a_short_relief_does_not_resolve() -> None:
+    first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=130)
+    again = raised(anomaly("latency_p99_seconds", 136, method="objective"), mended_s=150)
+    assert [i.state for i in Harness().run(SURGE, {**first, **again})].count("resolved") == 1
+
+
+def test_a_late_deploy_mark_names_the_cause_and_is_noted() -> None:
+    events = deploy_events()
+    events[128] = events.pop(120)
+    told = Harness().run({**DEPLOY, "batch_duration_mean_seconds": HEALTHY["batch_duration_mean_seconds"]}, events)
+    assert told[0].cause is not Cause.SLOW_VERSION
+    assert told[-1].cause is Cause.SLOW_VERSION
+    assert [s.state for s in told[-1].history] == ["open", "updated", "resolved"]
+    assert told[-1].marks == (DEPLOYED,)
+
+
+def test_a_deploy_just_before_a_surge_is_not_blamed() -> None:
+    events = surge_events()
+    events[119] = [DEPLOYED]
+    assert {i.cause for i in Harness().run(SURGE, events)} == {Cause.LOAD_SURGE}
+
+
+def test_draining_the_queue_after_a_knob_change_does_not_change_the_cause() -> None:
+    events = deploy_events()
+    events[140] = [Mark.of(SERVICE, "knob_change", at(140), "max_batch_size 8 -> 32", by="recwatch")]
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    drained = {**HEALTHY, "requests_per_second": 240.0, "queue_depth": 60.0, "replicas_busy_ratio": 1.0}
+    for second, (samples, told) in enumerate(story(DEPLOY, events)):
+        values = {SERIES[name].id: value for name, value in drained.items()}
+        harness.feed(
+            samples if not 141 <= second < 150 else type(samples).of(SERVICE, "", at(second), values),
+            *told,
+        )
+    assert {i.cause for i in harness.published} == {Cause.SLOW_VERSION}
+
+
+def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
+    lost = {"direction": "below", "value": 0.0, "expected": 1.0}
+    restart = raised(anomaly("targets_up_ratio", 121, **lost), mended_s=127)
+    assert Harness().run({"targets_up_ratio": 0.0}, restart) == []
+    told = Harness().run({"targets_up_ratio": 0.0}, raised(anomaly("targets_up_ratio", 121, **lost)))
+    assert (told[0].cause, told[0].severity) == (Cause.TELEMETRY_LOSS, "page")
+    assert told[0].title == "recommender: targets up 0 % (expected 100 %): telemetry loss"
+    assert told[-1].state == "resolved"
+
+
+def test_within_objective_a_slow_service_is_a_ticket() -> None:
+    told = Harness().run({"latency_p99_seconds": 0.12}, raised(anomaly("latency_p99_seconds", 122)))
+    assert {i.severity for i in told} == {"ticket"}
+
+
+def test_worse_answers_page_without_an_objective_for_them() -> None:
+    worse = raised(anomaly("answer_quality_ratio", 122, direction="below", value=0.6))
+    told = Harness().run({"answer_quality_ratio": 0.6}, worse)
+    assert {(i.severity, i.cause) for i in told} == {("page", Cause.QUALITY_LOSS)}
+
+
+def test_a_silence_is_noted_once() -> None:
+    harness = Harness()
+    harness.feed(Silence("s1", SERVICE, None, at(0), at(500), "ana", "load test"))
+    told = harness.run(SURGE, surge_events())
+    assert [(s.state, s.by) for s in told[-1].history] == [
+        ("open", "recwatch"),
+        ("silenced", "ana"),
+        ("resolved", "recwatch"),
+    ]
+
+
+def test_a_restart_in_mid_incident_goes_on_with_the_same_incident() -> None:
+    before, after = Harness(), Harness(stage=AlertingStage({}))
+    before.run(SURGE, surge_events(), end_s=150)
+    after.stage.restore(before.stage.snapshot())
+    for anomalies in (*surge_events().values(),):
+        after.feed(*anomalies)
+    for second, (samples, _) in enumerate(story({}, {})):
+        if second >= 200:
+            after.feed(samples)
+    assert {i.id for i in after.published} == {before.published[0].id}
+    assert [i.state for i in after.published].count("resolved") == 1
+    assert after.published[-1].cause is Cause.LOAD_SURGE
+
+
+def test_services_do_not_mix() -> None:
+    harness = Harness()
+    harness.run(SURGE, surge_events(), end_s=130)
+    other: Incident | None = next((i for i in harness.published if i.service != SERVICE), None)
+    assert other is None
+    elsewhere = Anomaly("x", "search", "1", 'errors_ratio{service="search"}', "z", at(1), None, 3, "above", 1, 0, "errors")
+    harness.clock.advance(1)
+    assert harness.feed(elsewhere) == []
+    harness.clock.advance(5)
+    assert {i.service for i in harness.feed()} == {"search"}

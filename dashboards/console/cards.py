@@ -1,0 +1,139 @@
+"""An incident and a proposal, each on a card. What others wrote is shown as plain text."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from typing import Literal
+
+import streamlit as st
+
+from dashboards.console.words import cause_name, change, clock_time, figure, lasted, plain, span
+from recwatch.client import Client
+from recwatch.core.canonical import SIGNALS
+from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.events import Evidence, Incident, Proposal, ProposalState, Transition
+
+STATE_COLOURS: dict[ProposalState, Literal["orange", "blue", "green", "red", "gray"]] = {
+    "proposed": "orange",
+    "approved": "blue",
+    "applied": "blue",
+    "verified": "green",
+    "rolled_back": "red",
+    "rejected": "gray",
+    "expired": "gray",
+}
+
+
+def incident_card(incident: Incident, now_ms: int) -> None:
+    """Cause, title, and evidence."""
+    best = incident.causes[0]
+    if incident.state == "open":
+        when = f"open for {lasted(now_ms - incident.start_ms)}"
+    else:
+        when = f"resolved after {lasted((incident.end_ms or now_ms) - incident.start_ms)}"
+    badge = ":red-badge[incident]" if incident.state == "open" else ":green-badge[resolved]"
+    st.markdown(f"##### {cause_name(best.cause)} :gray[{figure(best.confidence, 'ratio')}] {badge}")
+    st.markdown(f"{plain(incident.title)}  \n:gray[since {clock_time(incident.start_ms)}, {when}]")
+    evidence_list(best.evidence)
+    others = ", ".join(f"{cause_name(c.cause).lower()} {figure(c.confidence, 'ratio')}" for c in incident.causes[1:4])
+    if others:
+        st.caption(f"Less likely: {plain(others)}")
+
+
+def proposal_card(client: Client, proposal: Proposal) -> None:
+    """The change, what it promises, and the buttons while it waits for a person."""
+    state = proposal.state.replace("_", " ")
+    st.markdown(
+        f"##### {plain(proposal.knob)} {plain(change(proposal.from_value, proposal.to_value))} "
+        f":{STATE_COLOURS[proposal.state]}-badge[{state}]"
+    )
+    st.markdown(plain(proposal.reason))
+    _promise(proposal)
+    if proposal.state == "proposed":
+        _decide(client, proposal)
+    else:
+        steps(proposal.history[1:])
+
+
+def _promise(proposal: Proposal) -> None:
+    predicted = proposal.predicted
+    rows = [
+        ("p99", span(predicted.p99_ms, "ms")),
+        ("Throughput", span(predicted.throughput_rps, "req/s")),
+        ("Cost", f"× {span(predicted.cost_ratio)}"),
+    ]
+    if predicted.quality_ratio is not None:
+        rows.append(("Quality", figure(predicted.quality_ratio.mid, "ratio")))
+    if proposal.measured_p99_ms is not None:
+        rows.append(("**p99 measured**", f"**{figure(proposal.measured_p99_ms, 'ms')}**"))
+    heads = " | ".join(name for name, _ in rows)
+    st.markdown(f"| {heads} |\n|{' --- |' * len(rows)}\n| {' | '.join(text for _, text in rows)} |")
+
+
+def _decide(client: Client, proposal: Proposal) -> None:
+    """Buttons until one is pressed; afterwards what was said, until recwatch has acted on it."""
+    said = st.session_state.setdefault("said", {})
+    if proposal.id in said:
+        st.success(said[proposal.id], icon=":material/check:")
+        return
+    who, why, approve, reject = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+    who.text_input("Your name", _user(), key=f"by {proposal.id}", max_chars=100)
+    why.text_input("Why (optional)", key=f"why {proposal.id}", max_chars=500)
+    for column, verdict, kind in ((approve, "approve", "primary"), (reject, "reject", "secondary")):
+        column.button(
+            verdict.capitalize(),
+            key=f"{verdict} {proposal.id}",
+            type="primary" if kind == "primary" else "secondary",
+            on_click=_say,
+            args=(client, proposal, verdict),
+            width="stretch",
+        )
+    if refused := st.session_state.get(f"refused {proposal.id}"):
+        st.error(plain(refused))
+
+
+def _say(client: Client, proposal: Proposal, verdict: Literal["approve", "reject"]) -> None:
+    by, why = st.session_state[f"by {proposal.id}"], st.session_state[f"why {proposal.id}"]
+    try:
+        decision = client.decide(proposal.id, verdict, by, why)
+    except (BadInput, Unavailable) as error:
+        st.session_state[f"refused {proposal.id}"] = str(error)
+        return
+    then = "recwatch applies it now and then measures" if verdict == "approve" else "nothing is changed"
+    done = {"approve": "approved", "reject": "rejected"}[verdict]
+    what = plain(f"{proposal.knob} {change(proposal.from_value, proposal.to_value)}")
+    st.session_state["said"][proposal.id] = f"You {done} {what} at {clock_time(decision.time_ms)}; {then}."
+
+
+def evidence_list(evidence: Sequence[Evidence]) -> None:
+    """The reasons, each with its figures."""
+    st.markdown("\n".join(f"- {plain(e.text)}{_figures(e)}" for e in evidence))
+
+
+def _figures(evidence: Evidence) -> str:
+    signal = SIGNALS.get(evidence.series.partition("{")[0])
+    if evidence.value is None or signal is None:
+        return ""
+    expected = f", expected {figure(evidence.expected, signal.unit)}" if evidence.expected is not None else ""
+    return f" :gray[({figure(evidence.value, signal.unit)}{expected})]"
+
+
+def steps(history: Sequence[Transition]) -> None:
+    """What happened when, by whom and why."""
+    lines = (
+        f"- :gray[{clock_time(t.time_ms)}] **{plain(t.state.replace('_', ' '))}** by {plain(t.by)}{_because(t)}"
+        for t in history
+    )
+    st.markdown("\n".join(lines))
+
+
+def _because(step: Transition) -> str:
+    return f": {plain(step.why)}" if step.why else ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "console"

@@ -1,0 +1,112 @@
+"""Charts of a signal beside what was expected of it, as Vega-Lite.
+
+The specification of a chart depends on its signal alone and the data stand apart, so that the browser moves the line
+instead of drawing the chart anew. It is written out here, and the data are Arrow tables made from buffers, because altair
+and pandas (which `pyarrow.array` imports) would add 80 MB to the console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dashboards.console.words import scaled, unit_shown
+from recwatch.client import Bands
+from recwatch.core.events import Anomaly, Mark
+
+VALUE, BAND, OBJECTIVE, ALARM, MARK = "#6cb6ff", "#4a6a90", "#f0a83c", "#e5534b", "#c792ea"
+Axis = dict[str, Any]
+
+
+def chart(unit: str) -> dict[str, Any]:
+    """The specification for a signal of this unit; it needs the data of `tables`."""
+    return {
+        "height": 140,
+        "padding": {"left": 0, "right": 4, "top": 6, "bottom": 0},
+        "layer": [
+            _layer("window", {"type": "rule", "opacity": 0}, {}),
+            _layer("anomalies", {"type": "rect", "color": ALARM, "opacity": 0.18}, {"x2": {"field": "end"}}),
+            _layer(
+                "points", {"type": "area", "color": BAND, "opacity": 0.4}, {"y": _y("lower", unit), "y2": {"field": "upper"}}
+            ),
+            _layer("points", _line(BAND, 1, dash=[4, 3]), {"y": _y("expected", unit)}),
+            _layer("objective", _line(OBJECTIVE, 1.5, dash=[7, 4]), {"y": _y("bound", unit)}),
+            _layer("points", _line(VALUE, 1.8), {"y": _y("value", unit)}),
+            _layer("marks", {"type": "rule", "color": MARK, "strokeWidth": 2}, {"tooltip": _tooltip("time", "what", "by")}),
+        ],
+        "config": {"view": {"stroke": None}, "axis": {"gridColor": "#26313c", "domain": False, "ticks": False}},
+    }
+
+
+def tables(
+    bands: Bands,
+    unit: str,
+    window: tuple[int, int],
+    happened: Sequence[Anomaly | Mark] = (),
+    objective: float | None = None,
+) -> dict[str, pa.Table]:
+    """The data of one chart: everything between the two ends of `window` (unix ms), in the unit that is shown."""
+    start, end = window
+    inside = [a for a in happened if isinstance(a, Anomaly) and a.start_ms < end and (a.end_ms or end) > start]
+    near = [m for m in happened if isinstance(m, Mark) and start <= m.time_ms <= end]
+    points = {name: _shown(getattr(bands, name), unit) for name in ("value", "expected", "lower", "upper")}
+    return {
+        "window": _table(time=_times([start, end])),
+        "anomalies": _table(
+            time=_times([max(a.start_ms, start) for a in inside]),
+            end=_times([min(a.end_ms or end, end) for a in inside]),
+        ),
+        "points": _table(time=_times(bands.time_ms), **points),
+        "objective": _table(time=_times([start, end]), bound=_shown([objective] * 2, unit)),
+        "marks": _table(
+            time=_times([m.time_ms for m in near]),
+            what=_texts([f"{m.kind.replace('_', ' ')}: {m.text}" for m in near]),
+            by=_texts([m.by for m in near]),
+        ),
+    }
+
+
+def _layer(data: str, mark: Axis, encoding: Axis) -> dict[str, Any]:
+    time = {
+        "field": "time",
+        "type": "temporal",
+        "axis": {"title": None, "format": "%H:%M:%S", "tickCount": 4, "grid": False},
+    }
+    return {"data": {"name": data}, "mark": mark, "encoding": {"x": time, **encoding}}
+
+
+def _line(colour: str, width: float, dash: Sequence[int] = ()) -> Axis:
+    return {"type": "line", "color": colour, "strokeWidth": width, "strokeDash": list(dash), "clip": True}
+
+
+def _y(field: str, unit: str) -> Axis:
+    axis = {"title": unit_shown(unit), "tickCount": 4, "titleFontWeight": "normal"}
+    return {"field": field, "type": "quantitative", "axis": axis, "scale": {"zero": True}}
+
+
+def _tooltip(time: str, *names: str) -> list[Axis]:
+    shown_time = {"field": time, "type": "temporal", "format": "%H:%M:%S", "title": "time"}
+    return [shown_time, *({"field": name, "type": "nominal"} for name in names)]
+
+
+def _table(**columns: pa.Array) -> pa.Table:
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _times(times: Sequence[int]) -> pa.Array:
+    return pa.Array.from_buffers(pa.int64(), len(times), [None, pa.py_buffer(np.array(times, dtype=np.int64))])
+
+
+def _shown(values: Sequence[float | None], unit: str) -> pa.Array:
+    """NaN where there is no value: Vega leaves a gap there."""
+    floats = np.array([np.nan if v is None else scaled(v, unit) for v in values], dtype=np.float64)
+    return pa.Array.from_buffers(pa.float64(), len(floats), [None, pa.py_buffer(floats)])
+
+
+def _texts(texts: Sequence[str]) -> pa.Array:
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))

@@ -1,0 +1,29 @@
+"""How the console is started as a child process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_OPTIONS = {
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "minimal",
+    "client.showErrorDetails": "none",
+    "logger.level": "warning",
+    "theme.base": "dark",
+    "theme.primaryColor": "#3d8bfd",
+    "theme.backgroundColor": "#0f1419",
+    "theme.secondaryBackgroundColor": "#182029",
+    "theme.textColor": "#d7dde4",
+    "theme.baseFontSize": "14",
+}
+
+
+def command(url: str, token_file: Path, port: int) -> list[str]:
+    """The command line of a console on `port` of loopback, for the API at `url`; it approves with the token in the file."""
+    app = Path(__file__).with_name("app.py")
+    flags = [f"--{name}={value}" for name, value in {"server.port": port, **_OPTIONS}.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", url, str(token_file)]

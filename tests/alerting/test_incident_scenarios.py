@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -185,7 +186,7 @@ def test_draining_the_queue_after_a_knob_change_does_not_change_the_cause() -> N
 
 
 def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
-    lost = {"direction": "below", "value": 0.0, "expected": 1.0}
+    lost: dict[str, Any] = {"direction": "below", "value": 0.0, "expected": 1.0}
     restart = raised(anomaly("targets_up_ratio", 121, **lost), mended_s=127)
     assert Harness().run({"targets_up_ratio": 0.0}, restart) == []
     told = Harness().run({"targets_up_ratio": 0.0}, raised(anomaly("targets_up_ratio", 121, **lost)))

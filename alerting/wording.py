@@ -100,10 +100,7 @@ _UNITS: Mapping[str, tuple[float, str]] = {
 
 
 def _digits(value: float) -> str:
-    size = abs(value)
-    if size >= 100 or value == round(value):
-        return f"{value:.0f}"
-    return f"{value:.1f}" if size >= 1 else f"{value:.2g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def duration(milliseconds: int) -> str:

@@ -12,7 +12,7 @@ from tuning.policies import POLICIES, Policy
 
 
 class ActuatorConfig(BaseModel):
-    """Where the knobs are: `kind` names an actuator, `url` its server. A call waits at most `timeout_s` seconds."""
+    """Where the knobs are: `kind` names an actuator, `url` the resource. A call waits at most `timeout_s` seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

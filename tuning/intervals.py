@@ -90,7 +90,7 @@ class Intervals:
 
     def latency_s(self, q: float) -> float | None:
         """The quantile q of the latency of all these requests together, in seconds; None when there were none."""
-        return quantile(self.le, self.increments.sum(axis=0), q) if self.requests else None
+        return quantile(self.le, self.increments.sum(axis=0).tolist(), q) if self.requests else None
 
     def p99s(self, requests: int) -> list[float]:
         """The p99 latency in seconds of each run of consecutive intervals that holds at least `requests` requests."""

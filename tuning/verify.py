@@ -36,11 +36,11 @@ def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config
         return Verdict("waiting", f"settling after {proposal.knob} was set to {proposal.to_value}")
     window = _window(intervals, start_ms, config)
     if window is None:
-        seen = intervals.between(start_ms, float(intervals.time_ms[-1]))
-        elapsed_s = (float(intervals.time_ms[-1]) - start_ms) / 1000.0
-        if elapsed_s < config.longest_s:
-            return Verdict("waiting", f"measuring: {seen.requests} requests in {elapsed_s:.0f} s")
-        return Verdict("failed", f"only {seen.requests} requests in {elapsed_s:.0f} s: not enough to prove the change")
+        seen_s = (float(intervals.time_ms[-1]) - start_ms) / 1000.0
+        if seen_s < config.longest_s:
+            return Verdict("waiting", f"measuring {proposal.knob}={proposal.to_value} for {seen_s:.0f} s so far")
+        few = f"fewer than {config.requests} requests in {config.longest_s:.0f} s"
+        return Verdict("failed", f"{few}: not enough to prove the change")
     before = intervals.between(applied_ms - 1000.0 * config.longest_s, applied_ms)
     return _compare(proposal, _tail(before, config), window, objective)
 

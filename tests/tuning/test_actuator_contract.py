@@ -26,7 +26,7 @@ class KnobServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://127.0.0.1:{self.server_address[1]}/knobs"
 
 
 class KnobHandler(BaseHTTPRequestHandler):
@@ -112,7 +112,7 @@ def test_an_answer_without_knobs_is_bad_input(actuator: Actuator, server: KnobSe
 def test_nobody_listening_is_unavailable(kind: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        made = ACTUATORS[kind](f"http://127.0.0.1:{unused.getsockname()[1]}")
+        made = ACTUATORS[kind](f"http://127.0.0.1:{unused.getsockname()[1]}/knobs")
         with pytest.raises(Unavailable, match="/knobs"):
             made.read()
         made.close()

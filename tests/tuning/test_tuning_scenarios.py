@@ -102,7 +102,7 @@ class SimulatedService:
 
 
 def config(**changes: object) -> TuningConfig:
-    return TuningConfig.model_validate({"actuator": ActuatorConfig(url="http://127.0.0.1:1"), **changes})
+    return TuningConfig.model_validate({"actuator": ActuatorConfig(url="http://127.0.0.1:1/knobs"), **changes})
 
 
 class Story:

@@ -1,4 +1,4 @@
-"""Knobs over HTTP: `GET /knobs` tells them, `PATCH /knobs` sets them."""
+"""Knobs over HTTP: one resource whose GET tells them and whose PATCH sets them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ KNOBS = TypeAdapter(dict[str, Knob])
 
 
 class HttpKnobs:
-    """The knobs of a server at `url`; each call waits at most `timeout_s` seconds for the server.
+    """The knobs at `url`, such as http://shop:8000/knobs; each call waits at most `timeout_s` seconds for the server.
 
-    `GET /knobs` answers `{"max_batch": {"value": 2, "low": 1, "high": 64}, "model_version": {"value": "v1", "choices":
-    ["v1", "v2"]}}`; `PATCH /knobs` with `{"max_batch": 16}` answers the same shape, or 422 with a sentence.
+    GET answers `{"max_batch": {"value": 2, "low": 1, "high": 64}, "variant": {"value": "a", "choices": ["a", "b"]}}`;
+    PATCH with `{"max_batch": 16}` answers the same shape, or 422 with a sentence.
     """
 
     def __init__(self, url: str, timeout_s: float = 2.0) -> None:
-        self._url = url.rstrip("/") + "/knobs"
+        self._url = url
         # A knob is reached directly: a proxy from the environment would decide who may tune what.
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
 

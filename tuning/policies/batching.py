@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,10 +33,13 @@ class Server:
     time: BatchTime
     load: Load
     replicas: int
+    delay_s: float = 0.0
+    queue_limit: int | None = None
     tail_s: float = 0.0
 
     def batcher(self, max_batch: int, beta_s: float) -> Batcher:
-        return Batcher(max_batch, self.time.alpha_s(beta_s), beta_s, self.replicas, self.time.cv)
+        alpha_s = self.time.alpha_s(beta_s)
+        return Batcher(max_batch, alpha_s, beta_s, self.replicas, self.time.cv, self.delay_s, self.queue_limit)
 
     def utilisation(self, max_batch: int) -> float:
         """Load over capacity with full batches; may exceed 1."""
@@ -150,9 +153,21 @@ def understand(view: View, now: Intervals, max_batch: int) -> Server | Hold:
     load = offered_load(now)
     if time is None or load is None:
         return Hold("no batches to learn the batch time from")
-    replicas = max(1, round(now.mean("replicas") or 1.0))
+    server = Server(
+        time,
+        load,
+        replicas=max(1, round(now.mean("replicas") or 1.0)),
+        delay_s=(_number(view, "batch_delay_ms") or 0.0) / 1000.0,
+        queue_limit=round(_number(view, "max_queue") or 0) or None,
+    )
     before = view.intervals.between(_unchanged_since(view, NEW_TAIL), view.incident.start_ms - ONSET_MS)
-    return Server(time, load, replicas, _tail_s(before, time, replicas, max_batch))
+    return replace(server, tail_s=_tail_s(before, server, max_batch))
+
+
+def _number(view: View, knob: str) -> float | None:
+    """The value of a knob that the service may or may not have."""
+    value = view.knobs[knob].value if knob in view.knobs else None
+    return None if isinstance(value, str) else value
 
 
 def _unchanged_since(view: View, kinds: tuple[MarkKind, ...]) -> int:
@@ -160,12 +175,13 @@ def _unchanged_since(view: View, kinds: tuple[MarkKind, ...]) -> int:
     return max([view.incident.start_ms - HISTORY_MS, *changes])
 
 
-def _tail_s(before: Intervals, time: BatchTime, replicas: int, max_batch: int) -> float:
+def _tail_s(before: Intervals, server: Server, max_batch: int) -> float:
     """What the healthy service's p99 has over the simulated one: stages and disturbances that the model leaves out."""
     load, p99s = offered_load(before), before.p99s(P99_REQUESTS)
     if load is None or not p99s:
         return 0.0
-    explained = Server(time, load, replicas).p99_s(max_batch, load.offered_rps.mid, time.beta_s.mid)
+    healthy = replace(server, load=load)
+    explained = healthy.p99_s(max_batch, load.offered_rps.mid, server.time.beta_s.mid)
     return max(0.0, float(np.median(p99s)) - explained)
 
 

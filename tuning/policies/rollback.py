@@ -13,6 +13,7 @@ from tuning.intervals import Intervals, spread
 from tuning.policies.policy import Candidate, Hold, View
 
 KNOB = "model_version"
+ONSET_MS = 5_000
 
 
 class Rollback(BaseModel):
@@ -36,9 +37,10 @@ class Rollback(BaseModel):
         seen = len(view.intervals.since(view.incident.start_ms))
         if seen < self.intervals:
             return Hold(f"waiting for data: {seen} of {self.intervals} intervals since the incident started")
-        deploys = [mark for mark in view.marks if mark.kind == "deploy"]
+        latest_ms = view.incident.start_ms + ONSET_MS
+        deploys = [mark for mark in view.marks if mark.kind == "deploy" and mark.time_ms <= latest_ms]
         if not deploys:
-            return Hold("no deploy is on record, so there is nothing to go back to")
+            return Hold("no deploy before the incident is on record, so there is nothing to go back to")
         deploy = max(deploys, key=lambda mark: mark.time_ms)
         before = version_before(deploy, knob, view)
         if before is None:

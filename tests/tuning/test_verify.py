@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recwatch.core.events import Action, Interval, Prediction, Proposal
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Float64
+from tuning.config import VerifyConfig
+from tuning.intervals import SIGNALS, Intervals
+from tuning.verify import judge
+
+LE = (0.05, 0.1, 0.15, 0.3, 1.0, float("inf"))
+APPLIED_MS = 60_000
+FAST, SLOW, WORSE = (np.array(row, float) for row in ([1, 1, 1, 1, 1, 1], [0, 0, 0.5, 1, 1, 1], [0, 0, 0, 0, 1, 1]))
+PROMISE = Prediction(Interval(30, 50, 60), Interval(90, 100, 110), Interval(1, 1, 1))
+APPLIED = Proposal(
+    "p",
+    "shop",
+    "i",
+    "applied",
+    "max_batch",
+    2,
+    4,
+    PROMISE,
+    "why",
+    (),
+    "batching",
+    0,
+    900_000,
+    (),
+    (Action(APPLIED_MS, "max_batch", 4, 4, "ada"),),
+)
+
+
+def measured(
+    after: Float64,
+    seconds: int = 80,
+    *,
+    rps: float = 100.0,
+    backlog_s: int = 0,
+    errors: float = 0.0,
+    quality: float = 0.9,
+    before: Float64 = WORSE,
+) -> Intervals:
+    times = np.arange(1, seconds + 1) * 1000
+    changed = times > APPLIED_MS
+    columns = {name: np.full(seconds, np.nan) for name in SIGNALS}
+    columns |= {
+        "requests_per_second": np.full(seconds, rps),
+        "errors_ratio": np.where(changed, errors, 0.0),
+        "queue_depth": np.where(times <= APPLIED_MS + 1000 * backlog_s, 500.0, 0.0),
+        "answer_quality_ratio": np.where(changed, quality, 0.9),
+    }
+    return Intervals(times, columns, LE, np.where(changed[:, None], after, before) * rps)
+
+
+def verdict(intervals: Intervals) -> tuple[str, str]:
+    made = judge(APPLIED, intervals, Objective(0.15), VerifyConfig())
+    return made.outcome, made.why
+
+
+def test_a_change_that_meets_the_objective_is_verified_over_one_window() -> None:
+    made = judge(APPLIED, measured(FAST), Objective(0.15), VerifyConfig())
+    assert made.outcome == "verified"
+    assert made.p99_ms == pytest.approx(49.5)
+    assert made.why == "p99 50 ms over 1000 requests, as predicted (30 to 60 ms); within the objective of 150 ms"
+
+
+@pytest.mark.parametrize("seconds", [61, 64, 74])
+def test_it_waits_until_the_window_is_full(seconds: int) -> None:
+    assert verdict(measured(FAST, seconds))[0] == "waiting"
+
+
+def test_it_waits_for_the_backlog_to_go() -> None:
+    assert verdict(measured(FAST, seconds=79, backlog_s=9))[0] == "waiting"
+    assert verdict(measured(FAST, seconds=80, backlog_s=9))[0] == "verified"
+
+
+def test_a_backlog_that_stays_is_measured_all_the_same() -> None:
+    assert verdict(measured(WORSE, seconds=90, backlog_s=30))[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "why"),
+    [
+        (measured(SLOW), "above the objective of 150 ms"),
+        (measured(WORSE), "outside what was predicted (30 to 60 ms)"),
+        (measured(np.array([0, 0, 1, 1, 1, 1.0]), before=FAST), "worse than the 50 ms before"),
+        (measured(FAST, errors=0.05), "5.0% errors, above the objective of 1.0%"),
+        (measured(FAST, quality=0.7), "quality fell from 0.900 to 0.700"),
+    ],
+)
+def test_a_change_that_falls_short_fails_with_the_figures(intervals: Intervals, why: str) -> None:
+    outcome, told = verdict(intervals)
+    assert outcome == "failed"
+    assert why in told
+
+
+def test_few_requests_are_waited_for_and_then_are_no_proof() -> None:
+    assert verdict(measured(FAST, seconds=100, rps=5.0))[0] == "waiting"
+    assert verdict(measured(FAST, seconds=130, rps=5.0)) == (
+        "failed",
+        "fewer than 500 requests in 60 s: not enough to prove the change",
+    )
+
+
+def test_a_longer_wait_does_not_find_a_lucky_window() -> None:
+    early = verdict(measured(SLOW, seconds=80))
+    recovered = measured(SLOW, seconds=110)
+    recovered.increments[85:] = FAST * 100.0
+    assert verdict(recovered) == early

@@ -1,1 +1,1 @@
-"""To be described."""
+"""The only place that knows all parts: it chooses them from the configuration and connects them."""

@@ -1,10 +1,8 @@
-"""The API on a socket, in a thread of its own."""
+"""The API's server: a socket bound at once, so that a taken port is one sentence, and a thread that serves it."""
 
 from __future__ import annotations
 
 import socket
-from threading import Thread
-from types import TracebackType
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,30 +11,31 @@ from recwatch.core.errors import Unavailable
 
 
 class ApiServer:
-    """Listens from construction on; port 0 takes a free one. Raises Unavailable where the address cannot be had."""
+    """Listens from construction on; `serve` answers until `stop`. Port 0 takes a free one."""
 
-    def __init__(self, api: FastAPI, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket = socket.create_server((host, port))
+            self._socket.bind((host, port))
+            self._socket.listen()  # whoever asks before `serve` waits instead of being refused
         except OSError as error:
-            raise Unavailable(f"The API cannot listen on {host}:{port}: {error.strerror}. Choose another port.") from error
+            self._socket.close()
+            reason = error.strerror or str(error)
+            raise Unavailable(
+                f"The API cannot listen on {host}:{port} ({reason}). Free the port or set api.port."
+            ) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = Thread(target=self._server.run, args=([self._socket],), name="api", daemon=True)
+        self._server: uvicorn.Server | None = None
 
-    def start(self) -> None:
-        self._thread.start()
+    def serve(self, api: FastAPI) -> None:
+        """Answer requests in this thread."""
+        self._server = uvicorn.Server(uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off"))
+        self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Finish what is being answered, and let go of the port."""
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
-
-    def __enter__(self) -> ApiServer:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop()
+        """Stop answering; requests under way are finished."""
+        if self._server is None:
+            self._socket.close()
+        else:
+            self._server.should_exit = True

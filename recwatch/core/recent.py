@@ -1,4 +1,4 @@
-"""The last minutes of every series, in memory: what live views, diagnosis and tuning look at."""
+"""The last minutes of every canonical signal, in memory: what live views, diagnosis and tuning look at."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class Recent:
 
 
 def absorb(recent: Recent, messages: Iterable[object]) -> None:
-    """Feed whatever of `messages` are series or samples to `recent`."""
+    """Feed series and samples of whole services to `recent`; a target's own series are left to the store."""
     for message in messages:
         if isinstance(message, SeriesSet):
             recent.learn(message)
-        elif isinstance(message, Samples):
+        elif isinstance(message, Samples) and not message.target:
             recent.append(message)

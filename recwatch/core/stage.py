@@ -23,8 +23,13 @@ class Stage(Protocol):
     `Unavailable` when the world fails; the runner then calls it again with the same records.
     """
 
-    name: str
-    topics: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """The group in which the stage reads, and the name of its snapshot."""
+        ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]: ...
 

@@ -1,0 +1,89 @@
+"""Child processes: started with their output kept, stopped for certain."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+from recwatch.core.errors import Unavailable
+
+STOP_GRACE_S = 2.0
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Child:
+    """A process of ours, in a process group of its own so that Ctrl-C reaches it through us only.
+
+    `lines` holds its last lines of output, standard error among them.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        self.name = name
+        self.lines: deque[str] = deque(maxlen=200)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - the command is ours, never outside text
+                list(command),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unavailable(f"Could not start {name} ({command[0]}): {error.strerror}.") from error
+        self._reader = Thread(target=self._read, name=f"{name} output", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def running(self) -> bool:
+        """Whether it is still there."""
+        return self._process.poll() is None
+
+    def require_running(self) -> None:
+        """Raise Unavailable with its last words when it has ended."""
+        if not self.running():
+            self._reader.join(timeout=1.0)
+            last = " ".join(list(self.lines)[-3:]) or "it printed nothing"
+            raise Unavailable(f"{self.name} ended with exit code {self._process.returncode}: {last}")
+
+    def stop(self) -> None:
+        """Ask it to end; insist after the grace period."""
+        if self.running():
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._reader.join(timeout=1.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _read(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                self.lines.append(line.rstrip("\n"))

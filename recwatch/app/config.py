@@ -1,0 +1,144 @@
+"""The YAML configuration: what may stand in it, and one clear sentence for each thing that may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from alerting.notifiers import NotifierConfig
+from collectors.config import Duration, ServiceConfig
+from recwatch.core.errors import BadInput
+from recwatch.core.objective import Objective
+from tuning.config import TuningConfig
+
+
+class ApiConfig(BaseModel):
+    """Where the API listens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8300, ge=0, le=65535)
+
+
+class ConsoleConfig(BaseModel):
+    """Where the console listens; always on loopback."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(default=8301, ge=0, le=65535)
+
+
+class ObjectiveConfig(BaseModel):
+    """What a service promises: bounds of its 99th percentile of latency and of its share of failed requests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    latency_p99: Duration
+    errors_ratio: float = Field(default=0.01, gt=0, le=1)
+
+    def objective(self) -> Objective:
+        return Objective(self.latency_p99, self.errors_ratio)
+
+
+class WatchedService(ServiceConfig):
+    """What is scraped of a service, what it promises, and what may be tuned of it."""
+
+    objective: ObjectiveConfig | None = None
+    tuning: TuningConfig | None = None
+
+
+class Config(BaseModel):
+    """A whole configuration. `store` is a DSN; `token_file` is written at start, for whoever may write through the API."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    services: tuple[WatchedService, ...] = Field(min_length=1)
+    notify: tuple[NotifierConfig, ...] = ()
+    store: str = "chdb://.recwatch/store"
+    token_file: Path = Path(".recwatch/token")
+    api: ApiConfig = ApiConfig()
+    console: ConsoleConfig | None = ConsoleConfig()
+
+    @property
+    def console_url(self) -> str:
+        """Where messages send their reader; empty without a console, or when its port is not known ahead."""
+        return f"http://127.0.0.1:{self.console.port}" if self.console and self.console.port else ""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Config:
+        names = [service.name for service in self.services]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise BadInput(f"services {twice} are there twice; give each a name of its own")
+        return self
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a file. Raises BadInput with a sentence for each fault, naming file, key and valid keys."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
+    try:
+        return parse_config(yaml.safe_load(text), str(path))
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: is not YAML: {error}") from error
+
+
+def parse_config(content: object, source: str) -> Config:
+    """Check what a configuration file holds. `source` names it in errors."""
+    if not isinstance(content, dict):
+        raise BadInput(f"{source}: holds no keys. Valid keys: {_keys(Config)}.")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise BadInput("\n".join(f"{source}: {_sentence(fault)}" for fault in error.errors())) from error
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+    if fault["type"] == "extra_forbidden":
+        owner = _model_at(fault["loc"][:-1])
+        return f"unknown key '{where}'. Valid keys there: {_keys(owner)}."
+    if fault["type"] == "missing":
+        return f"key '{where}' is missing. Add it."
+    return f"key '{where}' is {_shown(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}."
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return ", ".join(field.alias or name for name, field in model.model_fields.items())
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that holds the key at `location`; list indices and the tags of unions are passed over."""
+    model: type[BaseModel] = Config
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            candidates = list(_models_in(field.annotation))
+        else:
+            candidates = [m for m in candidates if part in (m.__name__, _tag(m))]
+        model = candidates[0] if candidates else model
+    return model
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _tag(model: type[BaseModel]) -> object:
+    kind = model.model_fields.get("kind")
+    return get_args(kind.annotation)[0] if kind and get_args(kind.annotation) else None

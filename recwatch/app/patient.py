@@ -1,0 +1,75 @@
+"""The reference recommender and its load, as child processes that are reached over HTTP only."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import httpx
+
+from recwatch.app.children import Child, free_port
+from recwatch.core.errors import Unavailable
+
+RATE_PER_SECOND = 110.0
+LOAD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the recommender says of a fault it was told to have. Times are unix seconds."""
+
+    name: str
+    started_at: float
+    ends_at: float
+    cause: str
+
+
+class Patient:
+    """A recommender under load on loopback. `url` is where it answers once `answering` is true."""
+
+    def __init__(self, seed: int) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._http = httpx.Client(base_url=self.url, timeout=5.0, trust_env=False)
+        port = self.url.rpartition(":")[2]
+        self.server = Child("the recommender", [*_recommender("serve"), "--port", port, "--seed", str(seed)])
+        self._load: Child | None = None
+        self._seed = seed
+
+    def answering(self) -> bool:
+        """Whether it is ready for requests. Raises Unavailable when its process has ended."""
+        self.server.require_running()
+        try:
+            return self._http.get("/health").is_success
+        except httpx.TransportError:
+            return False
+
+    def start_load(self) -> None:
+        """Send requests at their intended times whether or not earlier ones have been answered."""
+        arguments = ["--url", self.url, "--rate", str(RATE_PER_SECOND), "--duration", str(LOAD_SECONDS)]
+        self._load = Child("the load generator", [*_recommender("load"), *arguments, "--seed", str(self._seed)])
+
+    def require_running(self) -> None:
+        """Raise Unavailable when one of its processes has ended."""
+        self.server.require_running()
+        if self._load is not None:
+            self._load.require_running()
+
+    def start_fault(self, name: str, duration_s: float) -> Fault:
+        """Start a fault now; it ends by itself."""
+        body = {"name": name, "start_in_s": 0.0, "duration_s": duration_s}
+        try:
+            answer = self._http.post("/faults", json=body).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"The recommender at {self.url} did not take the fault '{name}': {error}") from error
+        return Fault(answer["name"], float(answer["started_at"]), float(answer["ends_at"]), answer["cause"])
+
+    def stop(self) -> None:
+        """End both processes."""
+        self._http.close()
+        if self._load is not None:
+            self._load.stop()
+        self.server.stop()
+
+
+def _recommender(command: str) -> list[str]:
+    return [sys.executable, "-m", "recommender_ref", command]

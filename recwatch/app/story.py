@@ -1,0 +1,302 @@
+"""The story of one fault: each step waits for what recwatch itself says, and tells it."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import TypeVar
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from alerting.message import Message
+from recwatch.app.patient import RATE_PER_SECOND, Fault, Patient
+from recwatch.app.pipeline import Pipeline
+from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso, proposal_figures
+from recwatch.client import Client
+from recwatch.core.clock import Clock, SystemClock
+from recwatch.core.errors import Unavailable
+from recwatch.core.events import ENDED, Incident, Proposal
+from tuning.intervals import Intervals
+
+T = TypeVar("T")
+
+SERVICE = "recommender"
+BASELINE_S = 20.0
+PATIENT_WARM_S = 5.0
+APPROVAL_WAIT_S = 60.0
+FAULT_WARM_S = 3.0
+TURNS_ON = ("latency_p99_seconds", "latency_mean_seconds", "requests_per_second", "queue_depth")
+
+
+class Missed(Exception):
+    """What the story waited for did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A fault, how long it lasts, and whether a change of ours mends it before its end."""
+
+    fault: str
+    duration_s: float
+    mended: bool
+
+
+SCENARIOS = {
+    "surge": Scenario("surge", 120.0, mended=True),
+    "deploy": Scenario("deploy", 120.0, mended=True),
+    "throttle": Scenario("throttle", 30.0, mended=False),
+}
+
+
+class Inbox:
+    """The demo's own notifier: prints each message whole and remembers when it came."""
+
+    def __init__(self, out: Console, clock: Clock) -> None:
+        self._out = out
+        self._clock = clock
+        self.came_ms: dict[str, int] = {}
+
+    def send(self, message: Message) -> None:
+        self.came_ms.setdefault(message.incident.id, self._clock.now_ms())
+        self._out.print(Panel(Text(message.text), title="message", title_align="left", border_style="red"))
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who takes part: the recommender, the monitor, whoever receives messages, and where to find each of them."""
+
+    patient: Patient
+    pipeline: Pipeline
+    inbox: Inbox
+    addresses: Mapping[str, str]
+
+
+class Story:
+    """One run of a scenario. Each step waits for what recwatch itself says; what does not come ends it in a sentence."""
+
+    def __init__(self, scenario: Scenario, cast: Cast, teller: Teller, *, person: bool) -> None:
+        self.teller = teller
+        self._inbox = cast.inbox
+        self._addresses = cast.addresses
+        self._patient = cast.patient
+        self._pipeline = cast.pipeline
+        self._scenario = scenario
+        self._person = person
+        self._clock = SystemClock()
+        self._pause = Event()
+        self._started_s = self._clock.now_ms() / 1000
+        self._fault: Fault | None = None
+        self._incident_id: str | None = None
+        self._proposal_id: str | None = None
+        self._recovered_ms: int | None = None
+
+    def tell(self) -> bool:
+        """Run the story; whether it reached the fault's expected end."""
+        try:
+            self._warm_up()
+            self._break()
+            self._diagnosed()
+            if self._scenario.mended:
+                self._mended()
+            else:
+                self._resolved_by_itself()
+        except Missed as missed:
+            self._say(f"The story ends here: {missed}", "red")
+            return False
+        return True
+
+    def _warm_up(self) -> None:
+        self._wait("the recommender builds its catalogue and models", lambda: self._patient.answering() or None, 60)
+        self._patient.start_load()
+        self._wait_s("the first requests warm it up", PATIENT_WARM_S)
+        self._pipeline.start()
+        self._say(
+            f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._patient.url}; recwatch scrapes it."
+        )
+        self._wait("detectors learn what is normal", lambda: self._warm() or None, 90)
+        self._wait_s("a baseline is measured", BASELINE_S)
+        if self._pipeline.live.events(Incident):
+            raise Missed("recwatch opened an incident before there was a fault.")
+        self._say(f"Healthy: {self._pulse()}.", "green")
+
+    def _break(self) -> None:
+        self._fault = self._patient.start_fault(self._scenario.fault, self._scenario.duration_s)
+        self._say(f"The fault '{self._fault.name}' begins (true cause: {self._fault.cause}).", "bold yellow")
+
+    def _diagnosed(self) -> None:
+        incident = self._wait("recwatch notices", self._open_incident, 30)
+        self._incident_id = incident.id
+        self._wait("the message goes out", lambda: self._inbox.came_ms.get(incident.id), 10)
+        settled = self._latest(incident)
+        self._say(f"{settled.title}", "bold red")
+        for evidence in settled.causes[0].evidence:
+            self.teller.more(evidence.text)
+
+    def _mended(self) -> None:
+        proposal = self._wait("a change is worked out", self._newest_proposal, 40)
+        self._proposal_id = proposal.id
+        p99 = proposal.predicted.p99_ms
+        self._say(f"Proposal: {proposal.knob} {proposal.from_value} → {proposal.to_value}", "bold cyan")
+        self.teller.more(f"{proposal.reason} Predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
+        self._decide(proposal)
+        self._wait("the change is applied", lambda: self._proposal() if self._proposal().actions else None, 20)
+        self._say("Applied over HTTP and read back; measuring whether it helps.")
+        ended = self._wait(
+            "the change is verified", lambda: self._proposal() if self._proposal().state in ENDED else None, 90
+        )
+        last = ended.history[-1]
+        if ended.state != "verified":
+            raise Missed(f"the change was {ended.state.replace('_', ' ')}: {last.why}")
+        self._recovered_ms = last.time_ms
+        self._say(f"Verified. {last.why}", "bold green")
+
+    def _resolved_by_itself(self) -> None:
+        fault = self._known(self._fault)
+        left_s = fault.ends_at - self._clock.now_ms() / 1000 + 60
+        self._wait("the fault passes", lambda: self._incident() if self._incident().state == "resolved" else None, left_s)
+        if proposals := self._pipeline.live.events(Proposal):
+            raise Missed(f"a change of {proposals[0].knob} was proposed, though no knob of ours mends this.")
+        self._recovered_ms = self._incident().end_ms
+        self._say("Resolved: the fault is over. Nothing was proposed, as clocks are not ours to tune.", "bold green")
+        for hold in self._pipeline.holds():
+            self.teller.more(hold.reason)
+
+    def _decide(self, proposal: Proposal) -> None:
+        """Wait for a person to decide; without one, or after a while, approve and say so."""
+        if self._person:
+            until_s = self._clock.now_ms() / 1000 + APPROVAL_WAIT_S
+            self._say(f"Approve it in the console ({self._addresses.get('console', 'not running')}) or press Enter.", "bold")
+            self._wait("your approval is awaited", lambda: self._decided(until_s), APPROVAL_WAIT_S + 5)
+        if self._proposal().state != "proposed":
+            self._say(f"The proposal is {self._proposal().state}.")
+            return
+        by = "the person at the terminal" if self._person and _enter_pressed(consume=True) else "the demo"
+        Client(self._pipeline.url, self._pipeline.token).decide(proposal.id, "approve", by, "the story goes on")
+        self._say(f"Approved by {by}.")
+
+    def _decided(self, until_s: float) -> bool | None:
+        over = self._clock.now_ms() / 1000 >= until_s
+        return over or self._proposal().state != "proposed" or _enter_pressed() or None
+
+    def stay_up(self) -> None:
+        """Go on watching until Ctrl-C."""
+        self.teller.out.print("\nEverything stays up. Press Ctrl-C to stop.", style="bold")
+        while True:
+            self._look()
+
+    def report(self) -> Report:
+        """The figures so far; what was not reached is None."""
+        incident = self._incident() if self._incident_id else None
+        proposal = self._proposal() if self._proposal_id else None
+        message_ms = self._inbox.came_ms.get(incident.id) if incident else None
+        return Report(
+            fault=self._scenario.fault,
+            fault_started_at=iso(self._fault.started_at) if self._fault else "",
+            detected_after_s=self._after_s(incident.history[0].time_ms if incident else None),
+            message_after_s=self._after_s(message_ms),
+            incident=incident_figures(incident),
+            proposal=proposal_figures(proposal),
+            applied_after_s=self._after_s(_applied_ms(proposal)),
+            recovered_after_s=self._after_s(self._recovered_ms),
+            p99_ms=self._latencies(_applied_ms(proposal)),
+            samples_scraped=self._pipeline.samples_scraped(),
+            samples_stored=self._pipeline.samples_stored(),
+            alerts_sent=self._pipeline.alerts_sent(),
+        )
+
+    def _latencies(self, applied_ms: int | None) -> Latencies:
+        if self._fault is None:
+            return Latencies(None, None, None)
+        intervals = Intervals.of(self._pipeline.live.recent, SERVICE)
+        start_ms = self._fault.started_at * 1000
+        over_ms = applied_ms or self._fault.ends_at * 1000
+        before = intervals.between(start_ms - BASELINE_S * 1000, start_ms)
+        during = intervals.between(start_ms + FAULT_WARM_S * 1000, over_ms)
+        after = intervals.last(10) if self._recovered_ms else None
+        return Latencies(_p99_ms(before), _p99_ms(during), _p99_ms(after))
+
+    def _wait(self, what: str, seek: Callable[[], T | None], timeout_s: float) -> T:
+        """What `seek` finds, looked for several times a second. Raises Missed when it has not come in time."""
+        until_s = self._clock.monotonic_s() + timeout_s
+        with self.teller.out.status("") as status:
+            while (found := seek()) is None:
+                if self._clock.monotonic_s() > until_s:
+                    raise Missed(f"within {timeout_s:.0f} s this did not happen: {what}.")
+                status.update(f"{what} … {self._pulse()}")
+                self._look()
+        return found
+
+    def _wait_s(self, what: str, seconds: float) -> None:
+        """Let a stretch of time pass."""
+        until_s = self._clock.monotonic_s() + seconds
+        self._wait(what, lambda: self._clock.monotonic_s() >= until_s or None, seconds + 5)
+
+    def _look(self) -> None:
+        """Let a moment pass; raise when a part has failed."""
+        self._patient.require_running()
+        self._pipeline.check()
+        self._pause.wait(0.2)
+
+    def _pulse(self) -> str:
+        """The newest figures in words; empty before there are any."""
+        recent = self._pipeline.live.recent
+        rate = recent.values(SERVICE, "requests_per_second")
+        p99 = recent.values(SERVICE, "latency_p99_seconds")
+        shown = [f"{rate[-1]:.0f} requests/s"] if len(rate) else []
+        return ", ".join([*shown, f"p99 {p99[-1] * 1000:.0f} ms"] if len(p99) else shown)
+
+    def _warm(self) -> bool:
+        """Whether every method has seen enough of the signals that this story turns on."""
+        recent = self._pipeline.live.recent
+        watched = [s for s in recent.series(SERVICE, "recwatch_warmup_ratio") if s.labels["signal"] in TURNS_ON]
+        ratios = [last[1] for s in watched if (last := recent.last(s.id)) is not None]
+        return len(ratios) > 0 and min(ratios) >= 1.0
+
+    def _open_incident(self) -> Incident | None:
+        return next(iter(self._pipeline.live.events(Incident)), None)
+
+    def _newest_proposal(self) -> Proposal | None:
+        return next(iter(reversed(self._pipeline.live.events(Proposal))), None)
+
+    def _latest(self, incident: Incident) -> Incident:
+        return self._pipeline.live.event(Incident, incident.id) or incident
+
+    def _incident(self) -> Incident:
+        return self._known(self._pipeline.live.event(Incident, self._known(self._incident_id)))
+
+    def _proposal(self) -> Proposal:
+        return self._known(self._pipeline.live.event(Proposal, self._known(self._proposal_id)))
+
+    @staticmethod
+    def _known(value: T | None) -> T:
+        if value is None:
+            raise Unavailable("The story lost track of an event that it had already seen.")
+        return value
+
+    def _after_s(self, time_ms: float | None) -> float | None:
+        return None if time_ms is None or self._fault is None else round(time_ms / 1000 - self._fault.started_at, 2)
+
+    def _say(self, text: str, style: str = "") -> None:
+        zero_s = self._fault.started_at if self._fault else self._started_s
+        self.teller.say(self._clock.now_ms() / 1000 - zero_s, text, style)
+
+
+def _applied_ms(proposal: Proposal | None) -> int | None:
+    return proposal.actions[0].time_ms if proposal and proposal.actions else None
+
+
+def _p99_ms(intervals: Intervals | None) -> float | None:
+    p99_s = intervals.latency_s(0.99) if intervals is not None else None
+    return None if p99_s is None else round(p99_s * 1000, 1)
+
+
+def _enter_pressed(*, consume: bool = False) -> bool:
+    pressed = bool(select.select([sys.stdin], [], [], 0)[0])
+    if pressed and consume:
+        sys.stdin.readline()
+    return pressed

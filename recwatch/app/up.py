@@ -1,0 +1,43 @@
+"""`recwatch up`: the pipeline and the console, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+from rich.console import Console
+
+from dashboards.console.launch import command
+from recwatch.app.children import Child, free_port
+from recwatch.app.config import Config, ConsoleConfig
+from recwatch.app.pipeline import Pipeline
+from recwatch.core.clock import SystemClock
+
+
+class ConsoleChild(Child):
+    """The console as a child process; `url` is where a browser finds it."""
+
+    def __init__(self, config: ConsoleConfig, api_url: str, token_file: Path) -> None:
+        port = config.port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__("the console", command(api_url, token_file, port))
+
+
+def run_up(config: Config, out: Console) -> None:
+    """Watch until interrupted; what was started is stopped, and what was scraped is stored, on the way out."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with ExitStack() as stack:
+        pipeline = Pipeline(config, SystemClock())
+        stack.callback(pipeline.stop)
+        pipeline.start()
+        out.print(f"recwatch watches {len(config.services)} services. API {pipeline.url}", highlight=False)
+        out.print(f"Whoever may write has the token in {config.token_file}.", highlight=False)
+        if config.console is not None:
+            console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
+            out.print(f"Console {console.url}. Press Ctrl-C to stop.", highlight=False)
+        pause = Event()
+        while True:
+            pipeline.check()
+            pause.wait(0.5)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 PASSWORD_VARIABLE = "RECWATCH_CLICKHOUSE_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
-SETTINGS: Mapping[str, Any] = {"async_insert": 0}
-"""An asynchronous insert would ignore deduplication tokens."""
+# An asynchronous insert would ignore its deduplication token. Strings come as bytes, because a snapshot is not text.
+SETTINGS: Mapping[str, Any] = {"async_insert": 0, "output_format_arrow_string_as_string": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,17 @@ def parse_dsn(dsn: str) -> Place:
     Server(host='db.example', port=8123, user='reader', database='recwatch')
     """
     parts = urlsplit(dsn)
-    if parts.scheme == "chdb" and parts.netloc + parts.path.rstrip("/"):
+    if parts.password is not None:
+        raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
+    if parts.scheme == "chdb" and (parts.netloc + parts.path).strip("/") and not (parts.query or parts.fragment):
         return Embedded(Path(parts.netloc + parts.path))
-    if parts.scheme == "clickhouse" and parts.hostname:
-        if parts.password is not None:
-            raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
-        return Server(parts.hostname, parts.port or 8123, parts.username or "default", parts.path.strip("/") or "default")
+    try:
+        if parts.scheme == "clickhouse" and parts.hostname:
+            return Server(
+                parts.hostname, parts.port or 8123, parts.username or "default", parts.path.strip("/") or "default"
+            )
+    except ValueError:  # the port is no number: fall through to the sentence that shows how it is written
+        pass
     raise BadInput(f"'{dsn}' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/database")
 
 
@@ -102,7 +107,7 @@ class Connection:
     def query(self, sql: str, **parameters: object) -> pa.Table:
         """The rows that `sql` selects; strings come as bytes."""
         with failures_of(self._place):
-            return self._client.query_arrow(sql, parameters=parameters, use_strings=False)
+            return self._client.query_arrow(sql, parameters=parameters)
 
     def insert(self, table: str, rows: pa.Table, token: str | None = None) -> None:
         """Add `rows`; returns once they are stored. A token that was used before stores nothing, in roll-ups neither."""

@@ -1,0 +1,159 @@
+"""The stage that stores what is on the bus."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recwatch.core.bus import TOPICS, Position, Record, next_offsets
+from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.canonical import canonical_series
+from recwatch.core.errors import Unavailable
+from recwatch.core.events import Incident, Mark, Transition
+from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.stage import Buffered
+from recwatch.core.store import Retention, Store
+from recwatch.core.store.connection import Embedded
+from recwatch.core.store.sink import Sink
+from tests.core.examples import INCIDENT, MARK, START_MS
+
+DEPTH = canonical_series("shop", "queue_depth")
+WATTS = canonical_series("shop", "gpu_power_watts", {"gpu": "0"})
+NOW_MS = 5_000_000
+SHOP = Position("samples", 0)
+
+
+class Interrupted(Store):
+    """A real store whose samples cannot be written while it is `away`."""
+
+    away = False
+
+    def write_samples(self, batches: Sequence[Samples], token: str) -> None:
+        if self.away:
+            raise Unavailable("store: its disk is full; free some space")
+        super().write_samples(batches, token)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Interrupted]:
+    opened = Interrupted(Embedded(tmp_path / "store"), Retention(samples_days=10_000, rollup_days=10_000))
+    yield opened
+    opened.close()
+
+
+def record(offset: int, message: Any, topic: str = "samples", partition: int = 0) -> Record:
+    return Record(topic, partition, offset, message.service, message)
+
+
+def tick(offset: int, partition: int = 0) -> Record:
+    return record(offset, Samples.of("shop", "", START_MS + offset, {DEPTH.id: float(offset)}), partition=partition)
+
+
+def test_it_listens_to_everything_and_says_what_is_durable(store: Store) -> None:
+    sink = Sink(store)
+    assert isinstance(sink, Buffered)
+    assert set(sink.topics) == set(TOPICS)
+
+
+def test_it_writes_when_the_first_record_has_waited_long_enough(store: Store) -> None:
+    sink = Sink(store, flush_s=5)
+    assert sink.process([tick(0)], NOW_MS) == ()
+    sink.process([tick(1)], NOW_MS + 4_999)
+    assert (store.samples_stored(), sink.samples_stored, dict(sink.durable)) == (0, 0, {})
+    sink.process([], NOW_MS + 5_000)
+    assert (store.samples_stored(), sink.samples_stored, dict(sink.durable)) == (2, 2, {SHOP: 2})
+    sink.process([tick(2)], NOW_MS + 5_001)
+    sink.process([], NOW_MS + 10_000)
+    assert store.samples_stored() == 2
+    sink.process([], NOW_MS + 10_001)
+    assert store.samples_stored() == 3
+
+
+def test_it_writes_at_once_when_there_is_much(store: Store) -> None:
+    sink = Sink(store, flush_rows=3)
+    sink.process([tick(0), tick(1)], NOW_MS)
+    assert store.samples_stored() == 0
+    sink.process([tick(2)], NOW_MS)
+    assert store.samples_stored() == 3
+
+
+def test_flush_stores_all_kinds(store: Store) -> None:
+    resolved = Transition("resolved", START_MS, "recwatch", "over")
+    closed = dataclasses.replace(INCIDENT, state="resolved", history=(*INCIDENT.history, resolved))
+    sink = Sink(store)
+    records = [
+        tick(0),
+        tick(0, partition=1),
+        record(0, SeriesSet("shop", (DEPTH,)), "series"),
+        record(1, SeriesSet("shop", (DEPTH, WATTS)), "series"),
+        record(0, INCIDENT, "incidents"),
+        record(1, closed, "incidents"),
+        record(0, MARK, "marks"),
+    ]
+    sink.process(records, NOW_MS)
+    sink.flush()
+    assert store.series("shop") == [WATTS, DEPTH]
+    assert store.samples_stored() == sink.samples_stored == 2
+    assert store.events(Incident) == [closed]
+    assert store.events(Mark) == [MARK]
+    assert sink.events_stored == 3
+    assert sink.durable == next_offsets(records)
+
+
+def test_a_record_that_comes_again_is_stored_once(store: Store) -> None:
+    sink = Sink(store)
+    sink.process([tick(0), tick(1)], NOW_MS)
+    sink.process([tick(0), tick(1), tick(2)], NOW_MS)
+    sink.flush()
+    sink.process([tick(1), tick(2), tick(3)], NOW_MS)
+    sink.flush()
+    assert store.read([DEPTH.id], 0, START_MS * 2)[DEPTH.id][1].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_the_same_records_written_by_a_second_sink_are_stored_once(store: Store) -> None:
+    for _ in range(2):
+        sink = Sink(store)
+        sink.process([tick(0), tick(1)], NOW_MS)
+        sink.flush()
+    assert store.samples_stored() == 2
+
+
+def test_the_same_offsets_of_another_run_are_not_taken_for_a_replay(store: Store) -> None:
+    for run in range(2):
+        sink = Sink(store)
+        sink.process([record(0, Samples.of("shop", "", START_MS + run, {DEPTH.id: 1.0}))], NOW_MS)
+        sink.flush()
+    assert store.samples_stored() == 2
+
+
+def test_what_could_not_be_stored_is_kept_and_stored_later(store: Interrupted) -> None:
+    store.away = True
+    sink = Sink(store, flush_s=5)
+    polled = [record(0, SeriesSet("shop", (DEPTH,)), "series"), tick(0), record(0, MARK, "marks")]
+    sink.process(polled, NOW_MS)
+    for late_ms in (5_000, 5_001):
+        with pytest.raises(Unavailable, match="disk is full"):
+            sink.process([tick(1)], NOW_MS + late_ms)
+    assert sink.durable == {Position("series", 0): 1}
+    store.away = False
+    sink.process([tick(1)], NOW_MS + 5_002)
+    assert sink.durable == {Position("series", 0): 1, SHOP: 2, Position("marks", 0): 1}
+    assert (sink.samples_stored, sink.events_stored, store.samples_stored()) == (2, 1, 2)
+
+
+def test_a_bus_is_stored_whole_and_committed_as_far_as_it_is_durable(store: Store) -> None:
+    bus, sink = MemoryBus(), Sink(store, flush_s=5)
+    reader = bus.subscribe(sink.name, sink.topics)
+    bus.publish("series", "shop", SeriesSet("shop", (DEPTH,)))
+    for second in range(10):
+        bus.publish("samples", "shop", Samples.of("shop", "", START_MS + 1_000 * second, {DEPTH.id: float(second)}))
+        sink.process(reader.poll(0), NOW_MS + 1_000 * second)
+        reader.commit(sink.durable)
+    assert (store.samples_stored(), bus.lag("sink")) == (6, 4)
+    sink.flush()
+    reader.commit(sink.durable)
+    assert (store.samples_stored(), bus.lag("sink")) == (10, 0)

@@ -1,0 +1,329 @@
+"""What every store promises, whatever its DSN.
+
+The engine in this process always runs it. A server does when RECWATCH_TEST_CLICKHOUSE holds its DSN, whose user may create
+databases: each test makes one and drops it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recwatch.core.canonical import canonical_series
+from recwatch.core.errors import BadInput
+from recwatch.core.events import Anomaly, Decision, Event, Incident, Mark, Proposal, Silence
+from recwatch.core.signals import Samples, Series
+from recwatch.core.store import Retention, Store, open_store
+from recwatch.core.store.connection import Connection, parse_dsn
+from recwatch.core.store.schema import MIGRATIONS
+from tests.conftest import require
+from tests.core.examples import ANOMALY, EVENTS, INCIDENT, MARK, NASTY_TEXTS, OPEN, PROPOSAL, START_MS
+
+MINUTE_MS = 60_000
+FIRST_MS = START_MS // MINUTE_MS * MINUTE_MS
+FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
+DEPTH = canonical_series("shop", "queue_depth")
+LARGEST_ID = 2**64 - 1
+
+Open = Callable[..., Store]
+
+
+@pytest.fixture(params=["chdb", "clickhouse"])
+def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The DSN of an empty store."""
+    if request.param == "chdb":
+        yield f"chdb://{tmp_path}/store"
+        return
+    server = os.environ.get("RECWATCH_TEST_CLICKHOUSE", "")
+    require("clickhouse", bool(server), "RECWATCH_TEST_CLICKHOUSE holds no DSN")
+    admin = Connection(parse_dsn(server))
+    database = f"recwatch_test_{uuid.uuid4().hex}"
+    admin.command("CREATE DATABASE {database:Identifier}", database=database)
+    yield f"{server.rsplit('/', 1)[0]}/{database}"
+    admin.command("DROP DATABASE {database:Identifier}", database=database)
+    admin.close()
+
+
+@pytest.fixture
+def opened(dsn: str) -> Iterator[Open]:
+    """Opens the store, again and again if need be; one at a time."""
+    stores: list[Store] = []
+
+    def again(retention: Retention = FOREVER) -> Store:
+        for store in stores:
+            store.close()
+        stores.append(open_store(dsn, retention))
+        return stores[-1]
+
+    yield again
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(opened: Open) -> Store:
+    return opened()
+
+
+def ramp(rows: int, start_ms: int = FIRST_MS, series_id: int = DEPTH.id) -> Samples:
+    """One row a second, with the values 0, 1, 2, …"""
+    return Samples(
+        "shop",
+        "",
+        start_ms + 1_000 * np.arange(rows, dtype=np.int64),
+        np.full(rows, series_id, np.uint64),
+        np.arange(rows, dtype=np.float64),
+    )
+
+
+def read(store: Store, end_ms: int, step_s: int | None = None, start_ms: int = FIRST_MS) -> list[tuple[int, float]]:
+    """Rows of DEPTH as seconds from FIRST_MS, and value."""
+    times, values = store.read([DEPTH.id], start_ms, end_ms, step_s)[DEPTH.id]
+    return [((t - FIRST_MS) // 1_000, v) for t, v in zip(times.tolist(), values.tolist(), strict=True)]
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    assert store.series() == []
+    assert store.samples_stored() == 0
+    times, values = store.read([1], 0, FIRST_MS)[1]
+    assert (times.dtype.name, values.dtype.name, len(times), len(values)) == ("int64", "float64", 0, 0)
+    assert store.events(Incident) == []
+    assert store.event(Incident, "x") is None
+    assert store.load_snapshot("x") is None
+
+
+def test_writing_nothing_is_fine(store: Store) -> None:
+    store.write_series([])
+    store.write_samples([], "none")
+    store.write_samples([ramp(0)], "empty")
+    store.write_events([])
+    assert store.samples_stored() == 0
+
+
+def test_series_come_back_as_they_were(store: Store) -> None:
+    raw = [Series(f"m_{n}", {"t": text, "service": text}, "s", "counter", text, text) for n, text in enumerate(NASTY_TEXTS)]
+    store.write_series([DEPTH, *raw])
+    assert store.series() == [*raw, DEPTH]
+    for series, text in zip(raw, NASTY_TEXTS, strict=True):
+        assert store.series(text) == [series]
+    assert store.series("unheard of") == []
+
+
+def test_a_definition_written_again_replaces_the_old_one(store: Store) -> None:
+    store.write_series([DEPTH])
+    store.write_series([dataclasses.replace(DEPTH, unit="batches")])
+    assert [series.unit for series in store.series("shop")] == ["batches"]
+
+
+def test_samples_come_back_bit_by_bit(store: Store) -> None:
+    values = np.array([0.1 + 0.2, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3])
+    times = FIRST_MS + np.array([0, 1, 2, 999, 1_000_000])
+    store.write_samples([Samples("shop", "", times, np.full(5, LARGEST_ID, np.uint64), values)], "t")
+    back_times, back = store.read([LARGEST_ID], 0, FIRST_MS * 2)[LARGEST_ID]
+    assert back_times.tolist() == times.tolist()
+    assert back.tobytes() == values.tobytes()
+
+
+def test_reading_includes_start_and_end_and_every_series_asked_for(store: Store) -> None:
+    store.write_samples([ramp(10), ramp(10, series_id=7)], "t")
+    rows = store.read([DEPTH.id, 7, 8], FIRST_MS + 2_000, FIRST_MS + 4_000)
+    assert {series_id: values.tolist() for series_id, (_, values) in rows.items()} == {
+        DEPTH.id: [2.0, 3.0, 4.0],
+        7: [2.0, 3.0, 4.0],
+        8: [],
+    }
+    assert store.read([], 0, FIRST_MS) == {}
+
+
+def test_a_token_stores_its_rows_once_in_the_roll_up_too(store: Store) -> None:
+    for _ in range(3):
+        store.write_samples([ramp(60)], "samples-0-0-1")
+    assert store.samples_stored() == 60
+    assert read(store, FIRST_MS + MINUTE_MS, step_s=60) == [(0, 29.5)]
+    store.write_samples([ramp(30)], "samples-0-1-2")
+    assert store.samples_stored() == 90
+    assert read(store, FIRST_MS + MINUTE_MS, step_s=60) == [(0, (29.5 * 60 + 14.5 * 30) / 90)]
+
+
+def test_a_token_counts_after_reopening(opened: Open) -> None:
+    opened().write_samples([ramp(60)], "samples-0-0-1")
+    again = opened()
+    again.write_samples([ramp(60)], "samples-0-0-1")
+    assert again.samples_stored() == 60
+
+
+def test_a_large_batch_over_many_weeks_is_stored_once(store: Store) -> None:
+    rows = 1_100_000
+    batch = ramp(rows)
+    for _ in range(2):
+        store.write_samples([batch], "large")
+    assert store.samples_stored() == rows
+
+
+def test_short_steps_are_means_under_the_start_of_the_step(store: Store) -> None:
+    store.write_samples([ramp(25)], "t")
+    assert read(store, FIRST_MS + 30_000, step_s=10) == [(0, 4.5), (10, 14.5), (20, 22.0)]
+    assert read(store, FIRST_MS + 14_000, step_s=10, start_ms=FIRST_MS + 9_000) == [(0, 4.5), (10, 12.0)]
+
+
+def test_long_steps_are_weighted_means_of_whole_minutes(store: Store) -> None:
+    store.write_samples([ramp(90)], "one")
+    store.write_samples([ramp(60, FIRST_MS + 3 * MINUTE_MS)], "two")
+    end_ms = FIRST_MS + 10 * MINUTE_MS
+    assert read(store, end_ms, step_s=60) == [(0, 29.5), (60, 74.5), (180, 29.5)]
+    hour_ms = 60 * MINUTE_MS
+    whole_hour = (FIRST_MS // hour_ms * hour_ms - FIRST_MS) // 1_000
+    assert read(store, end_ms, step_s=3_600) == [(whole_hour, (sum(range(90)) + sum(range(60))) / 150)]
+
+
+def test_steps_over_a_minute_are_rounded_up_to_whole_minutes(store: Store) -> None:
+    store.write_samples([ramp(600)], "t")
+    end_ms = FIRST_MS + 10 * MINUTE_MS
+    assert read(store, end_ms, step_s=61) == read(store, end_ms, step_s=120)
+    assert len(read(store, end_ms, step_s=120)) in (5, 6)
+
+
+def test_the_roll_up_outlives_the_samples(dsn: str, opened: Open) -> None:
+    opened(FOREVER).write_samples([ramp(60)], "t")
+    store = opened(Retention(samples_days=1, rollup_days=10_000))
+    merging = Connection(parse_dsn(dsn))
+    merging.command("OPTIMIZE TABLE samples FINAL")
+    merging.close()
+    assert store.samples_stored() == 0
+    assert read(store, FIRST_MS + MINUTE_MS, step_s=60) == [(0, 29.5)]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_every_kind_of_event_comes_back(store: Store, event: Event) -> None:
+    store.write_events(EVENTS)
+    assert store.events(type(event)) == [event]
+    assert store.event(type(event), event.id) == event
+
+
+@pytest.mark.parametrize("text", NASTY_TEXTS)
+def test_texts_are_bound_and_never_part_of_a_query(store: Store, text: str) -> None:
+    mark = dataclasses.replace(MARK, id=text, service=text, text=text)
+    store.write_events([MARK, mark])
+    assert store.events(Mark, service=text) == [mark]
+    assert store.event(Mark, text) == mark
+    store.save_snapshot(text, text.encode(), FIRST_MS)
+    assert store.load_snapshot(text) == (FIRST_MS, text.encode())
+
+
+def versions_of_an_anomaly() -> list[Anomaly]:
+    return [ANOMALY, dataclasses.replace(ANOMALY, end_ms=START_MS + 9, peak_score=9.0)]
+
+
+def versions_of_an_incident() -> list[Incident]:
+    wider = dataclasses.replace(INCIDENT, anomalies=(ANOMALY, ANOMALY))
+    resolved = dataclasses.replace(INCIDENT, state="resolved", history=(OPEN, OPEN), anomalies=())
+    return [INCIDENT, wider, resolved]
+
+
+def versions_of_a_proposal() -> list[Proposal]:
+    approved = PROPOSAL.moved("approved", START_MS, "ana", "go")
+    return [PROPOSAL, approved, approved.moved("applied", START_MS, "recwatch", "sent")]
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [versions_of_an_anomaly(), versions_of_an_incident(), versions_of_a_proposal()],
+    ids=["anomaly", "incident", "proposal"],
+)
+def test_the_latest_value_of_an_id_counts_in_whatever_order_they_came(opened: Open, versions: list[Event]) -> None:
+    store = opened()
+    for number, order in enumerate(permutations(versions)):
+        named = [dataclasses.replace(event, id=f"{event.id}-{number}") for event in order]
+        for event in named:
+            store.write_events([event])
+        store.write_events(named[:1])
+        latest = dataclasses.replace(versions[-1], id=named[0].id)
+        assert store.event(type(latest), latest.id) == latest
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_of_equal_versions_the_last_written_counts(store: Store, together: bool) -> None:
+    first = Silence("s", "shop", None, 1, 100, "ana", "known")
+    ended = dataclasses.replace(first, end_ms=50)
+    for batch in [[first, ended]] if together else [[first], [ended]]:
+        store.write_events(batch)
+    assert store.events(Silence) == [ended]
+
+
+def test_events_come_newest_first_by_service_and_time(store: Store) -> None:
+    marks = [Mark.of(("shop", "news")[n % 2], "note", START_MS + n, f"note {n}", by="ana") for n in range(6)]
+    store.write_events([marks[n] for n in (3, 0, 5, 1, 4, 2)])
+    assert store.events(Mark) == marks[::-1]
+    assert store.events(Mark, service="news") == [marks[5], marks[3], marks[1]]
+    assert store.events(Mark, since_ms=START_MS + 4) == [marks[5], marks[4]]
+    assert store.events(Mark, limit=2) == [marks[5], marks[4]]
+    assert store.events(Decision) == []
+
+
+def test_a_snapshot_replaces_the_one_before_and_holds_any_bytes(store: Store) -> None:
+    blob = bytes(range(256)) * 1_000
+    store.save_snapshot("detectors", b"old", FIRST_MS)
+    store.save_snapshot("detectors", blob, FIRST_MS + 1)
+    store.save_snapshot("alerting", b"", FIRST_MS)
+    assert store.load_snapshot("detectors") == (FIRST_MS + 1, blob)
+    assert store.load_snapshot("alerting") == (FIRST_MS, b"")
+
+
+def test_everything_is_there_after_reopening(opened: Open) -> None:
+    store = opened()
+    store.write_series([DEPTH])
+    store.write_samples([ramp(60)], "t")
+    store.write_events([INCIDENT])
+    store.save_snapshot("detectors", b"state", FIRST_MS)
+    again = opened()
+    assert again.series() == [DEPTH]
+    assert len(read(again, FIRST_MS + MINUTE_MS)) == 60
+    assert again.events(Incident) == [INCIDENT]
+    assert again.load_snapshot("detectors") == (FIRST_MS, b"state")
+
+
+def test_a_store_of_a_newer_recwatch_is_refused(dsn: str, opened: Open) -> None:
+    opened().close()
+    future = Connection(parse_dsn(dsn))
+    future.command("INSERT INTO schema_version SELECT {version:UInt32}", version=len(MIGRATIONS) + 1)
+    future.close()
+    with pytest.raises(
+        BadInput, match=f"has schema {len(MIGRATIONS) + 1}, and this recwatch knows {len(MIGRATIONS)}; upgrade"
+    ):
+        opened()
+
+
+def test_threads_write_and_read_at_once(store: Store) -> None:
+    start = threading.Barrier(6)
+
+    def write(number: int) -> None:
+        start.wait()
+        for batch in range(10):
+            store.write_samples([ramp(50, FIRST_MS + batch * MINUTE_MS, series_id=number)], f"{number}-{batch}")
+
+    def look() -> None:
+        start.wait()
+        for _ in range(10):
+            store.read([0, 1, 2], 0, FIRST_MS * 2)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(3)] + [
+        threading.Thread(target=look) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert {i: len(values) for i, (_, values) in store.read([0, 1, 2], 0, FIRST_MS * 2).items()} == {0: 500, 1: 500, 2: 500}
+
+
+def test_closing_twice_is_fine(store: Store) -> None:
+    store.close()
+    store.close()

@@ -122,12 +122,12 @@ def _keys(model: type[BaseModel]) -> str:
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that holds the key at `location`; list indices and the tags of unions are passed over."""
     model: type[BaseModel] = Config
+    candidates: list[type[BaseModel]] = []
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is not None:
-            candidates = list(_models_in(field.annotation))
-        else:
-            candidates = [m for m in candidates if part in (m.__name__, _tag(m))]
+        if part in model.model_fields:
+            candidates = list(_models_in(model.model_fields[str(part)].annotation))
+        elif isinstance(part, str):
+            candidates = [m for m in candidates if part in _tags(m)]
         model = candidates[0] if candidates else model
     return model
 
@@ -139,6 +139,7 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _tag(model: type[BaseModel]) -> object:
-    kind = model.model_fields.get("kind")
-    return get_args(kind.annotation)[0] if kind and get_args(kind.annotation) else None
+def _tags(model: type[BaseModel]) -> Iterator[object]:
+    """The texts by which a union may tell that this model is meant."""
+    for field in model.model_fields.values():
+        yield from get_args(field.annotation)

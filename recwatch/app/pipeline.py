@@ -113,7 +113,6 @@ class Pipeline:
         self._threads.shutdown(wait=True)
         for runner in self._runners:
             runner.drain()
-        self.sink.flush()
         for runner in self._runners:
             runner.close()
         for collector in self._collectors:

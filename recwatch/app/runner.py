@@ -74,7 +74,10 @@ class StageRunner:
                 return
 
     def close(self) -> None:
-        """Keep the stage's memory once more and leave the group."""
+        """Store what the stage holds back, keep its memory once more, and leave the group."""
+        if isinstance(self.stage, Buffered):
+            self.stage.flush()
+            self._finish()
         self._snapshot()
         self._subscription.close()
 

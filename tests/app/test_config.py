@@ -1,0 +1,76 @@
+"""What may stand in a configuration, and the sentence for each thing that may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recwatch.app.config import load_config, parse_config
+from recwatch.core.errors import BadInput
+
+SERVICE: dict[str, Any] = {"name": "shop", "targets": ["http://127.0.0.1:8000/metrics"]}
+
+
+def refused(content: object) -> str:
+    with pytest.raises(BadInput) as caught:
+        parse_config(content, "recwatch.yaml")
+    return str(caught.value)
+
+
+def test_durations_are_written_as_in_prometheus() -> None:
+    config = parse_config({"services": [{**SERVICE, "objective": {"latency_p99": "150ms"}}]}, "recwatch.yaml")
+    objective = config.services[0].objective
+    assert objective is not None
+    assert objective.objective().latency_p99_seconds == pytest.approx(0.15)
+
+
+def test_an_unknown_key_names_file_key_and_valid_keys() -> None:
+    sentence = refused({"services": [SERVICE], "servces": []})
+    assert sentence == (
+        "recwatch.yaml: unknown key 'servces'. Valid keys there: services, notify, store, token_file, api, console."
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "where", "valid"),
+    [
+        ({"objectve": {}}, "services[0].objectve", "objective, tuning"),
+        ({"objective": {"latency_p9": "1s"}}, "services[0].objective.latency_p9", "latency_p99, errors_ratio"),
+        ({"tuning": {"actuator": {"url": "http://x", "knd": 1}}}, "services[0].tuning.actuator.knd", "kind, url, timeout_s"),
+    ],
+)
+def test_unknown_keys_are_found_at_any_depth(service: dict[str, Any], where: str, valid: str) -> None:
+    sentence = refused({"services": [{**SERVICE, **service}]})
+    assert f"unknown key '{where}'" in sentence
+    assert valid in sentence
+
+
+def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
+    sentence = refused({"services": [SERVICE], "notify": [{"type": "webhook", "url": "http://x", "secrt": "y"}]})
+    assert "unknown key 'notify[0].webhook.secrt'. Valid keys there: type, url, secret_file" in sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "holds no keys"),
+        ({"services": []}, "key 'services'"),
+        ({"services": [{"name": "shop"}]}, "key 'services[0].targets' is missing"),
+        ({"services": [SERVICE], "api": {"port": "eighty"}}, "key 'api.port' is 'eighty'"),
+        ({"services": [SERVICE, SERVICE]}, "services ['shop'] are there twice"),
+        ({"services": [{**SERVICE, "targets": ["ftp://x"]}]}, "is no HTTP address"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(content: object, words: str) -> None:
+    assert words in refused(content)
+
+
+def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "recwatch.yaml"
+    with pytest.raises(BadInput, match=r"recwatch\.yaml: cannot be read"):
+        load_config(path)
+    path.write_text("services: [")
+    with pytest.raises(BadInput, match=r"recwatch\.yaml: is not YAML"):
+        load_config(path)

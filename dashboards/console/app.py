@@ -71,4 +71,5 @@ def main() -> None:
     st.navigation(built, position="top").run()
 
 
-main()
+if __name__ == "__main__":
+    main()

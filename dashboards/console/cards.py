@@ -1,4 +1,4 @@
-"""An incident and a proposal, each on a card. What others wrote is shown as plain text."""
+"""How a service is, its incident and its proposal, each on a card. What others wrote is shown as plain text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Literal
 import streamlit as st
 
 from dashboards.console.words import cause_name, change, clock_time, figure, lasted, plain, span
-from recwatch.client import Client
+from recwatch.client import Client, ServiceStatus
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Evidence, Incident, Proposal, ProposalState, Transition
 
+STALE_AFTER_MS = 15_000
 STATE_COLOURS: dict[ProposalState, Literal["orange", "blue", "green", "red", "gray"]] = {
     "proposed": "orange",
     "approved": "blue",
@@ -23,6 +24,22 @@ STATE_COLOURS: dict[ProposalState, Literal["orange", "blue", "green", "red", "gr
     "rejected": "gray",
     "expired": "gray",
 }
+
+
+def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -> None:
+    """The service, and how it is."""
+    name = plain(service.name)
+    open_incidents = [i for i in incidents if i.state == "open"]
+    if open_incidents:
+        causes = ", ".join(cause_name(i.cause).lower() for i in open_incidents)
+        st.markdown(f"### :red[●] {name}: incident, {plain(causes)}")
+    elif service.last_ms is not None:
+        st.markdown(f"### :green[●] {name}: healthy")
+    else:
+        st.markdown(f"### :gray[●] {name}: no data yet")
+    if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
+        silent = lasted(now_ms - service.last_ms)
+        st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")
 
 
 def incident_card(incident: Incident, now_ms: int) -> None:

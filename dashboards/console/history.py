@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards.console.cards import STATE_COLOURS, evidence_list, incident_card, proposal_card, steps
+from dashboards.console.cards import STATE_COLOURS, evidence_list, header, incident_card, proposal_card, steps
 from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
 from recwatch.core.events import Anomaly, Incident, Proposal
@@ -15,6 +15,7 @@ DAY_MS = 86_400_000
 def incidents_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     """The incidents of the last week, newest first, one of them opened."""
     incidents = client.incidents(service.name, since_ms=now_ms - 7 * DAY_MS)
+    header(service, incidents, now_ms)
     if not incidents:
         st.info("No incident in the last 7 days.", icon=":material/check_circle:")
         return
@@ -39,6 +40,7 @@ def _other_causes(incident: Incident) -> None:
 
 def _anomalies(incident: Incident) -> None:
     rows = [_anomaly_row(anomaly) for anomaly in incident.anomalies]
+    st.markdown("##### Anomalies")
     st.markdown("\n".join(["| From | Until | Series | What | Peak score |", "| --- | --- | --- | --- | ---: |", *rows]))
     for mark in incident.marks:
         st.markdown(
@@ -53,6 +55,7 @@ def _anomaly_row(anomaly: Anomaly) -> str:
 
 def proposals_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     """What waits for a person, and the ledger of what was done."""
+    header(service, client.incidents(service.name, "open"), now_ms)
     proposals = client.proposals(service.name, since_ms=now_ms - 7 * DAY_MS)
     for proposal in proposals:
         if proposal.state == "proposed":
@@ -87,7 +90,7 @@ def _ledger_row(proposal: Proposal) -> str:
 
 def targets_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     """What is scraped, and whether it answers."""
-    del client, now_ms
+    header(service, client.incidents(service.name, "open"), now_ms)
     if not service.targets:
         st.info("This service has no target. Name its URLs under 'services' in the configuration.")
         return

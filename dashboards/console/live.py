@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from dashboards.console.cards import incident_card, proposal_card
+from dashboards.console.cards import header, incident_card, proposal_card
 from dashboards.console.charts import chart, tables
-from dashboards.console.words import cause_name, clock_time, figure, lasted, plain
+from dashboards.console.words import clock_time, figure, plain
 from recwatch.client import Client, ServiceStatus, SignalStatus
 from recwatch.core.events import ENDED, Incident, Proposal
 
-STALE_AFTER_MS = 15_000
 TOLD_FOR_MS = 600_000
 SPANS = {"2 min": 120, "5 min": 300, "15 min": 900}
 
@@ -44,7 +43,7 @@ def live_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     proposals = client.proposals(service.name)
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
-        _header(service, incidents, now_ms)
+        header(service, incidents, now_ms)
     span = right.segmented_control(
         "Time shown", list(SPANS), default="5 min", key="span", required=True, label_visibility="collapsed"
     )
@@ -55,21 +54,6 @@ def live_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
         st.info("No samples have come yet. If this stays so, the page Targets says why.", icon=":material/hourglass_top:")
         return
     _charts(client, service, (service.last_ms - SPANS[span] * 1000, service.last_ms))
-
-
-def _header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -> None:
-    name = plain(service.name)
-    open_incidents = [i for i in incidents if i.state == "open"]
-    if open_incidents:
-        causes = ", ".join(cause_name(i.cause).lower() for i in open_incidents)
-        st.markdown(f"### :red[●] {name}: incident, {plain(causes)}")
-    elif service.last_ms is not None:
-        st.markdown(f"### :green[●] {name}: healthy")
-    else:
-        st.markdown(f"### :gray[●] {name}: no data yet")
-    if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
-        silent = lasted(now_ms - service.last_ms)
-        st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")
 
 
 def _story(client: Client, incident: Incident, proposals: Sequence[Proposal], now_ms: int) -> None:

@@ -28,8 +28,7 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World(FakeClock())
-    with world.server, world.http:
+    with World(FakeClock()) as world:
         yield world
 
 

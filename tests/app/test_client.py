@@ -19,14 +19,13 @@ NOW_MS = FakeClock().now_ms()
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    world = World(FakeClock())
-    with world.server, world.http:
+    with World(FakeClock()) as world:
         yield world
 
 
 @pytest.fixture
 def client(world: World) -> Iterator[Client]:
-    client = Client(world.server.url, TOKEN)
+    client = Client(world.url, TOKEN)
     yield client
     client.close()
 
@@ -69,7 +68,7 @@ def test_what_people_say_is_published(world: World, client: Client) -> None:
 def test_a_refusal_is_bad_input_in_the_words_of_the_api(world: World, client: Client) -> None:
     with pytest.raises(BadInput, match="No proposal has the id 'nope'"):
         client.decide("nope", "approve", "ada", "")
-    stranger = Client(world.server.url, "not the token")
+    stranger = Client(world.url, "not the token")
     with pytest.raises(BadInput, match="Bearer TOKEN"):
         stranger.mark(SERVICE, "note", "x", "ada")
     stranger.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Thread
+from types import TracebackType
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -73,5 +75,17 @@ class World:
         for event in (surge_incident(now_ms - 15_000), proposal(now_ms - 10_000), deploy_mark(now_ms - 50_000)):
             self.live.take(event)
         self.live.take(anomaly("queue_depth", now_ms - 18_000))
-        self.server = ApiServer(create_api(self.view, TOKEN))
-        self.http = httpx.Client(base_url=self.server.url, trust_env=False)
+        self.server = ApiServer("127.0.0.1", 0)
+        self.url = self.server.url
+        self.http = httpx.Client(base_url=self.url, trust_env=False)
+        self._thread = Thread(target=self.server.serve, args=(create_api(self.view, TOKEN),))
+
+    def __enter__(self) -> World:
+        self._thread.start()
+        self.http.get("/healthz")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.http.close()
+        self.server.stop()
+        self._thread.join()

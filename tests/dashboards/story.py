@@ -82,7 +82,8 @@ class Story:
             self.tick(time_ms)
 
     def tick(self, time_ms: int) -> None:
-        values, judged = {}, {}
+        values: dict[int, float] = {}
+        judged: dict[int, float] = {}
         rise = float(np.clip((time_ms - self.surge_ms) / 8000.0, 0.0, 1.0))
         for name, (level, noise) in STEADY.items():
             series, value = ALL[name], abs(level + noise * float(self._random.standard_normal()))

@@ -48,9 +48,10 @@ class Fleet:
         signals = _levels(latest) | _rates(latest)
         grown = [reading.increments for reading in current if reading.interval_s is not None]
         if grown:
+            start_ms = time_ms - round(1000 * max(reading.interval_s or 0.0 for reading in current))
             total = _summed(grown)
             buckets = _shared_buckets(grown)
-            self._window.add(time_ms, buckets)
+            self._window.add(start_ms, time_ms, buckets)
             signals |= _shares(total) | _means(total) | self._window.quantiles()
             signals |= {("latency_bucket_increments", (("le", le),)): count for le, count in buckets.items()}
         return signals
@@ -60,23 +61,23 @@ class LatencyWindow:
     """Latency buckets of the last intervals: as many as hold 500 requests, and no more than 60 s."""
 
     def __init__(self) -> None:
-        self._intervals: deque[tuple[int, Mapping[str, float]]] = deque()
+        self._intervals: deque[tuple[int, int, Mapping[str, float]]] = deque()
 
-    def add(self, time_ms: int, buckets: Mapping[str, float]) -> None:
-        """Take in the increments of the interval that ended at `time_ms`.
+    def add(self, start_ms: int, time_ms: int, buckets: Mapping[str, float]) -> None:
+        """Take in the increments of an interval.
 
         Other bounds than before, or a clock that stepped back, start the window anew.
         """
-        if self._intervals and (self._intervals[-1][0] >= time_ms or self._intervals[-1][1].keys() != buckets.keys()):
+        if self._intervals and (self._intervals[-1][1] >= time_ms or self._intervals[-1][2].keys() != buckets.keys()):
             self._intervals.clear()
-        self._intervals.append((time_ms, buckets))
-        while self._intervals[0][0] <= time_ms - WINDOW_MS:
+        self._intervals.append((start_ms, time_ms, buckets))
+        while self._intervals and self._intervals[0][0] < time_ms - WINDOW_MS:
             self._intervals.popleft()
 
     def quantiles(self) -> dict[Key, float]:
         """Quantiles over the shortest recent stretch that holds enough requests; none where there are too few."""
         requests, held = 0.0, []
-        for _, buckets in reversed(self._intervals):
+        for _, _, buckets in reversed(self._intervals):
             held.append(buckets)
             requests += buckets.get("+Inf", 0.0)
             if requests >= WINDOW_REQUESTS:

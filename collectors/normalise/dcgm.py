@@ -14,11 +14,12 @@ class _Field(NamedTuple):
     scale: float
 
 
+_FINER, _COARSER = "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_DEV_GPU_UTIL"
 _PERCENT, _MIB, _MHZ, _NANOSECOND = 0.01, 2.0**20, 1e6, 1e-9
 
 _FIELDS: Mapping[str, _Field] = {
-    "DCGM_FI_PROF_GR_ENGINE_ACTIVE": _Field("gpu_busy_ratio", 1.0),
-    "DCGM_FI_DEV_GPU_UTIL": _Field("gpu_busy_ratio", _PERCENT),
+    _FINER: _Field("gpu_busy_ratio", 1.0),
+    _COARSER: _Field("gpu_busy_ratio", _PERCENT),
     "DCGM_FI_DEV_FB_USED": _Field("gpu_memory_used_bytes", _MIB),
     "DCGM_FI_DEV_SM_CLOCK": _Field("gpu_sm_clock_hertz", _MHZ),
     "DCGM_FI_DEV_POWER_USAGE": _Field("gpu_power_watts", 1.0),
@@ -34,8 +35,8 @@ _FIELDS: Mapping[str, _Field] = {
 class Dcgm:
     """Units are taken from the names: HELP texts of recorded pages are wrong about them.
 
-    A line of a MIG instance is no reading of its GPU and is left alone. Where a page has `GR_ENGINE_ACTIVE`, the coarser
-    `GPU_UTIL` is not used. `emulated` is carried over, so that a made-up GPU is never taken for a real one.
+    A line of a MIG instance is no reading of its GPU and is left alone. Of a GPU that has `GR_ENGINE_ACTIVE`, the
+    coarser `GPU_UTIL` is not used. `emulated` is carried over, so that a made-up GPU is never taken for a real one.
     """
 
     # DCGM's "no data", "not found", "not supported" and "not permitted", as int32, double and (one float for all) int64.
@@ -45,8 +46,11 @@ class Dcgm:
         return name.startswith("DCGM_FI_")
 
     def measures(self, lines: Sequence[Line]) -> Sequence[Measure | None]:
-        fine = any(line.name == "DCGM_FI_PROF_GR_ENGINE_ACTIVE" for line in lines)
-        return [None if fine and line.name == "DCGM_FI_DEV_GPU_UTIL" else _measure(line) for line in lines]
+        measures = [_measure(line) for line in lines]
+        finer = {m.labels for line, m in zip(lines, measures, strict=True) if m and line.name == _FINER}
+        return [
+            None if m and line.name == _COARSER and m.labels in finer else m for line, m in zip(lines, measures, strict=True)
+        ]
 
 
 def _measure(line: Line) -> Measure | None:

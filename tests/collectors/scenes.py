@@ -1,0 +1,128 @@
+"""Pages of the reference recommender, and ways to look at what a collector makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from collectors.collector import Collector, Tick
+from collectors.config import ServiceConfig
+from recwatch.core.clock import FakeClock
+from recwatch.core.events import Mark
+from recwatch.core.signals import Samples, Series
+
+START_MS = 1_700_000_000_000
+Reading = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Everything that the recommender has counted since its start. Latencies fall into buckets up to 0.1, 0.2 and +Inf s."""
+
+    ok: float = 0
+    shed: float = 0
+    error: float = 0
+    buckets: tuple[float, float, float] = (0, 0, 0)  # cumulative, as Prometheus's
+    seconds: float = 0.0
+    hits: float = 0
+    misses: float = 0
+    busy: tuple[float, ...] = (0.0, 0.0)
+    batches: float = 0
+    batched: float = 0
+    batch_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    queue_depth: float = 0
+    quality: float = 0.9
+    version: str = "v1"
+    variant: str = "full"
+    started: float | None = None
+    more: str = ""
+
+    def after(self, **grown: float) -> Recommender:
+        """The same process later: the named counters grew by that much."""
+        return replace(self, **{name: getattr(self, name) + by for name, by in grown.items()})
+
+    def text(self) -> str:
+        le = ("0.1", "0.2", "+Inf")
+        rows = [
+            "# TYPE recommender_requests_total counter",
+            *(f'recommender_requests_total{{outcome="{o}"}} {getattr(self, o)}' for o in ("ok", "shed", "error")),
+            "# TYPE recommender_request_seconds histogram",
+            *(f'recommender_request_seconds_bucket{{le="{b}"}} {n}' for b, n in zip(le, self.buckets, strict=True)),
+            f"recommender_request_seconds_sum {self.seconds}",
+            f"recommender_request_seconds_count {self.buckets[-1]}",
+            "# TYPE recommender_queue_seconds histogram",
+            f"recommender_queue_seconds_sum {self.queue_seconds}",
+            f"recommender_queue_seconds_count {self.ok}",
+            "# TYPE recommender_batch_seconds histogram",
+            f"recommender_batch_seconds_sum {self.batch_seconds}",
+            f"recommender_batch_seconds_count {self.batches}",
+            "# TYPE recommender_batch_size histogram",
+            f"recommender_batch_size_sum {self.batched}",
+            f"recommender_batch_size_count {self.batches}",
+            "# TYPE recommender_cache_lookups_total counter",
+            f'recommender_cache_lookups_total{{result="hit"}} {self.hits}',
+            f'recommender_cache_lookups_total{{result="miss"}} {self.misses}',
+            "# TYPE recommender_replica_busy_seconds_total counter",
+            *(f'recommender_replica_busy_seconds_total{{replica="{i}"}} {s}' for i, s in enumerate(self.busy)),
+            "# TYPE recommender_queue_depth gauge",
+            f"recommender_queue_depth {self.queue_depth}",
+            f"recommender_replicas {len(self.busy)}",
+            f"recommender_shadow_quality_ratio {self.quality}",
+            f'recommender_model_info{{version="{self.version}",variant="{self.variant}"}} 1',
+        ]
+        if self.started is not None:
+            rows.append(f"process_start_time_seconds {self.started}")
+        return "\n".join(rows) + "\n" + self.more
+
+
+@dataclass
+class Watch:
+    """Drives a collector through time and remembers every series that it announced."""
+
+    collector: Collector
+    time_ms: int = START_MS
+    known: dict[int, Series] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, *urls: str, **settings: object) -> Watch:
+        config = ServiceConfig.model_validate({"name": "shop", "targets": urls, **settings})
+        return cls(Collector(config, FakeClock(START_MS)))
+
+    def tick(self, seconds: float = 1.0) -> Tick:
+        self.time_ms += round(seconds * 1000)
+        tick = self.collector.tick(self.time_ms)
+        if tick.series is not None:
+            assert {s.id for s in tick.series.series} > self.known.keys()
+            self.known = {series.id: series for series in tick.series.series}
+        return tick
+
+    def signals(self, tick: Tick) -> Reading:
+        """The canonical signals of a tick, by name and labels but the service's."""
+        return self.readings([s for s in tick.samples if not s.target])
+
+    def raw(self, tick: Tick, url: str) -> Reading:
+        """What a tick brought of one target."""
+        return self.readings([s for s in tick.samples if s.target == url])
+
+    def readings(self, batches: Iterable[Samples]) -> Reading:
+        rows = [row for s in batches for row in zip(s.series_id.tolist(), s.value.tolist(), strict=True)]
+        assert len({series_id for series_id, _ in rows}) == len(rows)
+        return {short(self.known[series_id]): value for series_id, value in rows}
+
+    def error(self, url: str) -> str:
+        return next(status.last_error for status in self.collector.targets() if status.url == url)
+
+
+def short(series: Series) -> str:
+    """A series without the labels that every series of the service carries."""
+    labels = {name: value for name, value in series.labels.items() if name not in ("service", "job", "instance")}
+    return series.name + (str(labels).replace("'", "") if labels else "")
+
+
+def marks_of(ticks: Iterable[Tick]) -> list[Mark]:
+    return [mark for tick in ticks for mark in tick.marks]
+
+
+def only(signals: Mapping[str, float], *names: str) -> Reading:
+    return {name: signals[name] for name in names if name in signals}

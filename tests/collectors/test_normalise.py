@@ -1,0 +1,87 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from collectors.exposition import Line, PageParser
+from collectors.layout import layout_of
+from collectors.measures import CUMULATIVE, INSTANT, Key
+from collectors.normalise import NORMALISERS, recognise
+from tests.collectors.scenes import Recommender
+
+DUMPS = Path(os.environ.get("RECWATCH_DATA", "absent"), "dumps")
+needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names no folder with dumps/*.txt")
+
+EXAMPLES = {
+    "recommender_ref": Recommender().text(),
+    "dcgm": 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 5\nDCGM_FI_DEV_THERMAL_VIOLATION{gpu="0"} 5\n',
+}
+
+
+def lines_of(text: str) -> tuple[Line, ...]:
+    return PageParser().parse(text).lines
+
+
+@pytest.mark.parametrize("kind", NORMALISERS)
+def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: str) -> None:
+    lines = lines_of(EXAMPLES[kind])
+    assert recognise(lines) == kind
+    measures = NORMALISERS[kind].measures(lines)
+    assert len(measures) == len(lines)
+    assert any(measures)
+    assert {measure.quantity for measure in measures if measure} <= CUMULATIVE | INSTANT
+    assert NORMALISERS[kind].measures(()) == []
+
+
+def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
+    layout = layout_of(lines_of("go_goroutines 5\n"), "shop", "http://10.0.0.1:9/metrics")
+    assert layout.kind is None
+    assert [series.key for series in layout.series] == ['go_goroutines{instance="10.0.0.1:9",job="shop",service="shop"}']
+    assert layout.process == layout.hardware == layout.instants == ()
+
+
+def instants(text: str) -> dict[Key, float]:
+    page = PageParser().parse(text)
+    layout = layout_of(page.lines, "shop", "http://10.0.0.1:9/metrics")
+    values = page.values[layout.rows]
+    return {m.measure.key: float(values[m.position]) * m.measure.scale for m in layout.instants}
+
+
+GPU0 = (("gpu", "0"),)
+
+
+@needs_pages
+@pytest.mark.parametrize(
+    ("name", "quantity", "expected"),
+    [
+        ("dcgm_a100_mig_nvidia_docs_untyped", "gpu_memory_used_bytes", 5080350720.0),
+        ("dcgm_a100_mig_nvidia_docs_untyped", "gpu_power_watts", 409.692),
+        ("dcgm_a100_mig_nvidia_docs_untyped", "gpu_busy_ratio", 0.99563),  # of the whole GPU, not of its instance
+        ("dcgm_l4_kops", "gpu_power_watts", 16.365),
+        ("dcgm_l4_kops", "gpu_temperature_celsius", 31.0),
+        ("dcgm_readme_sentinel", "gpu_sm_clock_hertz", 139e6),
+        ("dcgm_t4_datadog_2023-08", "gpu_power_watts", 8.969),
+        ("dcgm_t4_datadog_2023-08", "gpu_busy_ratio", 0.0),  # its GR_ENGINE_ACTIVE row names no GPU
+    ],
+)
+def test_recorded_gpus_read_as_they_were_read_by_eye(name: str, quantity: str, expected: float) -> None:
+    assert instants((DUMPS / f"{name}.txt").read_text())[quantity, GPU0] == pytest.approx(expected)
+
+
+def test_percent_mebibytes_and_megahertz_become_base_units() -> None:
+    text = "".join(
+        f'DCGM_FI_DEV_{field}{{gpu="0",emulated="true"}} {value}\n'
+        for field, value in (("GPU_UTIL", 42), ("FB_USED", 3), ("SM_CLOCK", 1410))
+    )
+    labels = (("emulated", "true"), ("gpu", "0"))
+    assert instants(text) == {
+        ("gpu_busy_ratio", labels): pytest.approx(0.42),
+        ("gpu_memory_used_bytes", labels): 3 * 2**20,
+        ("gpu_sm_clock_hertz", labels): 1.41e9,
+    }
+
+
+def test_rows_of_a_mig_instance_are_no_readings_of_the_gpu() -> None:
+    assert instants('DCGM_FI_PROF_GR_ENGINE_ACTIVE{gpu="0",GPU_I_ID="3"} 1\nDCGM_FI_DEV_GPU_UTIL{gpu="0"} 50\n') == {
+        ("gpu_busy_ratio", GPU0): 0.5
+    }

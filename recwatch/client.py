@@ -128,7 +128,7 @@ class Client:
         return self._get(tuple[SignalStatus, ...], "/api/signals", service=service)
 
     def samples(
-        self, series_ids: Sequence[str], start_ms: int, end_ms: int, step_s: float | None = None
+        self, series_ids: Sequence[str], start_ms: int, end_ms: int, step_s: int | None = None
     ) -> dict[str, Columns]:
         """Readings per series id, both ends included; means over `step_s` where it is given."""
         return self._get(
@@ -196,7 +196,7 @@ class Client:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise Unavailable(f"The recwatch API at {self.url} does not answer; is `recwatch up` running?") from error
+            raise Unavailable(f"The recwatch API at {self.url} does not answer; is 'recwatch up' running?") from error
         if answer.is_success:
             return _parsed(kind, answer.content, self.url)
         if answer.is_server_error:

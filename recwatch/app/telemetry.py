@@ -86,10 +86,10 @@ class SignalCollector(Collector):
         yield _counted("recwatch_anomalies_open", ("service",), ((a.service,) for a in open_anomalies))
         proposals = self._live.events(Proposal)
         yield _counted("recwatch_proposals", ("service", "state"), ((p.service, p.state) for p in proposals))
-        up = GaugeMetricFamily("recwatch_target_up", _COUNTS["recwatch_target_up"], labels=("service", "job", "url"))
+        up = GaugeMetricFamily("recwatch_target_up", _COUNTS["recwatch_target_up"], labels=("service", "url"))
         for target in self._targets():
             if target.up is not None:
-                up.add_metric((target.service, target.job, target.url), float(target.up))
+                up.add_metric((target.service, target.url), float(target.up))
         yield up
 
 

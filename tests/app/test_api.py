@@ -237,7 +237,7 @@ def test_the_token_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:
     text = world.http.get("/metrics").text
     assert 'recwatch_incidents_open{cause="load_surge",service="shop",severity="page"} 1.0' in text
-    assert 'recwatch_target_up{job="recommender",service="shop",url="http://127.0.0.1:9/metrics"} 0.0' in text
+    assert 'recwatch_target_up{service="shop",url="http://127.0.0.1:9/metrics"} 0.0' in text
     assert 'recwatch_replicas{service="shop"} 1.0' in text
     assert 'recwatch_expected{service="shop",signal="queue_depth"} 3.0' in text
     exported = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}

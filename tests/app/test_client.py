@@ -76,6 +76,6 @@ def test_a_refusal_is_bad_input_in_the_words_of_the_api(world: World, client: Cl
 
 def test_an_api_that_is_not_there_is_unavailable_and_says_what_to_do() -> None:
     client = Client("http://127.0.0.1:1")
-    with pytest.raises(Unavailable, match="is `recwatch up` running"):
+    with pytest.raises(Unavailable, match="is 'recwatch up' running"):
         client.services()
     client.close()

@@ -86,4 +86,4 @@ def test_a_person_sees_the_incident_and_approves_the_proposal(world: World, page
 def test_an_api_that_is_gone_is_said_with_what_to_do(world: World, page: Page) -> None:
     expect(page.get_by_role("heading", name="shop: incident, load surge")).to_be_visible(timeout=PATIENCE_MS)
     world.server.stop()
-    expect(page.get_by_text("is recwatch up running?")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("is 'recwatch up' running?")).to_be_visible(timeout=PATIENCE_MS)

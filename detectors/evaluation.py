@@ -34,8 +34,12 @@ class LabelledSeriesDetector:
         time_ms = np.array([round(timestamp * 1000)], dtype=np.int64)
         batch = Batch(self._row, time_ms, np.array([value], dtype=np.float64), {})
         scores = np.array([[method.update(batch).score[0] for method in self._methods]])
-        changes = self._hysteresis.update(self._row, time_ms, scores)
-        return float(np.nan_to_num(scores).max()), bool(changes.started)
+        alarmed = self._alarmed()
+        self._hysteresis.update(self._row, time_ms, scores)
+        return float(np.nan_to_num(scores).max()), self._alarmed() and not alarmed
+
+    def _alarmed(self) -> bool:
+        return bool(self._hysteresis.rows["open"].any())
 
 
 def labelled_series_detector(metadata: Mapping[str, Any]) -> LabelledSeriesDetector:  # noqa: ARG001  (one setting for all)

@@ -69,12 +69,14 @@ class RiverDeviation:
         return float(max(own, self._relative_floor * abs(expected), LEAST_WIDTH))
 
     def _learn(self, row: int, value: float, clipped: float, outside: bool) -> None:
-        self._models[row].learn_one(None, clipped)
-        seen = int(self._rows["seen"][row])
+        """Learn one reading; of a run outside the band only the first."""
+        seen, run = int(self._rows["seen"][row]), int(self._rows["outside"][row])
+        if not outside or run == 0:
+            self._models[row].learn_one(None, clipped)
         self._rows["kept"][row, seen % KEPT_ROWS] = clipped
         self._rows["raw"][row, seen % self._warmup_rows] = value
         self._rows["seen"][row] = seen + 1
-        self._rows["outside"][row] = max(int(self._rows["outside"][row]) + (1 if outside else -1), 0)
+        self._rows["outside"][row] = max(run + (1 if outside else -1), 0)
         if self._rows["outside"][row] >= self._rebaseline_rows:
             recent = self._rows["raw"][row]
             self._warm(row, recent)

@@ -18,7 +18,8 @@ class RobustBand:
     """A self-calibrating band around the nearer of two predictors: a clipped level, and the daily profile plus its drift.
 
     A reading is surprising only if both are wrong, so no test for seasonality is needed: the profile helps once it has seen
-    two days. Memories count readings, not seconds. A flat line that moves by more than the band's floors is judged like any
+    two days. The profile alone learns readings as they are: it can only excuse, and what comes each day is to be excused.
+    Memories count readings, not seconds. A flat line that moves by more than the band's floors is judged like any
     other.
     """
 
@@ -44,22 +45,21 @@ class RobustBand:
         level = self._rows["level"][row]
         deviation = value - level
         usual = self._usual(row, batch.time_ms)
-        residual = deviation if usual is None else _nearer(deviation, value - usual)
-        expected = value - residual
+        expected = level if usual is None else _nearest(value, level, usual)
+        residual = value - expected
         half_width = self._band.half_width(row, expected)
         judgement = judged(expected, residual, half_width)
 
         flagged = judgement.score >= 1.0
         weight = self._band.weight(row, flagged, self._level_rows)
         held = np.where(weight > 0.0, half_width, 0.0)
-        clipped = level + np.clip(deviation, -held, held)
         drift_weight = self._band.weight(row, flagged, self._drift_rows)
         shift = self._band.learn(row, expected, residual, deviation, flagged)
-        self._rows["level"][row] = level + weight * (clipped - level) + shift
+        self._rows["level"][row] = level + weight * np.clip(deviation, -held, held) + shift
         if usual is not None:
             step = np.where(np.isnan(usual), 0.0, np.clip(value - usual, -held, held))
             self._rows["drift"][row] += drift_weight * step + shift
-        self._daily.learn(row, batch.time_ms, np.where(weight > 0.0, expected + np.clip(residual, -held, held), value))
+        self._daily.learn(row, batch.time_ms, value)
         return judgement
 
     def _usual(self, row: Int64, time_ms: Int64) -> Float64 | None:
@@ -78,6 +78,6 @@ class RobustBand:
         self._rows.restore(state)
 
 
-def _nearer(deviation: Float64, from_usual: Float64) -> Float64:
-    """The smaller in size of the two residuals; the first where the second is NaN."""
-    return np.where(np.abs(from_usual) < np.abs(deviation), from_usual, deviation)
+def _nearest(value: Float64, level: Float64, usual: Float64) -> Float64:
+    """Whichever of the two predictors is nearer to the value; the level where `usual` is NaN."""
+    return np.where(np.abs(value - usual) < np.abs(value - level), usual, level)

@@ -1,0 +1,39 @@
+"""Detection on a single series, as others score it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.evaluation import labelled_series_detector
+
+STEP_S = 60.0
+
+
+def alarms(values: np.ndarray) -> list[int]:
+    detector = labelled_series_detector({"kind": "interval", "step_s": STEP_S})
+    return [at for at, value in enumerate(values) if detector.update(at * STEP_S, float(value))[1]]
+
+
+def test_a_spike_is_told_once_at_its_start() -> None:
+    values = 10.0 + np.random.default_rng(1).standard_normal(600)
+    values[400:420] += 50.0
+
+    assert alarms(values) == [400]
+
+
+def test_a_gap_in_the_values_is_not_judged() -> None:
+    values = 10.0 + np.random.default_rng(2).standard_normal(600)
+    values[300:310] = np.nan
+
+    assert alarms(values) == []
+
+
+def test_a_daily_spike_stops_surprising_after_some_days() -> None:
+    minutes = np.arange(6 * 1440)
+    values = 10.0 + np.random.default_rng(3).standard_normal(len(minutes))
+    values[(minutes % 1440 >= 600) & (minutes % 1440 < 630)] += 40.0
+
+    days = {at // 1440 for at in alarms(values)}
+
+    assert {0, 1} <= days
+    assert not days & {3, 4, 5}

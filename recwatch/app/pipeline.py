@@ -149,7 +149,7 @@ class Pipeline:
 
     def samples_stored(self) -> int:
         """Samples of the collectors that the store has taken."""
-        return self.sink.samples_stored
+        return self.sink.samples_stored["samples"]
 
     def alerts_sent(self) -> int:
         """Messages that notifiers have accepted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import xxhash
@@ -245,9 +246,14 @@ Event = Anomaly | Mark | Incident | Silence | Proposal | Decision
 E = TypeVar("E", bound=Event)
 
 
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def to_json(event: Event) -> str:
     """The event as JSON text; `from_json` gives an equal event back."""
-    return TypeAdapter(type(event)).dump_json(event).decode()
+    return _adapter(type(event)).dump_json(event).decode()
 
 
 def from_json(kind: type[E], text: str | bytes) -> E:
@@ -257,4 +263,5 @@ def from_json(kind: type[E], text: str | bytes) -> E:
     >>> from_json(Mark, to_json(mark)) == mark
     True
     """
-    return TypeAdapter(kind).validate_json(text)
+    event: E = _adapter(kind).validate_json(text)
+    return event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import xxhash
@@ -15,14 +16,14 @@ from recwatch.core.store.database import Store
 class Sink:
     """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
 
-    Counts what it stored in `samples_stored` (rows) and `events_stored` (values of events). A `Buffered` stage.
+    Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events). A `Buffered` stage.
     """
 
     name = "sink"
     topics = TOPICS
 
     def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000) -> None:
-        self.samples_stored = 0
+        self.samples_stored: Counter[str] = Counter()
         self.events_stored = 0
         self._store = store
         self._flush_ms = flush_s * 1000
@@ -75,7 +76,7 @@ class Sink:
     def _store_samples(self, position: Position) -> None:
         records = self._kept[position]
         self._store.write_samples([record.message for record in records], insert_token(position, records))
-        self.samples_stored += sum(len(record.message) for record in records)
+        self.samples_stored[position.topic] += sum(len(record.message) for record in records)
         self._stored(position)
 
     def _store_events(self) -> None:

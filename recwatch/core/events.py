@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import xxhash
 from pydantic import TypeAdapter
@@ -246,14 +245,12 @@ Event = Anomaly | Mark | Incident | Silence | Proposal | Decision
 E = TypeVar("E", bound=Event)
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Event)}
 
 
 def to_json(event: Event) -> str:
     """The event as JSON text; `from_json` gives an equal event back."""
-    return _adapter(type(event)).dump_json(event).decode()
+    return _ADAPTERS[type(event)].dump_json(event).decode()
 
 
 def from_json(kind: type[E], text: str | bytes) -> E:
@@ -263,5 +260,5 @@ def from_json(kind: type[E], text: str | bytes) -> E:
     >>> from_json(Mark, to_json(mark)) == mark
     True
     """
-    event: E = _adapter(kind).validate_json(text)
+    event: E = _ADAPTERS[kind].validate_json(text)
     return event

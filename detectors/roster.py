@@ -84,11 +84,11 @@ class Roster:
         self.series: list[Series] = []
         self.columns = self._columns()
 
-    def learn(self, known: SeriesSet) -> SeriesSet | None:
-        """Take note of a service's series; all its derived series if any are new, None if none is."""
+    def learn(self, known: SeriesSet) -> bool:
+        """Take note of a service's series; whether any that is judged is new."""
         new = [s for s in known.series if s.canonical and s.name in self._plan and s.id not in self._row_of]
         if not new:
-            return None
+            return False
         for series in new:
             self._row_of[series.id] = len(self.series)
             self.series.append(series)
@@ -98,7 +98,11 @@ class Roster:
                 self._beside_id.setdefault(known.service, {})[series.name] = series.id
         self.columns = self._columns()
         self._layouts.pop(known.service, None)
-        return SeriesSet(known.service, tuple(self._derived(known.service)))
+        return True
+
+    def derived(self, service: str) -> SeriesSet:
+        """Every series under which judgements of the service are published."""
+        return SeriesSet(service, tuple(self._derived(service)))
 
     def layout(self, tick: Samples) -> Layout:
         """Where the judged readings of this tick lie; kept from tick to tick while the order of series stays."""

@@ -34,6 +34,7 @@ class DetectorStage:
         self._methods = tuple(self._ensemble.methods)
         self._hysteresis = Hysteresis(len(self._methods))
         self._open: dict[tuple[int, int], Anomaly] = {}
+        self._told: set[str] = set()
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:  # noqa: ARG002  (sample time only)
         messages = [record.message for record in records]
@@ -47,9 +48,10 @@ class DetectorStage:
 
     def _learn(self, known: Iterable[SeriesSet]) -> Iterator[Outgoing]:
         for one in known:
-            derived = self._ensemble.roster.learn(one)
-            if derived is not None:
-                yield Outgoing("derived_series", one.service, derived)
+            new = self._ensemble.roster.learn(one)
+            if new or one.service not in self._told:
+                self._told.add(one.service)
+                yield Outgoing("derived_series", one.service, self._ensemble.roster.derived(one.service))
 
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns

@@ -203,6 +203,14 @@ def test_a_restored_stage_goes_on_where_the_other_was(config: DetectionConfig | 
     assert going.snapshot() == restored.snapshot()
 
 
+def test_a_restored_stage_tells_its_derived_series_anew() -> None:
+    before, restored = stage(), stage()
+    told = give(before, KNOWN, tick(0))
+    restored.restore(before.snapshot())
+
+    assert give(restored, KNOWN) == told[:1]
+
+
 def test_a_snapshot_that_does_not_fit_is_refused() -> None:
     other = stage(DetectionConfig(also={"requests_per_second": ("level_shift",)}))
 

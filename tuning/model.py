@@ -15,8 +15,10 @@ from tuning.intervals import Intervals
 Z90 = 1.645
 HUBER = 1.345
 ROUNDS = 5
-# Machine load, clocks and caches move the batch time with the load, so a slope is never better known than this.
-UNMODELLED_RATIO = 0.02
+# A busier machine takes longer for the same batch, and batches grow with the load: the slope holds some of that.
+UNMODELLED_RATIO = 0.05
+# Batching servers exist because the fixed part dominates: one more request rarely costs over half of its share of a batch.
+PRIOR_RATIO = 0.25
 CV_BOUNDS = (0.05, 1.0)
 
 
@@ -42,11 +44,11 @@ def fit_batch_time(size: Float64, seconds: Float64, batches: Float64) -> BatchTi
     """S(b) from the mean batch size and mean batch duration of intervals with `batches` batches each.
 
     Huber regression, which is exact on means because S is linear. Both parts of S are non-negative, so beta lies between
-    0 and S(b)/b; that range is the (uniform) prior, and its posterior is the regression's normal cut to it. Sizes that
-    hardly differ say little of beta: then the interval is nearly the whole range.
+    0 and S(b)/b. The prior in that range is half a normal with a standard deviation of a quarter of S(b)/b; sizes that
+    hardly differ leave it nearly as it is.
 
-    >>> fit = fit_batch_time(np.array([1.0, 2.0, 4.0]), np.array([0.011, 0.012, 0.014]), np.full(3, 50.0))
-    >>> round(fit.beta_s.mid, 4), round(fit.alpha_s(fit.beta_s.mid), 4)
+    >>> fit = fit_batch_time(np.array([1.0, 8.0, 16.0]), np.array([0.011, 0.018, 0.026]), np.full(3, 50.0))
+    >>> round(fit.beta_s.mid, 3), round(fit.alpha_s(fit.beta_s.mid), 2)
     (0.001, 0.01)
     """
     weight = batches / batches.mean()
@@ -61,23 +63,23 @@ def fit_batch_time(size: Float64, seconds: Float64, batches: Float64) -> BatchTi
         scale = 1.4826 * float(np.median(np.abs(residual)))
         trust = HUBER * scale / np.maximum(np.abs(residual), HUBER * scale) if scale > 0 else trust
     error = math.hypot(scale / math.sqrt(len(size)), UNMODELLED_RATIO * mean_seconds)
-    known = NormalDist(slope, error / math.sqrt(variance)) if variance > 0 else None
+    doubt = error / math.sqrt(variance) if variance > 0 else math.inf
     cv = scale * math.sqrt(float(batches.mean())) / mean_seconds
     return BatchTime(
-        mean_size, mean_seconds, _cut(known, mean_seconds / mean_size), min(max(cv, CV_BOUNDS[0]), CV_BOUNDS[1])
+        mean_size, mean_seconds, _believed(slope, doubt, mean_seconds / mean_size), min(max(cv, CV_BOUNDS[0]), CV_BOUNDS[1])
     )
 
 
-def _cut(known: NormalDist | None, most: float) -> Interval:
-    """The 90 % interval of a normal cut to 0..most; of the uniform there if nothing is known."""
-    levels = (0.05, 0.5, 0.95)
-    if known is None or known.stdev > 10 * most:
-        return Interval(*(level * most for level in levels))
-    floor, ceiling = known.cdf(0.0), known.cdf(most)
+def _believed(slope: float, error: float, most: float) -> Interval:
+    """The 90 % interval of beta: prior times likelihood, which is a normal again, cut to 0..most."""
+    scale = PRIOR_RATIO * most
+    trust = 1.0 / (1.0 + (error / scale) ** 2)
+    belief = NormalDist(trust * slope, scale * math.sqrt(1.0 - trust))
+    floor, ceiling = belief.cdf(0.0), belief.cdf(most)
     if ceiling - floor < 1e-6:
-        edge = min(max(known.mean, 0.0), most)
+        edge = min(max(belief.mean, 0.0), most)
         return Interval(edge, edge, edge)
-    low, mid, high = (known.inv_cdf(floor + level * (ceiling - floor)) for level in levels)
+    low, mid, high = (belief.inv_cdf(floor + level * (ceiling - floor)) for level in (0.05, 0.5, 0.95))
     return Interval(low, mid, high)
 
 

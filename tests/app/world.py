@@ -43,7 +43,8 @@ class Shelf:
         return [s for s in self.known if service in (None, s.service)]
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
-        return [e for e in self.kept if isinstance(e, kind) and service in (None, e.service)][:limit]
+        found: list[E] = [e for e in self.kept if isinstance(e, kind)]
+        return [e for e in found if service in (None, e.service)][:limit]
 
     def event(self, kind: type[E], event_id: str) -> E | None:
         return next((e for e in self.kept if isinstance(e, kind) and e.id == event_id), None)

@@ -98,7 +98,7 @@ def _signals(view: ApiView) -> APIRouter:
 
     @routes.get("/samples", summary="Readings of series, optionally as means over steps")
     def samples(
-        series_id: SeriesIds, start_ms: int, end_ms: int, step_s: Annotated[float | None, Query(gt=0)] = None
+        series_id: SeriesIds, start_ms: int, end_ms: int, step_s: Annotated[int | None, Query(gt=0)] = None
     ) -> dict[str, Columns]:
         return view.samples(series_id, start_ms, end_ms, step_s)
 

@@ -85,5 +85,6 @@ class Child:
 
     def _read(self) -> None:
         if self._process.stdout is not None:
-            for line in self._process.stdout:
-                self.lines.append(line.rstrip("\n"))
+            with self._process.stdout as output:
+                for line in output:
+                    self.lines.append(line.rstrip("\n"))

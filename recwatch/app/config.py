@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from alerting.notifiers import NotifierConfig
 from collectors.config import Duration, ServiceConfig
+from detectors.plan import DetectionConfig
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
 from tuning.config import TuningConfig
@@ -59,6 +60,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     services: tuple[WatchedService, ...] = Field(min_length=1)
+    detection: DetectionConfig = DetectionConfig()
     notify: tuple[NotifierConfig, ...] = ()
     store: str = "chdb://.recwatch/store"
     token_file: Path = Path(".recwatch/token")

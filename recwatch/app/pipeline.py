@@ -59,7 +59,7 @@ class Pipeline:
         self.outbox = Outbox(told, OutboxConfig(console_url=config.console_url))
         self._collectors = [Collector(service, clock) for service in config.services]
         stages: tuple[Stage, ...] = (
-            DetectorStage(objectives),
+            DetectorStage(objectives, config.detection),
             AlertingStage(objectives),
             self.tuning,
             self.outbox,

@@ -24,9 +24,7 @@ Rows = tuple[Int64, Float64]
 class History(Protocol):
     """The reading half of the store."""
 
-    def read(
-        self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None
-    ) -> dict[int, Rows]: ...
+    def read(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None = None) -> dict[int, Rows]: ...
 
     def series(self, service: str | None = None) -> list[Series]: ...
 
@@ -102,7 +100,7 @@ class ApiView:
         wanted = {**of.labels, "signal": of.name}.items()
         return [s for s in self.live.recent.series(of.service, "recwatch_score") if wanted <= s.labels.items()]
 
-    def rows(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None) -> dict[int, Rows]:
+    def rows(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None = None) -> dict[int, Rows]:
         """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given."""
         tail = {i: _stepped(self.live.recent.rows(i, start_ms, end_ms), step_s) for i in series_ids}
         reaches = start_ms >= self.clock.now_ms() - self.live.span_ms
@@ -110,7 +108,7 @@ class ApiView:
         stored = self.store.read(asked, start_ms, end_ms, step_s) if asked else {}
         return tail | {i: _joined(rows, tail[i]) for i, rows in stored.items()}
 
-    def samples(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None) -> dict[str, Columns]:
+    def samples(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None) -> dict[str, Columns]:
         found = self.rows(series_ids, start_ms, end_ms, step_s)
         return {str(i): Columns(times.tolist(), values.tolist()) for i, (times, values) in found.items()}
 
@@ -179,7 +177,7 @@ def _joined(stored: Rows, tail: Rows) -> Rows:
     return np.concatenate([stored[0][old], tail[0][new]]), np.concatenate([stored[1][old], tail[1][new]])
 
 
-def _stepped(rows: Rows, step_s: float | None) -> Rows:
+def _stepped(rows: Rows, step_s: int | None) -> Rows:
     """Means over steps of unix time."""
     if step_s is None or not len(rows[0]):
         return rows

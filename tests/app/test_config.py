@@ -28,9 +28,7 @@ def test_durations_are_written_as_in_prometheus() -> None:
 
 def test_an_unknown_key_names_file_key_and_valid_keys() -> None:
     sentence = refused({"services": [SERVICE], "servces": []})
-    assert sentence == (
-        "recwatch.yaml: unknown key 'servces'. Valid keys there: services, notify, store, token_file, api, console."
-    )
+    assert sentence.startswith("recwatch.yaml: unknown key 'servces'. Valid keys there: services, detection, notify,")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What the documents promise is there: links, commands, make targets, and a configuration that passes the check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recwatch.app.cli import app
+from recwatch.app.config import parse_config
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def commands() -> list[list[str]]:
+    """The words of each line of the README's shell blocks."""
+    blocks = re.findall(r"```sh\n(.*?)```", DOCUMENTS[0].read_text(), flags=re.DOTALL)
+    return [line.split() for block in blocks for line in block.splitlines()]
+
+
+def test_the_configuration_in_the_readme_is_good() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENTS[0].read_text(), flags=re.DOTALL)
+    assert [parse_config(yaml.safe_load(block), "README.md").services[0].name for block in blocks] == ["shop"]
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    known |= {str(group.name) for group in app.registered_groups}
+    named = {words[1] for words in commands() if words[0] == "recwatch"}
+    assert named
+    assert named <= known
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = {words[1] for words in commands() if words[0] == "make"}
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_the_lock_names_no_host() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text()

@@ -27,7 +27,7 @@ class BatchTime:
     """Batch service time S(b) = alpha + beta * b, known best around the sizes seen.
 
     `seconds` is the time of a batch of the mean size `size`; `beta_s` the seconds that one more request costs; `cv` the
-    coefficient of variation of one batch's time.
+    coefficient of variation of a batch's time, taken to be that of the intervals' means, as disturbances outlast batches.
     """
 
     size: float
@@ -64,7 +64,7 @@ def fit_batch_time(size: Float64, seconds: Float64, batches: Float64) -> BatchTi
         trust = HUBER * scale / np.maximum(np.abs(residual), HUBER * scale) if scale > 0 else trust
     error = math.hypot(scale / math.sqrt(len(size)), UNMODELLED_RATIO * mean_seconds)
     doubt = error / math.sqrt(variance) if variance > 0 else math.inf
-    cv = scale * math.sqrt(float(batches.mean())) / mean_seconds
+    cv = scale / mean_seconds
     return BatchTime(
         mean_size, mean_seconds, _believed(slope, doubt, mean_seconds / mean_size), min(max(cv, CV_BOUNDS[0]), CV_BOUNDS[1])
     )

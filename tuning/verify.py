@@ -7,11 +7,13 @@ from typing import Literal
 
 from recwatch.core.events import Proposal
 from recwatch.core.objective import Objective
+from recwatch.core.signals import Float64
 from tuning.config import VerifyConfig
 from tuning.intervals import Intervals
 
 LATENCY_NOISE_RATIO = 0.1
-QUALITY_TOLERANCE = 0.01
+QUALITY_TOLERANCE = 0.02
+QUALITY_HISTORY_MS = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config
         few = f"fewer than {config.requests} requests in {config.longest_s:.0f} s"
         return Verdict("failed", f"{few}: not enough to prove the change")
     before = intervals.between(applied_ms - 1000.0 * config.longest_s, applied_ms)
-    return _compare(proposal, _tail(before, config), window, objective)
+    usual_quality = intervals.between(applied_ms - QUALITY_HISTORY_MS, applied_ms).values("answer_quality_ratio")
+    return _compare(proposal, _tail(before, config), window, usual_quality, objective)
 
 
 def _settled_ms(intervals: Intervals, applied_ms: int, objective: Objective, config: VerifyConfig) -> float | None:
@@ -74,14 +77,16 @@ def _tail(before: Intervals, config: VerifyConfig) -> Intervals:
     return before.last(count)
 
 
-def _compare(proposal: Proposal, before: Intervals, after: Intervals, objective: Objective) -> Verdict:
+def _compare(
+    proposal: Proposal, before: Intervals, after: Intervals, usual_quality: Float64, objective: Objective
+) -> Verdict:
     p99 = after.latency_s(0.99)
     if p99 is None:
         return Verdict("failed", "no latency was measured after the change")
     faults = [
         *_latency_faults(p99, before.latency_s(0.99), objective),
         *_error_faults(after.mean("errors_ratio"), objective),
-        *_quality_faults(before.mean("answer_quality_ratio"), after.mean("answer_quality_ratio")),
+        *_quality_faults(usual_quality, after.mean("answer_quality_ratio")),
     ]
     figures = f"p99 {1000 * p99:.0f} ms over {after.requests} requests, {_against_prediction(proposal, 1000 * p99)}"
     if faults:
@@ -104,10 +109,11 @@ def _error_faults(errors: float | None, objective: Objective) -> list[str]:
     return [f"{errors:.1%} errors, above the objective of {objective.errors_ratio:.1%}"]
 
 
-def _quality_faults(before: float | None, after: float | None) -> list[str]:
-    if before is None or after is None or after >= before - QUALITY_TOLERANCE:
+def _quality_faults(before: Float64, after: float | None) -> list[str]:
+    """A shadow sample wanders: its quality has fallen when its mean is clearly below all that it was in minutes before."""
+    if not len(before) or after is None or after >= before.min() - QUALITY_TOLERANCE:
         return []
-    return [f"quality fell from {before:.3f} to {after:.3f}"]
+    return [f"quality fell to {after:.3f}; it was {before.min():.3f} at the lowest in the minutes before"]
 
 
 def _against_prediction(proposal: Proposal, p99_ms: float) -> str:

@@ -24,6 +24,11 @@ def test_alpha_and_beta_are_recovered_from_noisy_intervals() -> None:
     assert fit.alpha_s(fit.beta_s.mid) == pytest.approx(0.007, rel=0.1)
 
 
+def test_the_scatter_of_the_intervals_is_that_of_a_batch() -> None:
+    sizes = np.linspace(1.0, 4.0, 200)
+    assert fit_batch_time(sizes, noisy_means(sizes, 0.1), np.full(200, 80.0)).cv == pytest.approx(0.1, rel=0.2)
+
+
 def test_outlying_intervals_do_not_bend_the_line() -> None:
     sizes = np.linspace(1.0, 16.0, 60)
     seconds = noisy_means(sizes, 0.01)

@@ -88,7 +88,7 @@ def test_a_backlog_that_stays_is_measured_all_the_same() -> None:
         (measured(WORSE), "outside what was predicted (30 to 60 ms)"),
         (measured(np.array([0, 0, 1, 1, 1, 1.0]), before=FAST), "worse than the 50 ms before"),
         (measured(FAST, errors=0.05), "5.0% errors, above the objective of 1.0%"),
-        (measured(FAST, quality=0.7), "quality fell from 0.900 to 0.700"),
+        (measured(FAST, quality=0.7), "quality fell to 0.700; it was 0.900 at the lowest"),
     ],
 )
 def test_a_change_that_falls_short_fails_with_the_figures(intervals: Intervals, why: str) -> None:
@@ -103,6 +103,12 @@ def test_few_requests_are_waited_for_and_then_are_no_proof() -> None:
         "failed",
         "fewer than 500 requests in 60 s: not enough to prove the change",
     )
+
+
+def test_a_quality_that_wanders_as_before_has_not_fallen() -> None:
+    intervals = measured(FAST, quality=0.86)
+    intervals.columns["answer_quality_ratio"][30:35] = 0.87
+    assert verdict(intervals)[0] == "verified"
 
 
 def test_a_longer_wait_does_not_find_a_lucky_window() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recwatch.core.events import Cause, Evidence, Interval, KnobValue, Mark, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals, spread
+from tuning.model import Z90
 from tuning.policies.policy import Candidate, Hold, View
 
 KNOB = "model_version"
@@ -79,13 +81,20 @@ def version_before(deploy: Mark, knob: Knob, view: View) -> KnobValue | None:
 
 
 def promise(baseline: Intervals, requests: int) -> Prediction | None:
-    """What was measured in `baseline`, as a prediction; None from fewer than `requests` requests."""
+    """What was measured in `baseline`, as a prediction; None from fewer than `requests` requests.
+
+    The p99 of n requests is an order statistic whose rank has the standard error sqrt(0.99 * 0.01 / n); the interval holds
+    that error and how much the p99 of the runs differed.
+    """
     p99s, answered = baseline.p99s(requests), baseline.values("requests_per_second")
-    if not p99s or not len(answered):
+    error = Z90 * math.sqrt(0.99 * 0.01 / requests)
+    luckiest, unluckiest = baseline.latency_s(0.99 - error), baseline.latency_s(min(1.0, 0.99 + error))
+    if not p99s or not len(answered) or luckiest is None or unluckiest is None:
         return None
+    low, mid, high = spread(p99s)
     quality = baseline.values("answer_quality_ratio")
     return Prediction(
-        Interval(*(1000.0 * p99 for p99 in spread(p99s))),
+        Interval(1000.0 * min(low, luckiest), 1000.0 * mid, 1000.0 * max(high, unluckiest)),
         Interval(*spread(answered.tolist())),
         Interval(1.0, 1.0, 1.0),
         Interval(*spread(quality.tolist())) if len(quality) else None,

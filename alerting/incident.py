@@ -27,7 +27,7 @@ _LEADS = (
 """Which signal the title speaks of, the first one that is anomalous."""
 
 
-def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None) -> Severity:
+def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None, *, out_of_objective: bool) -> Severity:
     """Whether to wake someone: out of objective, targets lost, or twice beyond the alarm where no objective speaks.
 
     Latency and errors are governed by a service's objective: within it, however unusual, they are a ticket.
@@ -36,9 +36,16 @@ def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None) -> Se
     for a in anomalies:
         signal = SIGNALS.get(signal_of(a))
         strongly = a.peak_score >= STRONGLY and signal is not None and signal.group not in governed
-        if signal_of(a) == "targets_up_ratio" or (user_facing(a) and (a.method == "objective" or strongly)):
+        if signal_of(a) == "targets_up_ratio" or (user_facing(a) and (out_of_objective or strongly)):
             return "page"
     return "ticket"
+
+
+def is_out_of_objective(service: str, recent: Recent, objective: Objective | None) -> bool:
+    """Whether the newest reading of any signal that the objective speaks of is beyond its bound."""
+    bounds = objective.bounds() if objective else {}
+    newest = {name: recent.values(service, name)[-1:] for name in bounds}
+    return any(bool((newest[name] > bound).any()) for name, bound in bounds.items())
 
 
 def title_of(incident: Incident, recent: Recent, objective: Objective | None) -> str:
@@ -103,7 +110,10 @@ def _because(cause: RankedCause) -> str:
 
 def described(incident: Incident, marks: Iterable[Mark], recent: Recent, objective: Objective | None) -> Incident:
     """The incident with the title, severity and marks that its anomalies and causes call for. Severity never falls."""
-    severe = severity_of(incident.anomalies, objective)
+    out = is_out_of_objective(incident.service, recent, objective) or any(
+        a.method == "objective" for a in incident.anomalies
+    )
+    severe = severity_of(incident.anomalies, objective, out_of_objective=out)
     until = incident.end_ms
     near = [
         m for m in marks if incident.start_ms - MARK_BEFORE_MS <= m.time_ms and (until is None or m.time_ms <= until + 1)

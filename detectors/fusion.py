@@ -12,9 +12,9 @@ from detectors.panel import Rows
 from recwatch.core.signals import Float64, Int64, Judgement
 
 STARTS_AFTER = 2
-"""Consecutive readings with a score of at least 1 that start an anomaly."""
+"""Consecutive readings with a score of at least 1 that start an anomaly, where the plan says nothing else."""
 STARTS_AT_ONCE = 3.0
-"""A score that starts an anomaly by itself."""
+"""A score that starts an anomaly by itself, where the plan says nothing else."""
 ENDS_AFTER = 5
 """Consecutive readings below 1, or missing, that end it."""
 
@@ -58,8 +58,18 @@ class Hysteresis:
         stamps = np.zeros(methods, dtype=np.int64)
         self.rows = Rows(over=none, under=none, open=none.astype(bool), peak=none, since_ms=stamps, last_ms=stamps)
 
-    def update(self, row: Int64, time_ms: Int64, score: Float64) -> Changes:
-        """Count the scores (n rows × methods, NaN where a method abstains) of one reading of each row."""
+    def update(
+        self,
+        row: Int64,
+        time_ms: Int64,
+        score: Float64,
+        starts_after: Float64 | float = STARTS_AFTER,
+        starts_at_once: Float64 | float = STARTS_AT_ONCE,
+    ) -> Changes:
+        """Count the scores (n rows × methods, NaN where a method abstains) of one reading of each row.
+
+        The thresholds are the same for all rows, or one for each.
+        """
         self.rows.reserve(row)
         columns = self.rows
         over = score >= 1.0
@@ -70,7 +80,8 @@ class Hysteresis:
         time = np.broadcast_to(time_ms[:, None], score.shape)
         count = np.where(over, before + 1.0, 0.0)
         under = np.where(over, 0.0, columns["under"][row] + 1.0)
-        started = over & ~is_open & ((count >= STARTS_AFTER) | (score >= STARTS_AT_ONCE))
+        enough = (count >= np.reshape(starts_after, (-1, 1))) | (score >= np.reshape(starts_at_once, (-1, 1)))
+        started = over & ~is_open & enough
         ended = is_open & (under >= ENDS_AFTER)
         columns["over"][row] = count
         columns["under"][row] = under

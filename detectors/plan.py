@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from detectors import METHODS
+from detectors.fusion import STARTS_AFTER, STARTS_AT_ONCE
 from recwatch.core.canonical import SIGNALS
 
 Side = Literal["above", "below", "both"]
@@ -19,26 +21,34 @@ class Watch:
     """How a signal is judged.
 
     Only deviations to `side` of the expected value count. The band is never narrower than `least_change` in the signal's
-    unit, nor than `least_change_ratio` of the expected value: what is smaller is nobody's concern.
+    unit, nor than `least_change_ratio` of the expected value: what is smaller is nobody's concern. An anomaly starts after
+    `starts_after` consecutive readings with a score of at least 1, or with one of at least `starts_at_once`.
     """
 
     methods: tuple[str, ...]
     side: Side
     least_change: float
     least_change_ratio: float = 0.0
+    starts_after: int = STARTS_AFTER
+    starts_at_once: float = STARTS_AT_ONCE
 
 
 BAND = ("robust_band",)
 SHIFT = ("robust_band", "level_shift")
 LATENCY = ("latency_given_load", "robust_band")
+FELT: Any = {"starts_at_once": inf}
+"""What users feel can wake someone, and one bad second should not, however bad it was."""
+TAIL: Any = {**FELT, "starts_after": 7}
+"""One burst of slow requests stays in the window of a tail quantile for a while. Trouble that lasts shows at once in the
+mean, the median, the errors and the queue."""
 
 PLAN: Mapping[str, Watch] = {
     "requests_per_second": Watch(BAND, "both", 5.0, 0.4),
-    "errors_ratio": Watch((*BAND, "objective"), "above", 0.01),
-    "latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5),
-    "latency_p50_seconds": Watch(LATENCY, "above", 0.003, 0.5),
-    "latency_p95_seconds": Watch(LATENCY, "above", 0.005, 0.75),
-    "latency_p99_seconds": Watch((*LATENCY, "objective"), "above", 0.010, 0.75),
+    "errors_ratio": Watch((*BAND, "objective"), "above", 0.01, **FELT),
+    "latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),
+    "latency_p50_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),
+    "latency_p95_seconds": Watch(LATENCY, "above", 0.005, 0.75, **TAIL),
+    "latency_p99_seconds": Watch((*LATENCY, "objective"), "above", 0.010, 0.75, **TAIL),
     "stage_latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5),
     "queue_depth": Watch(BAND, "above", 16.0, 1.0),
     "queue_wait_mean_seconds": Watch(BAND, "above", 0.010, 1.0),
@@ -47,7 +57,7 @@ PLAN: Mapping[str, Watch] = {
     "replicas": Watch(BAND, "below", 0.5),
     "replicas_busy_ratio": Watch(BAND, "above", 0.25),
     "cache_hit_ratio": Watch(SHIFT, "below", 0.10),
-    "answer_quality_ratio": Watch(SHIFT, "below", 0.05),
+    "answer_quality_ratio": Watch(SHIFT, "below", 0.05, **FELT),
     "gpu_busy_ratio": Watch(BAND, "both", 0.25),
     "gpu_memory_used_bytes": Watch(SHIFT, "above", 256.0 * 2**20, 0.1),
     "gpu_sm_clock_hertz": Watch(BAND, "below", 0.0, 0.15),

@@ -32,6 +32,8 @@ class Columns:
     least_change: Float64
     least_change_ratio: Float64
     bound: Float64
+    starts_after: Float64
+    starts_at_once: Float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,4 +161,6 @@ class Roster:
             least_change=np.array([watch.least_change for watch in watches]),
             least_change_ratio=np.array([watch.least_change_ratio for watch in watches]),
             bound=np.array([self._bound(series) for series in self.series]),
+            starts_after=np.array([float(watch.starts_after) for watch in watches]),
+            starts_at_once=np.array([watch.starts_at_once for watch in watches]),
         )

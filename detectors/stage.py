@@ -67,7 +67,9 @@ class DetectorStage:
                 yield Outgoing("judgements", service, samples)
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
-        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score)
+        columns = self._ensemble.roster.columns
+        starts = columns.starts_after[judged.row], columns.starts_at_once[judged.row]
+        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score, *starts)
         for index, method in changes.ended:
             yield self._closed(int(judged.row[index]), method)
         yield from self._vanished(judged)

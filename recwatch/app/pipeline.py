@@ -26,7 +26,7 @@ from recwatch.app.view import ApiView, prime
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
-from recwatch.core.errors import Unavailable
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
@@ -87,9 +87,11 @@ class Pipeline:
         self._scraped = dict.fromkeys((service.name for service in config.services), 0)
 
     def _runner(self, stage: Stage) -> StageRunner:
-        snapshot = self.store.load_snapshot(stage.name) if isinstance(stage, Remembers) else None
-        if isinstance(stage, Remembers) and snapshot is not None:
-            stage.restore(snapshot[1])
+        if isinstance(stage, Remembers) and (kept := self.store.load_snapshot(stage.name)) is not None:
+            try:
+                stage.restore(kept[1])
+            except BadInput as error:
+                logger.warning("%s begins anew: %s", stage.name, error)
         return StageRunner(stage, self.bus, self._clock, self.store.save_snapshot)
 
     def start(self) -> None:

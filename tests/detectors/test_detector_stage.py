@@ -110,12 +110,23 @@ def test_the_warm_up_is_told_until_it_is_over() -> None:
 
 
 def test_an_objective_is_judged_from_the_first_reading() -> None:
-    outgoing = give(stage(), KNOWN, tick(0, p99_s=0.600))
+    judge = stage()
+    outgoing = [*give(judge, KNOWN), *(out for second in range(7) for out in give(judge, tick(second, p99_s=0.600)))]
 
     (told,) = anomalies(outgoing)
+    assert told.start_ms == 0
     assert (told.method, told.expected, told.end_ms, told.direction) == ("objective", None, None, "above")
     assert told.reason.endswith("over the objective of 150 ms")
-    assert published(outgoing)[derived_series("recwatch_score", P99, "objective").id, 0] == told.peak_score
+    scores = [published(outgoing)[derived_series("recwatch_score", P99, "objective").id, t * 1000] for t in range(7)]
+    assert max(scores) == told.peak_score
+
+
+def test_one_burst_in_the_window_of_a_tail_quantile_is_no_anomaly() -> None:
+    judge = warm()
+    burst = [anomaly for second in range(60, 66) for anomaly in anomalies(give(judge, tick(second, p99_s=2.0)))]
+
+    assert burst == []
+    assert anomalies(give(judge, tick(66))) == []
 
 
 def test_an_anomaly_is_raised_once_and_closed_once() -> None:
@@ -133,7 +144,7 @@ def test_an_anomaly_is_raised_once_and_closed_once() -> None:
 
 def test_the_reason_names_the_load() -> None:
     judge = warm()
-    told = [anomaly for second in (60, 61) for anomaly in anomalies(give(judge, tick(second, p99_s=0.130)))]
+    told = [anomaly for second in range(60, 68) for anomaly in anomalies(give(judge, tick(second, p99_s=0.130)))]
 
     by_load = next(anomaly for anomaly in told if anomaly.method == "latency_given_load")
     assert " requests/s (band " in by_load.reason

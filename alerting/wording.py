@@ -17,6 +17,7 @@ SPOKEN: Mapping[str, str] = {
     "latency_p50_seconds": "p50 latency",
     "latency_p95_seconds": "p95 latency",
     "latency_p99_seconds": "p99 latency",
+    "stage_latency_mean_seconds": "time in a stage",
     "queue_depth": "queue",
     "queue_wait_mean_seconds": "wait in the queue",
     "batch_size_mean": "batch size",

@@ -29,7 +29,6 @@ SERVICE = "recommender"
 BASELINE_S = 20.0
 PATIENT_WARM_S = 5.0
 APPROVAL_WAIT_S = 60.0
-FAULT_WARM_S = 3.0
 TURNS_ON = ("latency_p99_seconds", "latency_mean_seconds", "requests_per_second", "queue_depth")
 
 
@@ -216,7 +215,7 @@ class Story:
         start_ms = self._fault.started_at * 1000
         over_ms = applied_ms or self._fault.ends_at * 1000
         before = intervals.between(start_ms - BASELINE_S * 1000, start_ms)
-        during = intervals.between(start_ms + FAULT_WARM_S * 1000, over_ms)
+        during = intervals.between(start_ms, over_ms)
         after = intervals.last(10) if self._recovered_ms else None
         return Latencies(_p99_ms(before), _p99_ms(during), _p99_ms(after))
 

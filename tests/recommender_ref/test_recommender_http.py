@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,9 @@ import httpx
 import pytest
 import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from recommender_ref.cli import app
 from recommender_ref.data import World
 from recommender_ref.model import Model
 from recommender_ref.service import Recommender
@@ -185,3 +188,23 @@ def test_faults_are_listed_and_bad_ones_refused(client: httpx.Client) -> None:
     assert fault["ends_at"] - fault["started_at"] == pytest.approx(10.0)
     assert client.post("/faults", json={"name": "flood"}).status_code == 422
     assert client.delete("/faults/throttle").status_code == 422
+
+
+def test_faults_are_commanded_from_a_shell(client: httpx.Client) -> None:
+    def command(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["fault", *arguments, "--url", str(client.base_url).rstrip("/")])
+        return result.exit_code, result.output
+
+    code, told = command("start", "surge", "--duration-s", "60")
+    assert (code, json.loads(told)["state"]) == (0, "active")
+    assert "surge is not over yet; end it first" in command("start", "surge")[1]
+    assert json.loads(command("end", "surge")[1])["state"] == "ended"
+    assert [fault["name"] for fault in json.loads(command("list")[1])] == ["surge"]
+
+
+def test_a_command_without_a_server_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    result = CliRunner().invoke(app, ["fault", "list", "--url", url])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"No answer from {url}/faults")

@@ -55,7 +55,7 @@ def _stage_row(services: int) -> Row:
     stage.process([Record("series", 0, 0, name, SeriesSet(name, known)) for name, known in series.items()], now_ms=0)
     ticks = iter(list(islice(_ticks(series), WARM_TICKS + TICKS)))
     rows = sum(map(len, series.values()))
-    what = f"whole stage, {rows:,} signals, {services} of services"
+    what = f"whole stage, {rows:,} signals, services: {services}"
     goal = MILLIONS if services == max(SERVICES) else None
     return Row(what, rows / _median_s(lambda: stage.process(next(ticks), now_ms=0)), "points/s", goal)
 

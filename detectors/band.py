@@ -17,6 +17,8 @@ TAIL_PRIOR = 3.2
 """The 99 % quantile of |residual| over its mean; this much for a normal distribution."""
 TAIL_LEAST = 2.5
 TAIL_STEP = 0.1
+TAIL_RUN_WEIGHT = 0.25
+"""What each reading but the first of a run beyond the tail teaches: trouble that grows must not widen its own band."""
 SCALE_CLIP = 3.0
 FLAGGED_WEIGHT = 0.1
 """A reading outside the band teaches at most a tenth of what one inside does, besides being clipped."""
@@ -52,7 +54,7 @@ class Band:
     def __init__(self, settings: BandSettings) -> None:
         self._settings = settings
         ring = np.zeros(settings.warmup_rows)
-        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, outside=0.0, next=0, ring=ring)
+        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, beyond=False, outside=0.0, next=0, ring=ring)
 
     def half_width(self, row: Int64, centre: Float64) -> Float64:
         """Half of the band of each row around `centre`; NaN while it warms up."""
@@ -81,7 +83,10 @@ class Band:
         weight = self.weight(row, flagged, self._settings.scale_rows)
         self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
         tail = self.rows["tail"][row]
-        step = np.where(size > tail * scale, TAIL_QUANTILE, TAIL_QUANTILE - 1.0)
+        beyond = size > tail * scale
+        first = np.where(self.rows["beyond"][row], TAIL_RUN_WEIGHT, 1.0)
+        step = np.where(beyond, TAIL_QUANTILE * first, TAIL_QUANTILE - 1.0)
+        self.rows["beyond"][row] = beyond
         outside = self.rows["outside"][row]
         teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
         self.rows["tail"][row] = np.maximum(tail * np.exp(TAIL_STEP * teaches * step), TAIL_LEAST)

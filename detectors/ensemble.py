@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import METHODS
-from detectors.fusion import explained, tempered
+from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import Batch, Detector, Rows
 from detectors.plan import Watch
@@ -45,6 +45,7 @@ class Ensemble:
     def __init__(self, plan: Mapping[str, Watch], objectives: Mapping[str, Objective]) -> None:
         planned = {method for watch in plan.values() for method in watch.methods}
         self.methods: dict[str, Detector] = {name: METHODS[name]() for name in PREFERENCE if name in planned}
+        self.persistence = Persistence(len(self.methods) - ("objective" in self.methods))
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND})
         self.roster = Roster(plan, tuple(self.methods), self._needs, objectives)
         self.rows = Rows(last_ms=np.int64(np.iinfo(np.int64).min), warming=np.ones(len(self.methods), dtype=np.bool_))
@@ -56,6 +57,8 @@ class Ensemble:
             self._ask(number, judged)
         if BY_LOAD in self.methods:
             self._explain(judged.score)
+        own = [number for number, name in enumerate(self.methods) if name != "objective"]
+        judged.score[:, own] = self.persistence.raised(judged.row, judged.score[:, own])
         return judged
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:

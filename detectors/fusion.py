@@ -15,6 +15,8 @@ STARTS_AFTER = 2
 """Consecutive readings with a score of at least 1 that start an anomaly, where the plan says nothing else."""
 STARTS_AT_ONCE = 3.0
 """A score that starts an anomaly by itself, where the plan says nothing else."""
+LASTS_ROWS = 5
+"""Readings over which a deviation must hold to count as lasting."""
 ENDS_AFTER = 5
 """Consecutive readings below 1, or missing, that end it."""
 
@@ -41,6 +43,31 @@ def explained(score: Float64, by: Float64) -> Float64:
     array([0.5, 4. , nan])
     """
     return np.where(score > by, by, score)
+
+
+class Persistence:
+    """Raises the score of what is no outlier but lasts: half way to the edge for `LASTS_ROWS` readings counts as the edge.
+
+    Noise goes out and comes back; a lasting shift of half the band's width is none.
+    """
+
+    def __init__(self, methods: int) -> None:
+        self.rows = Rows(next=0, ring=np.zeros((LASTS_ROWS, methods)))
+
+    def raised(self, row: Int64, score: Float64) -> Float64:
+        """The scores (n rows × methods), or twice the least of the last readings' where that is more."""
+        self.rows.reserve(row)
+        slot = self.rows["next"][row]
+        self.rows["ring"][row, slot] = np.nan_to_num(score)
+        self.rows["next"][row] = (slot + 1) % LASTS_ROWS
+        lasting: Float64 = 2.0 * self.rows["ring"][row].min(axis=1)
+        return np.where(lasting > score, lasting, score)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return self.rows.state()
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.rows.restore(state)
 
 
 class Changes(NamedTuple):

@@ -25,7 +25,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "surge": Kind("load_surge", 3.2, "the load generator sends this many times its rate"),
     "deploy": Kind("slow_version", None, "model version v2 is deployed"),
-    "throttle": Kind("gpu_throttling", 2.0, "the GPU's clock is this many times slower"),
+    "throttle": Kind("gpu_throttling", 2.2, "the GPU's clock is this many times slower"),
 }
 FACTORS = (1.0, 10.0)
 

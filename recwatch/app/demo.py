@@ -10,7 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recwatch.app.config import Config, ConsoleConfig, parse_config
+from recwatch.app.children import free_port
+from recwatch.app.config import Config, parse_config
 from recwatch.app.patient import Patient
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Teller, write_report
@@ -27,13 +28,13 @@ def run_demo(fault: str, *, once: bool, json_path: Path | None, seed: int, out: 
         patient = Patient(seed)
         stack.callback(patient.stop)
         inbox = Inbox(out, SystemClock())
-        config = _config(patient.url, folder)
+        config = _config(patient.url, folder, None if once else free_port())
         pipeline = Pipeline(config, SystemClock(), {"demo": inbox})
         stop = stack.enter_context(ExitStack())
         stop.callback(pipeline.stop)
         addresses = {"API": pipeline.url, "metrics": f"{pipeline.url}/metrics", "recommender": patient.url}
-        if not once:
-            console = stack.enter_context(ConsoleChild(ConsoleConfig(port=0), pipeline.url, config.token_file))
+        if config.console is not None:
+            console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
             addresses = {"console": console.url, **addresses}
         person = sys.stdin.isatty() and not once
         story = Story(SCENARIOS[fault], Cast(patient, pipeline, inbox, addresses), Teller(out), person=person)
@@ -49,18 +50,19 @@ def run_demo(fault: str, *, once: bool, json_path: Path | None, seed: int, out: 
     return reached
 
 
-def _config(patient_url: str, folder: Path) -> Config:
+def _config(patient_url: str, folder: Path, console_port: int | None) -> Config:
     service = {
         "name": SERVICE,
         "targets": [f"{patient_url}/metrics", f"{patient_url}/gpu/metrics"],
         "host": True,
-        "objective": {"latency_p99": "150ms"},
+        "objective": {"latency_p99": "200ms"},
         "tuning": {"actuator": {"kind": "http_knobs", "url": f"{patient_url}/knobs"}},
     }
     content = {
         "store": f"chdb://{folder}/store",
         "token_file": f"{folder}/token",
         "api": {"port": 0},
+        "console": None if console_port is None else {"port": console_port},
         "services": [service],
     }
     return parse_config(content, "the demo's configuration")

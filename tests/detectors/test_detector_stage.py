@@ -242,3 +242,20 @@ def test_a_river_model_can_judge_a_signal() -> None:
 def test_a_configuration_of_what_does_not_exist_is_refused(also: Mapping[str, tuple[str, ...]]) -> None:
     with pytest.raises(ValidationError, match="they are"):
         DetectionConfig.model_validate({"also": also})
+
+
+def test_a_lasting_shift_of_half_the_band_is_an_anomaly() -> None:
+    judge = warm(seconds=300)
+    width = max(published(give(judge, tick(300, queue=0.0)))[derived_series("recwatch_upper", QUEUE).id, 300_000], 16.0)
+    told = [anomaly for second in range(301, 312) for anomaly in anomalies(give(judge, tick(second, queue=0.7 * width)))]
+
+    (lasting,) = told
+    assert (lasting.series, lasting.method, lasting.start_ms) == (QUEUE.key, "robust_band", 305_000)
+
+
+def test_a_short_shift_of_half_the_band_is_none() -> None:
+    judge = warm(seconds=300)
+    queues = [11.0, 11.0, 11.0, 11.0, 0.0] * 4
+    told = [a for second, queue in enumerate(queues, 300) for a in anomalies(give(judge, tick(second, queue=queue)))]
+
+    assert told == []

@@ -2,103 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from recwatch.core.bus import Record
-from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
-from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import Cause, Decision, Incident, KnobValue, Mark, Proposal, RankedCause, Transition
+from recwatch.core.errors import BadInput
+from recwatch.core.events import Cause, Decision, Incident, Mark, Proposal, RankedCause, Transition
 from recwatch.core.objective import Objective
-from recwatch.core.signals import Samples, Series, SeriesSet
+from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
-from tuning.actuators import Knob
+from tests.simulated_service import SimulatedService
 from tuning.config import ActuatorConfig, TuningConfig
 from tuning.stage import TuningStage
-
-LE = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
-SHAPE = np.random.default_rng(1).gamma(20.0, 1 / 20.0, 4_000)
-QUEUE_LIMIT = 1_000
-PLAIN = (
-    "requests_per_second",
-    "errors_ratio",
-    "queue_depth",
-    "queue_wait_mean_seconds",
-    "batch_size_mean",
-    "batch_duration_mean_seconds",
-    "replicas",
-    "cache_hit_ratio",
-    "answer_quality_ratio",
-)
-
-
-@dataclass
-class SimulatedService:
-    """A fluid model of one batching replica: S(b) = alpha + 0.5 ms b, and the world's side of its knobs."""
-
-    load_rps: float = 100.0
-    alpha_s: Mapping[KnobValue, float] = field(default_factory=lambda: {"v1": 0.007, "v2": 0.007})
-    max_batch: int = 2
-    version: str = "v1"
-    slowdown: float = 1.0
-    queue: float = 0.0
-    patches: list[tuple[str, KnobValue]] = field(default_factory=list)
-    failures: int = 0
-    lose_answer: bool = False
-    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(4))
-
-    def read(self) -> Mapping[str, Knob]:
-        self._fail()
-        return {
-            "max_batch": Knob(self.max_batch, low=1, high=64),
-            "model_version": Knob(self.version, choices=("v1", "v2")),
-        }
-
-    def apply(self, knob: str, value: KnobValue) -> KnobValue:
-        self._fail()
-        self.patches.append((knob, value))
-        if knob == "max_batch":
-            self.max_batch = int(value)
-        else:
-            self.version = str(value)
-        if self.lose_answer:
-            self.lose_answer = False
-            raise Unavailable("the answer was lost", 2.0)
-        return value
-
-    def close(self) -> None:
-        pass
-
-    def _fail(self) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise Unavailable("nobody answers", 2.0)
-
-    def tick(self) -> dict[Series, float]:
-        """What a scrape of the next second tells."""
-        alpha = self.alpha_s[self.version] * self.slowdown
-        noise = 1.0 + 0.01 * float(self.random.standard_normal())
-        full_s = (alpha + 0.0005 * self.max_batch) * noise
-        capacity = self.max_batch / full_s
-        served = min(self.load_rps + self.queue, capacity)
-        waiting = self.queue + self.load_rps - served
-        shed = max(0.0, waiting - QUEUE_LIMIT)
-        self.queue = waiting - shed
-        busy = self.queue > 1
-        size = float(self.max_batch) if busy else min(self.max_batch, 1.0 + served / capacity)
-        took = (alpha + 0.0005 * size) * noise
-        wait = self.queue / served if busy else took / 2
-        shares = [float((SHAPE * (wait + took + 0.003) <= le).mean()) for le in LE]
-        answered = served + shed
-        plain = (answered, shed / answered, self.queue, wait, size, took, 1.0, 0.0, 0.9)
-        return {canonical_series("shop", name): value for name, value in zip(PLAIN, plain, strict=True)} | {
-            canonical_series("shop", "latency_bucket_increments", {"le": str(le)}): served * share
-            for le, share in zip(LE, shares, strict=True)
-        }
 
 
 def config(**changes: object) -> TuningConfig:
@@ -139,9 +57,9 @@ class Story:
         for _ in range(seconds):
             self.clock.advance(1.0)
             if samples:
-                read = self.service.tick()
-                self.give("series", SeriesSet("shop", tuple(read)))
                 now = self.clock.now_ms()
+                read = self.service.tick(now)
+                self.give("series", SeriesSet("shop", tuple(read)))
                 self.give("samples", Samples.of("shop", "", now, {series.id: value for series, value in read.items()}))
             else:
                 self.give("samples")
@@ -179,11 +97,11 @@ def test_a_surge_is_answered_approved_applied_and_verified() -> None:
     assert (story.proposal.state, story.proposal.from_value, story.proposal.to_value) == ("proposed", 2, 8)
     assert story.proposal.predicted.p99_ms.high < 150.0
     assert story.proposal.predicted.throughput_rps.mid == pytest.approx(300.0, rel=0.05)
-    assert story.service.patches == []
+    assert story.service.writes == []
 
     story.decide()
     assert story.states == ["proposed", "approved", "applied"]
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
     assert story.proposal.actions[0].read_back == 8
 
     story.run(25)
@@ -205,11 +123,11 @@ def test_every_transition_is_published_with_the_whole_history() -> None:
 
 def test_a_change_that_does_not_help_is_undone() -> None:
     story = surge()
-    story.service.slowdown = 4.0
+    story.service.slowdown = 2.5
     story.decide()
     story.run(45)
     assert story.states[-1] == "rolled_back"
-    assert story.service.patches == [("max_batch", 8), ("max_batch", 2)]
+    assert story.service.writes == [("max_batch", 8), ("max_batch", 2)]
     assert [action.read_back for action in story.proposal.actions] == [8, 2]
     assert "above the objective of 150 ms" in story.proposal.history[-1].why
     assert "outside what was predicted" in story.proposal.history[-1].why
@@ -221,7 +139,7 @@ def test_a_change_that_does_not_help_is_undone() -> None:
 
 def deployed(text: str = "model v1 → v2") -> Story:
     """A version that takes far longer replaces the one that ran well."""
-    story = Story(SimulatedService(alpha_s={"v1": 0.007, "v2": 0.300}, load_rps=100.0, max_batch=64))
+    story = Story(SimulatedService(slowness={"v1": 1.0, "v2": 10.0}, load_rps=100.0, max_batch=64))
     story.run(40)
     story.service.version = "v2"
     mark = Mark.of("shop", "deploy", story.clock.now_ms(), text, "ci")
@@ -296,7 +214,7 @@ def test_a_rejected_proposal_touches_nothing_and_is_not_repeated() -> None:
     story.decide(approve=False)
     story.run(10)
     assert story.states == ["proposed", "rejected"]
-    assert story.service.patches == []
+    assert story.service.writes == []
     assert "was rejected in this incident already: looks right" in story.stage.holds()["shop"]
 
 
@@ -309,7 +227,7 @@ def test_repeated_and_unknown_decisions_change_nothing() -> None:
     story.decide()
     story.decide(approve=False)
     assert story.states == ["proposed", "approved", "applied"]
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
 
 
 def test_a_knob_that_someone_else_moved_is_theirs() -> None:
@@ -318,7 +236,7 @@ def test_a_knob_that_someone_else_moved_is_theirs() -> None:
     story.decide()
     assert story.states == ["proposed", "approved", "expired"]
     assert "max_batch is 32, not 2" in story.proposal.history[-1].why
-    assert story.service.patches == []
+    assert story.service.writes == []
 
 
 def test_a_knob_that_someone_else_moves_during_verification_is_theirs() -> None:
@@ -329,7 +247,7 @@ def test_a_knob_that_someone_else_moves_during_verification_is_theirs() -> None:
     story.run(25)
     assert story.states[-1] == "expired"
     assert "it stays theirs" in story.proposal.history[-1].why
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
 
 
 def test_an_unreachable_service_is_tried_again_and_changed_once() -> None:
@@ -340,7 +258,7 @@ def test_an_unreachable_service_is_tried_again_and_changed_once() -> None:
     assert story.stage.holds() == {"shop": "nobody answers"}
     story.run(3)
     assert story.states == ["proposed", "approved", "applied"]
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
 
 
 def test_a_change_whose_answer_was_lost_is_not_made_again() -> None:
@@ -350,7 +268,7 @@ def test_a_change_whose_answer_was_lost_is_not_made_again() -> None:
     assert story.states == ["proposed", "approved"]
     story.run(3)
     assert story.states == ["proposed", "approved", "applied"]
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
 
 
 def test_an_undo_whose_answer_was_lost_is_not_made_again() -> None:
@@ -360,7 +278,7 @@ def test_an_undo_whose_answer_was_lost_is_not_made_again() -> None:
     story.service.lose_answer = True
     story.run(45)
     assert story.states[-1] == "rolled_back"
-    assert story.service.patches == [("max_batch", 8), ("max_batch", 2)]
+    assert story.service.writes == [("max_batch", 8), ("max_batch", 2)]
 
 
 def test_an_incident_that_resolves_takes_its_proposal_along() -> None:
@@ -408,7 +326,7 @@ def test_a_restart_goes_on_from_the_snapshot() -> None:
     story.decide()
     story.run(25)
     assert story.states == ["proposed", "approved", "applied", "verified"]
-    assert story.service.patches == [("max_batch", 8)]
+    assert story.service.writes == [("max_batch", 8)]
 
 
 def test_a_change_without_traffic_to_prove_it_is_undone() -> None:

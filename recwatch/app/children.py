@@ -17,10 +17,19 @@ from recwatch.core.errors import Unavailable
 STOP_GRACE_S = 2.0
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+def free_port(wanted: int = 0, setting: str = "") -> int:
+    """A loopback port that nobody listens on now: the one that `setting` wants, or for 0 any.
+
+    Raises Unavailable when the wanted one is taken.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise Unavailable(
+                f"Nothing can listen on 127.0.0.1:{wanted} ({error.strerror}). Free the port or set {setting}."
+            ) from error
         port: int = probe.getsockname()[1]
         return port
 
@@ -59,12 +68,18 @@ class Child:
         """Whether it is still there."""
         return self._process.poll() is None
 
+    def failure(self) -> str:
+        """How it ended, with its last words; empty while it is there."""
+        if self.running():
+            return ""
+        self._reader.join(timeout=1.0)
+        last = " ".join(list(self.lines)[-3:]) or "it printed nothing"
+        return f"{self.name} ended with exit code {self._process.returncode}: {last}"
+
     def require_running(self) -> None:
         """Raise Unavailable with its last words when it has ended."""
-        if not self.running():
-            self._reader.join(timeout=1.0)
-            last = " ".join(list(self.lines)[-3:]) or "it printed nothing"
-            raise Unavailable(f"{self.name} ended with exit code {self._process.returncode}: {last}")
+        if failure := self.failure():
+            raise Unavailable(failure)
 
     def stop(self) -> None:
         """Ask it to end; insist after the grace period."""

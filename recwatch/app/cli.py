@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
+from typer.core import TyperGroup
 
 from recwatch.app.shell import app as shell
 from recwatch.core.errors import RecwatchError
 
-P = ParamSpec("P")
+
+class Plain(TyperGroup):
+    """Commands whose expected failures are a sentence and exit code 1, and whose interruption is exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except RecwatchError as error:
+            Console(stderr=True).print(f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(130) from interrupt
+
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Watch GPU-served recommenders; say why; propose the mend."
+    cls=Plain,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Watch GPU-served recommenders; say why; propose the mend.",
 )
 dashboards = typer.Typer(no_args_is_help=True, help="Grafana dashboards as code.")
 app.add_typer(dashboards, name="dashboards")
@@ -37,32 +51,15 @@ class Fault(StrEnum):
     throttle = "throttle"
 
 
-def plainly(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an expected failure into its sentence and exit code 1."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except RecwatchError as error:
-            Console(stderr=True).print(f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as interrupt:
-            raise typer.Exit(130) from interrupt
-
-    return run
-
-
 @app.callback()
 def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is going on.")] = False) -> None:
     """Set up logging for every command."""
-    handler = RichHandler(console=Console(stderr=True), show_path=False)
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s")
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @app.command()
-@plainly
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Without a person: approve, verify, and exit.")] = False,
     fault: Annotated[Fault, typer.Option(help="What goes wrong.")] = Fault.surge,
@@ -77,9 +74,11 @@ def demo(
 
 
 @app.command()
-@plainly
 def up(file: FileArgument = Path("recwatch.yaml")) -> None:
-    """Run the monitor in one process: collectors, detectors, alerting, tuning, API and console."""
+    """Run the monitor in one process: collectors, detectors, alerting, tuning, API and console.
+
+    Ctrl-C or SIGTERM stops it, with exit code 0 once everything is stored.
+    """
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
@@ -87,7 +86,6 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
 
 
 @app.command()
-@plainly
 def check(file: FileArgument) -> None:
     """Check a configuration and say what is wrong with it, and where."""
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
@@ -98,7 +96,6 @@ def check(file: FileArgument) -> None:
 
 
 @dashboards.command()
-@plainly
 def build(out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("grafana")) -> None:
     """Write the Grafana dashboards as JSON."""
     from dashboards.grafana import build as build_dashboards  # noqa: PLC0415 - heavy

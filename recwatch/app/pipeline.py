@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
 from threading import Event
 
 from prometheus_client import CollectorRegistry
@@ -22,12 +23,15 @@ from recwatch.app.live import LiveView
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
 from recwatch.app.telemetry import SignalCollector
+from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView, prime
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Anomaly, Incident, Silence
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
@@ -35,56 +39,45 @@ from tuning.stage import TuningStage
 
 logger = logging.getLogger(__name__)
 
+BUS_FULL_S = 1.0
+THREADS_END_S = 1.5
+
 
 class Pipeline:
     """Collectors, stages and API over one bus and one store. What it opened in its constructor, `stop` closes.
 
-    `notifiers` are told of incidents beside those that the configuration names.
+    `notifiers` are told of incidents beside those that the configuration names. The constructor raises BadInput or
+    Unavailable, and leaves nothing open, where a port is taken, or a store, a token file or a notifier cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, notifiers: Mapping[str, Notifier] | None = None) -> None:
         self._config = config
         self._clock = clock
         self._stopping = Event()
-        self._server = ApiServer(config.api.host, config.api.port)
-        self.url = self._server.url
-        self.token = write_token(config.token_file)
-        self.store = open_store(config.store)
-        self.bus = MemoryBus()
-        self.live = LiveView()
-        self.sink = Sink(self.store)
+        self._workers: list[Worker] = []
+        self._scraped = dict.fromkeys((service.name for service in config.services), 0)
         objectives = {s.name: s.objective.objective() for s in config.services if s.objective}
-        self.tuning = TuningStage({s.name: s.tuning for s in config.services if s.tuning}, objectives)
         told = {f"{n.type}-{i}": notifier_of(n) for i, n in enumerate(config.notify)} | dict(notifiers or {})
         self.outbox = Outbox(told, OutboxConfig(console_url=config.console_url))
-        self._collectors = [Collector(service, clock) for service in config.services]
-        stages: tuple[Stage, ...] = (
-            DetectorStage(objectives, config.detection),
-            AlertingStage(objectives),
-            self.tuning,
-            self.outbox,
-            self.live,
-            self.sink,
-        )
-        prime(self.live, self.store, clock.now_ms())
-        self._runners = [self._runner(stage) for stage in stages]
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(SignalCollector(self.live, clock, self.targets))
-        view = ApiView(
-            bus=self.bus,
-            store=self.store,
-            live=self.live,
-            clock=clock,
-            registry=registry,
-            objectives=objectives,
-            targets=self.targets,
-            holds=self.holds,
-            explain=self.explain,
-        )
-        self._api = create_api(view, self.token)
-        self._threads = ThreadPoolExecutor(len(self._collectors) + len(self._runners) + 1, "recwatch")
-        self._running: list[Future[None]] = []
-        self._scraped = dict.fromkeys((service.name for service in config.services), 0)
+        self.live = LiveView()
+        with ExitStack() as opened:
+            self._server = ApiServer(config.api.host, config.api.port)
+            opened.callback(self._server.stop)
+            self.store = opened.enter_context(closing(open_store(config.store)))
+            self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))
+            tuned = {s.name: s.tuning for s in config.services if s.tuning}
+            self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
+            self._collectors = [opened.enter_context(closing(Collector(service, clock))) for service in config.services]
+            self.sink = Sink(self.store)
+            prime(self.live, self.store, clock.now_ms())
+            detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
+            stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
+            self._runners = [self._runner(stage) for stage in stages]
+            self.token = write_token(config.token_file)
+            self._api = create_api(self._view(objectives), self.token)
+            opened.callback(self._finish)
+            self._opened = opened.pop_all()
+        self.url = self._server.url
 
     def _runner(self, stage: Stage) -> StageRunner:
         if isinstance(stage, Remembers) and (kept := self.store.load_snapshot(stage.name)) is not None:
@@ -94,55 +87,89 @@ class Pipeline:
                 logger.warning("%s begins anew: %s", stage.name, error)
         return StageRunner(stage, self.bus, self._clock, self.store.save_snapshot)
 
+    def _view(self, objectives: Mapping[str, Objective]) -> ApiView:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(SignalCollector(self.live, self._clock, self.targets))
+        return ApiView(
+            bus=self.bus,
+            store=self.store,
+            live=self.live,
+            clock=self._clock,
+            registry=registry,
+            objectives=objectives,
+            targets=self.targets,
+            holds=self.holds,
+            explain=self.explain,
+        )
+
     def start(self) -> None:
         """Start every thread and return."""
         services = zip(self._config.services, self._collectors, strict=True)
-        work: list[Callable[[], None]] = [lambda: self._server.serve(self._api)]
-        work += [lambda r=runner: self._drive(r) for runner in self._runners]  # type: ignore[misc]
-        work += [lambda s=service, c=collector: self._collect(s, c) for service, collector in services]  # type: ignore[misc]
-        self._running = [self._threads.submit(task) for task in work]
+        self._workers = [
+            Worker("api", partial(self._server.serve, self._api)),
+            *(Worker(runner.stage.name, partial(self._drive, runner)) for runner in self._runners),
+            *(Worker(f"collect {s.name}", partial(self._collect, s, collector)) for s, collector in services),
+        ]
+        for worker in self._workers:
+            worker.start()
 
     def check(self) -> None:
         """Raise what a thread died of, if one did."""
-        for running in self._running:
-            if running.done():
-                running.result()
+        for worker in self._workers:
+            if worker.died_of is not None:
+                raise worker.died_of
 
     def stop(self) -> None:
-        """Stop scraping, handle what is on the bus, store everything, and let go of all that was opened."""
+        """Stop scraping, handle what is on the bus, store everything, and let go of all that was opened.
+
+        Raises Unavailable where the store does not take the rest; everything is let go of all the same.
+        """
         self._stopping.set()
+        self._opened.close()
+
+    def _finish(self) -> None:
+        """Let the threads end, and bring the stages to theirs; a stage that died or is stuck is left as it is."""
         self._server.stop()
-        self._threads.shutdown(wait=True)
-        for runner in self._runners:
-            runner.drain()
-        for runner in self._runners:
-            runner.close()
-        for collector in self._collectors:
-            collector.close()
-        self.tuning.close()
-        self.bus.close()
-        self.store.close()
+        until_s = self._clock.monotonic_s() + THREADS_END_S
+        for worker in self._workers:
+            worker.join(max(0.0, until_s - self._clock.monotonic_s()))
+        lost = {worker.name for worker in self._workers if worker.is_alive() or worker.died_of}
+        with ExitStack() as closings:
+            sound = [runner for runner in self._runners if runner.stage.name not in lost]
+            for runner in reversed(sound):
+                closings.callback(runner.close)
+            for runner in sound:
+                runner.drain()
 
     def _drive(self, runner: StageRunner) -> None:
         while not self._stopping.is_set():
             self._stopping.wait(runner.step())
 
     def _collect(self, service: WatchedService, collector: Collector) -> None:
+        """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
+        troubles: dict[str, Trouble] = {}
+        bus = Trouble(service.name, "the bus has room again.")
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
             tick = collector.tick(self._clock.now_ms())
+            if self._stopping.is_set():
+                return
+            for target in collector.targets():
+                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.last_error)
             for message in messages_of(service.name, tick):
-                self._publish(message)
-            self._scraped[service.name] += sum(map(len, tick.samples))
+                self._publish(message, bus)
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
 
-    def _publish(self, message: Outgoing) -> None:
+    def _publish(self, message: Outgoing, trouble: Trouble) -> None:
+        """Publish, however long the bus is full, unless recwatch stops meanwhile."""
         while not self._stopping.is_set():
             try:
                 self.bus.publish(*message)
             except Unavailable as error:
-                logger.warning("%s: %s", message.topic, error)
+                trouble.now(str(error))
             else:
+                trouble.now("")
+                self._scraped[message.key] += len(message.message) if isinstance(message.message, Samples) else 0
                 return
 
     def samples_scraped(self) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from recwatch.app.threads import Trouble
 from recwatch.core.bus import Bus, Record, next_offsets
 from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.stage import Buffered, Outgoing, Remembers, Stage
-
-logger = logging.getLogger(__name__)
 
 SNAPSHOT_EVERY_S = 30.0
 POLL_WAIT_S = 1.0
@@ -45,7 +43,7 @@ class StageRunner:
         self._records: Sequence[Record] = ()
         self._handled: Sequence[Record] = ()
         self._outgoing: list[Outgoing] = []
-        self._retry_at_s = 0.0
+        self._trouble = Trouble(stage.name)
         self._kept_at_s = clock.monotonic_s()
 
     def step(self, max_wait_s: float = POLL_WAIT_S) -> float:
@@ -62,8 +60,9 @@ class StageRunner:
                 self._snapshot()
         except Unavailable as error:
             self.counts.unavailable += 1
-            logger.warning("%s: %s Trying again in %g s.", self.stage.name, error, error.retry_after_s)
+            self._trouble.now(str(error))
             return error.retry_after_s
+        self._trouble.now("")
         return 0.0
 
     def drain(self, rounds: int = 100) -> None:

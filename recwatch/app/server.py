@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+from threading import Lock
 
 import uvicorn
 from fastapi import FastAPI
 
 from recwatch.core.errors import Unavailable
 
+LAST_ANSWERS_S = 1
+
 
 class ApiServer:
-    """Listens from construction on; `serve` answers until `stop`. Port 0 takes a free one."""
+    """Listens from construction on; `serve` answers until `stop`, whichever comes first. Port 0 takes a free one."""
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.socket()
@@ -26,16 +29,26 @@ class ApiServer:
                 f"The API cannot listen on {host}:{port} ({reason}). Free the port or set api.port."
             ) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._starting_or_stopping = Lock()
+        self._stopped = False
         self._server: uvicorn.Server | None = None
 
     def serve(self, api: FastAPI) -> None:
-        """Answer requests in this thread."""
-        self._server = uvicorn.Server(uvicorn.Config(api, log_level="warning", access_log=False, lifespan="off"))
+        """Answer requests in this thread; return at once when already stopped."""
+        config = uvicorn.Config(
+            api, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=LAST_ANSWERS_S
+        )
+        with self._starting_or_stopping:
+            if self._stopped:
+                return
+            self._server = uvicorn.Server(config)
         self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Stop answering; requests under way are finished."""
-        if self._server is None:
-            self._socket.close()
-        else:
-            self._server.should_exit = True
+        """Stop answering; requests under way have a second to be finished."""
+        with self._starting_or_stopping:
+            self._stopped = True
+            if self._server is None:
+                self._socket.close()
+            else:
+                self._server.should_exit = True

@@ -13,6 +13,7 @@ from dashboards.console.launch import command
 from recwatch.app.children import Child, free_port
 from recwatch.app.config import Config, ConsoleConfig
 from recwatch.app.pipeline import Pipeline
+from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 
 
@@ -20,24 +21,32 @@ class ConsoleChild(Child):
     """The console as a child process; `url` is where a browser finds it."""
 
     def __init__(self, config: ConsoleConfig, api_url: str, token_file: Path) -> None:
-        port = config.port or free_port()
+        port = free_port(config.port, "console.port")
         self.url = f"http://127.0.0.1:{port}"
         super().__init__("the console", command(api_url, token_file, port))
 
 
 def run_up(config: Config, out: Console) -> None:
-    """Watch until interrupted; what was started is stopped, and what was scraped is stored, on the way out."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Watch until Ctrl-C or SIGTERM; what was started is stopped, and what was scraped is stored, on the way out.
+
+    A second Ctrl-C does not cut the stopping short. Raises what a part of the pipeline died of.
+    """
+    told: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: told.append(number))
     with ExitStack() as stack:
         pipeline = Pipeline(config, SystemClock())
         stack.callback(pipeline.stop)
         pipeline.start()
         out.print(f"recwatch watches {len(config.services)} services. API {pipeline.url}", highlight=False)
         out.print(f"Whoever may write has the token in {config.token_file}.", highlight=False)
+        console = None
         if config.console is not None:
             console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
             out.print(f"Console {console.url}. Press Ctrl-C to stop.", highlight=False)
+        trouble = Trouble("recwatch watches on without its console")
         pause = Event()
-        while True:
+        while not told:
             pipeline.check()
-            pause.wait(0.5)
+            trouble.now(console.failure() if console else "")
+            pause.wait(0.2)

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
 from alerting.message import Message, Occasion, message_of
 from alerting.notifiers.notifier import Notifier
@@ -134,8 +134,14 @@ class Outbox:
         return _STATE.dump_json(self._state)
 
     def restore(self, snapshot: bytes) -> None:
-        """Take up where `snapshot` left off; messages for a notifier that is not configured any more are left out."""
-        state = _STATE.validate_json(snapshot)
+        """Take up where `snapshot` left off; messages for a notifier that is not configured any more are left out.
+
+        Raises BadInput for one that another version wrote.
+        """
+        try:
+            state = _STATE.validate_json(snapshot)
+        except ValidationError as error:
+            raise BadInput("the outbox's snapshot is of another version; start without it") from error
         state.queues = {name: state.queues.get(name, deque()) for name in self._notifiers}
         self._state = state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from alerting.diagnosis import diagnose, settled
 from alerting.grouping import Change, GroupingConfig, merged, next_change
@@ -13,6 +13,7 @@ from alerting.incident import described, moved, opened, silenced
 from alerting.silences import silence_of
 from alerting.view import view_of
 from recwatch.core.bus import Record
+from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
@@ -92,8 +93,14 @@ class AlertingStage:
         return _STATE.dump_json(self._watches)
 
     def restore(self, snapshot: bytes) -> None:
-        """Take up where `snapshot` left off. Open incidents keep their causes until samples tell more."""
-        self._watches = _STATE.validate_json(snapshot)
+        """Take up where `snapshot` left off. Open incidents keep their causes until samples tell more.
+
+        Raises BadInput for one that another version wrote.
+        """
+        try:
+            self._watches = _STATE.validate_json(snapshot)
+        except ValidationError as error:
+            raise BadInput("alerting's snapshot is of another version; start without it") from error
 
     def _take(self, message: object) -> None:
         match message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.bus import Record
 from recwatch.core.errors import BadInput
@@ -65,8 +65,15 @@ class TuningStage:
         return LEDGERS.dump_json({service: tuner.ledger() for service, tuner in self._tuners.items()})
 
     def restore(self, state: bytes) -> None:
-        """Go on from a snapshot; services that are no longer configured are left out."""
-        for service, ledger in LEDGERS.validate_json(state).items():
+        """Go on from a snapshot; services that are no longer configured are left out.
+
+        Raises BadInput for one that another version wrote.
+        """
+        try:
+            ledgers = LEDGERS.validate_json(state)
+        except ValidationError as error:
+            raise BadInput("tuning's snapshot is of another version; start without it") from error
+        for service, ledger in ledgers.items():
             if service in self._tuners:
                 self._tuners[service].restore(ledger)
 

@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -75,7 +76,10 @@ class Guard:
 
 
 def write_token(path: Path) -> str:
-    """Write a fresh token to a file that only its owner may read, and return it. Raises Unavailable when it cannot."""
+    """Write a fresh token to a file that only its owner may read, and return it.
+
+    Raises Unavailable when it cannot, and then leaves no file.
+    """
     token = secrets.token_urlsafe(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,5 +87,7 @@ def write_token(path: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(token)
     except OSError as error:
+        with suppress(OSError):
+            path.unlink()
         raise Unavailable(f"The token file {path} cannot be written: {error.strerror}.") from error
     return token

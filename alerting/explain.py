@@ -10,12 +10,12 @@ import numpy as np
 
 from alerting.grouping import user_facing
 from alerting.silences import silence_of
-from alerting.wording import clean, duration, figure, utc
 from recwatch.core.canonical import derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Series
+from recwatch.core.wording import clean, duration, figure, utc
 
 Verdict = Literal[
     "no_data", "not_judged", "warming_up", "abstained", "normal", "alarming", "evidence_only", "muted"

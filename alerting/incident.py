@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from alerting.grouping import Change, bad_side, signal_of, user_facing
 from alerting.view import MARK_BEFORE_MS
-from alerting.wording import clean, duration, figure, spoken, spoken_cause, utc
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
+from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause, utc
 
 BY = "recwatch"
 STRONGLY = 2.0

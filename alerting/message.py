@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from alerting.first_look import FIRST_LOOK
 from alerting.grouping import signal_of
 from alerting.view import MARK_BEFORE_MS
-from alerting.wording import FIRST_LOOK, clean, duration, figure, spoken, spoken_cause, utc
 from recwatch.core.events import Cause, Incident, Mark, RankedCause, event_id
+from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause, utc
 
 Occasion = Literal["open", "cause", "severity", "reopened", "resolved"]
 

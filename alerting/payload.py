@@ -12,8 +12,8 @@ from typing import Any
 
 from alerting.grouping import user_facing
 from alerting.message import Message
-from alerting.wording import clean, utc
 from recwatch.core.events import Anomaly, Incident, Mark, RankedCause
+from recwatch.core.wording import clean, utc
 
 VERSION = "1"
 MOST_ANOMALIES = 20

@@ -9,11 +9,11 @@ from math import inf, log
 import numpy as np
 
 from alerting.grouping import signal_of
-from alerting.wording import clean, duration, figure, spoken
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Series
+from recwatch.core.wording import clean, duration, figure, spoken
 
 NOW_MS = 5_000
 BASELINE_MS = 60_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alerting.rules.finding import Finding, equal_load, ramp, waiting
 from alerting.view import View
-from alerting.wording import figure
 from recwatch.core.events import Evidence
+from recwatch.core.wording import figure
 
 
 def load_surge(view: View) -> Finding | None:

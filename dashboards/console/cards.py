@@ -8,11 +8,12 @@ from typing import Literal
 
 import streamlit as st
 
-from dashboards.console.words import cause_name, change, clock_time, figure, lasted, plain, span
+from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Evidence, Incident, Proposal, ProposalState, Transition
+from recwatch.core.wording import duration
 
 STALE_AFTER_MS = 15_000
 STATE_COLOURS: dict[ProposalState, Literal["orange", "blue", "green", "red", "gray"]] = {
@@ -38,7 +39,7 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
     else:
         st.markdown(f"### :gray[●] {name}: no data yet")
     if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
-        silent = lasted(now_ms - service.last_ms)
+        silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")
 
 
@@ -46,9 +47,9 @@ def incident_card(incident: Incident, now_ms: int) -> None:
     """Cause, title, and evidence."""
     best = incident.causes[0]
     if incident.state == "open":
-        when = f"open for {lasted(now_ms - incident.start_ms)}"
+        when = f"open for {duration(now_ms - incident.start_ms)}"
     else:
-        when = f"resolved after {lasted((incident.end_ms or now_ms) - incident.start_ms)}"
+        when = f"resolved after {duration((incident.end_ms or now_ms) - incident.start_ms)}"
     badge = ":red-badge[incident]" if incident.state == "open" else ":green-badge[resolved]"
     st.markdown(f"##### {cause_name(best.cause)} :gray[{figure(best.confidence, 'ratio')}] {badge}")
     st.markdown(f"{plain(incident.title)}  \n:gray[since {clock_time(incident.start_ms)}, {when}]")

@@ -6,6 +6,7 @@ import re
 import string
 from datetime import datetime
 
+from recwatch.core import wording
 from recwatch.core.events import Cause, Interval, KnobValue
 
 _SHOWN_AS = {
@@ -41,18 +42,12 @@ def unit_shown(unit: str) -> str:
 
 
 def figure(value: float | None, unit: str = "") -> str:
-    """A value with its unit, to three significant digits.
+    """A value with its unit, or a dash.
 
-    >>> figure(0.03124, "seconds"), figure(0.5, "ratio"), figure(1.41e9, "hertz"), figure(3.1e9, "bytes"), figure(None)
-    ('31.2 ms', '50 %', '1,410 MHz', '2,956 MiB', '–')
+    >>> figure(0.03124, "seconds"), figure(None)
+    ('31.2 ms', '–')
     """
-    if value is None:
-        return _DASH
-    shown, suffix = scaled(value, unit), unit_shown(unit)
-    digits = 0 if abs(shown) >= 100 else 1 if abs(shown) >= 10 else 2
-    text = f"{shown:,.{digits}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{text} {suffix}".rstrip()
+    return _DASH if value is None else wording.figure(value, unit)
 
 
 def span(interval: Interval, unit: str = "") -> str:
@@ -74,13 +69,13 @@ def change(from_value: KnobValue, to_value: KnobValue) -> str:
 
 
 def cause_name(cause: Cause) -> str:
-    """A cause as people say it.
+    """A cause as a heading.
 
     >>> cause_name(Cause.GPU_THROTTLING), cause_name(Cause.LOAD_SURGE)
     ('GPU throttling', 'Load surge')
     """
-    words = cause.value.replace("_", " ")
-    return words.replace("gpu", "GPU") if words.startswith("gpu") else words.capitalize()
+    said = wording.spoken_cause(cause)
+    return said[0].upper() + said[1:]
 
 
 def clock_time(time_ms: int | None) -> str:
@@ -90,16 +85,3 @@ def clock_time(time_ms: int | None) -> str:
     moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
     today = datetime.now().astimezone().date()
     return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def lasted(milliseconds: int) -> str:
-    """A duration in its two largest units.
-
-    >>> lasted(42_400), lasted(150_000), lasted(7_260_000), lasted(180_000_000)
-    ('42 s', '2 min 30 s', '2 h 1 min', '2 d 2 h')
-    """
-    seconds = max(0, milliseconds // 1000)
-    for size, name, next_size, next_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size:
-            return f"{seconds // size} {name} {seconds % size // next_size} {next_name}"
-    return f"{seconds} s"

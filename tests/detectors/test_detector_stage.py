@@ -139,7 +139,7 @@ def test_an_anomaly_is_raised_once_and_closed_once() -> None:
     assert (started.start_ms, started.end_ms) == (60_000, None)
     assert (ended.start_ms, ended.end_ms) == (60_000, 69_000)
     assert ended.peak_score >= started.peak_score >= 1.0
-    assert started.reason == "queue depth 500 requests, expected 0 requests (band 0 to 16 requests)"
+    assert started.reason == "queue 500 requests, expected 0 requests (band 0 requests to 16 requests)"
 
 
 def test_the_reason_names_the_load() -> None:

@@ -1,4 +1,4 @@
-"""How figures, signals and causes are said to people. Pure text; everything that comes from outside passes `clean`."""
+"""How figures, signals, causes and times are said to people. Pure text; what comes from outside passes `clean`."""
 
 from __future__ import annotations
 
@@ -36,23 +36,6 @@ SPOKEN: Mapping[str, str] = {
     "targets_up_ratio": "targets up",
 }
 
-FIRST_LOOK: Mapping[Cause, str] = {
-    Cause.LOAD_SURGE: "Is the traffic wanted? If so add capacity or batch more; if not, shed it at the edge.",
-    Cause.CAPACITY: "Add replicas or batch more: the service is busy all the time at a load that is not unusual.",
-    Cause.BATCHING_MISFIT: "Look at the batch size limit and the batch wait: requests wait while replicas are free.",
-    Cause.SLOW_VERSION: "Compare the new version with the one before it, and roll back if nothing else explains the time.",
-    Cause.CACHE_MISS_STORM: "Was the cache flushed, resized, or its key changed? Warm it up or take load off meanwhile.",
-    Cause.GPU_THROTTLING: "Look at temperature, power cap and clock locks of the GPU; more load on it will not help.",
-    Cause.GPU_FAULT: "Look for Xid and ECC errors in the kernel log; drain the GPU before restarting anything.",
-    Cause.DEAD_BUT_BUSY: "Restart the model server: its GPU works but no answers come out.",
-    Cause.MEMORY_PRESSURE: "See which process grows, and free memory before the kernel chooses a victim.",
-    Cause.HOST_BOUND: "See what else runs on the host's cores; the GPU is waiting for them.",
-    Cause.BAD_REPLICA: "Take the odd replica out of rotation and compare it with its siblings.",
-    Cause.QUALITY_LOSS: "Look at the last model, feature and index change; the answers got worse, not slower.",
-    Cause.TELEMETRY_LOSS: "Check that the targets run and can be reached; until then recwatch is blind here.",
-    Cause.UNKNOWN: "No known pattern fits; start from the evidence in the console.",
-}
-
 
 def spoken(signal: str) -> str:
     """The name of a signal as said aloud; its own name if it is not a canonical one.
@@ -77,8 +60,8 @@ def figure(value: float, unit: str) -> str:
 
     >>> figure(0.812, "seconds"), figure(1.41e9, "hertz"), figure(297.4, "requests/s"), figure(0.034, "ratio")
     ('812 ms', '1410 MHz', '297/s', '3.4 %')
-    >>> figure(1, "requests"), figure(84, "requests"), figure(1, "seconds")
-    ('1 request', '84 requests', '1 s')
+    >>> figure(1, "requests"), figure(84, "requests"), figure(1, "seconds"), figure(148.2, "ms")
+    ('1 request', '84 requests', '1 s', '148 ms')
     """
     if unit == "seconds" and abs(value) < 1:
         return f"{_digits(value * 1e3)} ms"
@@ -86,7 +69,7 @@ def figure(value: float, unit: str) -> str:
         return f"{_digits(value / 2**20)} MiB"
     scale, shown = _UNITS.get(unit, (1.0, f" {unit}"))
     digits = _digits(value * scale)
-    return f"{digits}{shown.removesuffix('s') if digits == '1' and unit not in _UNITS else shown}".strip()
+    return f"{digits}{' request' if shown == ' requests' and digits == '1' else shown}".strip()
 
 
 _UNITS: Mapping[str, tuple[float, str]] = {
@@ -101,6 +84,8 @@ _UNITS: Mapping[str, tuple[float, str]] = {
 
 
 def _digits(value: float) -> str:
+    if abs(value) < 5e-4:
+        return "0"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

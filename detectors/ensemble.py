@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Ensemble:
     def __init__(self, plan: Mapping[str, Watch], objectives: Mapping[str, Objective]) -> None:
         planned = {method for watch in plan.values() for method in watch.methods}
         self.methods: dict[str, Detector] = {name: METHODS[name]() for name in PREFERENCE if name in planned}
-        self.persistence = Persistence(len(self.methods) - ("objective" in self.methods))
+        self.lasting = {name: Persistence() for name in self.methods if name != "objective"}
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND})
         self.roster = Roster(plan, tuple(self.methods), self._needs, objectives)
         self.rows = Rows(last_ms=np.int64(np.iinfo(np.int64).min), warming=np.ones(len(self.methods), dtype=np.bool_))
@@ -57,8 +57,6 @@ class Ensemble:
             self._ask(number, judged)
         if BY_LOAD in self.methods:
             self._explain(judged.score)
-        own = [number for number, name in enumerate(self.methods) if name != "objective"]
-        judged.score[:, own] = self.persistence.raised(judged.row, judged.score[:, own])
         return judged
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:
@@ -91,7 +89,8 @@ class Ensemble:
         beside = {need: into.beside[need][mine] for need in method.needs}
         judgement = method.update(Batch(own_row, into.time_ms[mine], value, beside))
         if name != "objective":
-            judgement = self._tempered(judgement, row, value)
+            score = self.lasting[name].raised(own_row, judgement.score)
+            judgement = self._tempered(replace(judgement, score=score), row, value)
             told = np.flatnonzero(~np.isnan(judgement.score))
             into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
         into.score[mine, number] = judgement.score

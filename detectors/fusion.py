@@ -24,15 +24,15 @@ ENDS_AFTER = 5
 def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float64) -> Judgement:
     """The judgement with its band at least as wide as what matters, not below 0, and no score on the side that does not.
 
-    `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do.
+    `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do. Below
+    what matters the score stays under 1 however long a deviation lasts.
     """
+    distance = value - judgement.expected
+    ignored = distance * side < 0
+    share = np.divide(np.abs(distance), matters, out=np.full(len(value), np.inf), where=matters > 0)
+    score = np.where(ignored, 0.0 * judgement.score, np.minimum(judgement.score, share))
     upper = np.maximum(judgement.upper, judgement.expected + matters)
     lower = np.minimum(judgement.lower, judgement.expected - matters)
-    above = value >= judgement.expected
-    own = np.where(above, judgement.upper - judgement.expected, judgement.expected - judgement.lower)
-    wide = np.where(above, upper - judgement.expected, judgement.expected - lower)
-    ignored = np.where(above, side < 0, side > 0)
-    score = np.where(ignored, 0.0 * own, judgement.score * (own / wide))
     return Judgement(score, judgement.expected, np.maximum(lower, 0.0), upper)
 
 
@@ -48,20 +48,20 @@ def explained(score: Float64, by: Float64) -> Float64:
 class Persistence:
     """Raises the score of what is no outlier but lasts: half way to the edge for `LASTS_ROWS` readings counts as the edge.
 
-    Noise goes out and comes back; a lasting shift of half the band's width is none.
+    Noise goes out and comes back; a shift of half the band's width that stays is none. Rows are those of one method.
     """
 
-    def __init__(self, methods: int) -> None:
-        self.rows = Rows(next=0, ring=np.zeros((LASTS_ROWS, methods)))
+    def __init__(self) -> None:
+        self.rows = Rows(next=0, ring=np.zeros(LASTS_ROWS))
 
     def raised(self, row: Int64, score: Float64) -> Float64:
-        """The scores (n rows × methods), or twice the least of the last readings' where that is more."""
+        """The score of each row, or twice the least of its last ones where that is more; NaN stays NaN."""
         self.rows.reserve(row)
         slot = self.rows["next"][row]
         self.rows["ring"][row, slot] = np.nan_to_num(score)
         self.rows["next"][row] = (slot + 1) % LASTS_ROWS
-        lasting: Float64 = 2.0 * self.rows["ring"][row].min(axis=1)
-        return np.where(lasting > score, lasting, score)
+        raised: Float64 = np.maximum(score, 2.0 * self.rows["ring"][row].min(axis=1))
+        return raised
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return self.rows.state()

@@ -133,12 +133,9 @@ class DetectorStage:
         self._open = {(row, method): from_json(Anomaly, text) for row, method, text in header["open"]}
 
     def _parts(self) -> dict[str, snapshots.Keeps]:
-        shared: dict[str, snapshots.Keeps] = {
-            "rows": self._ensemble.rows,
-            "persistence": self._ensemble.persistence,
-            "hysteresis": self._hysteresis,
-        }
-        return {**self._ensemble.methods, **shared}
+        lasting = {f"lasting {name}": kept for name, kept in self._ensemble.lasting.items()}
+        shared: dict[str, snapshots.Keeps] = {"rows": self._ensemble.rows, "hysteresis": self._hysteresis}
+        return {**self._ensemble.methods, **lasting, **shared}
 
     def _fingerprint(self) -> dict[str, list[str]]:
         return {signal: list(watch.methods) for signal, watch in self._plan.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from detectors.fusion import Persistence
 from detectors.plan import PLAN, DetectionConfig
 from detectors.stage import DetectorStage
 from recwatch.core.bus import Record
@@ -244,18 +245,15 @@ def test_a_configuration_of_what_does_not_exist_is_refused(also: Mapping[str, tu
         DetectionConfig.model_validate({"also": also})
 
 
-def test_a_lasting_shift_of_half_the_band_is_an_anomaly() -> None:
+def test_a_deviation_counts_double_once_it_lasts() -> None:
+    lasting, row = Persistence(), np.zeros(1, dtype=np.int64)
+    told = [lasting.raised(row, np.array([score])).item() for score in (0.6, 0.7, 0.6, 0.6, 0.6, 0.8, 0.0, 0.6)]
+
+    assert told == [0.6, 0.7, 0.6, 0.6, 1.2, 1.2, 0.0, 0.6]
+
+
+def test_what_does_not_matter_is_no_anomaly_however_long_it_lasts() -> None:
     judge = warm(seconds=300)
-    width = max(published(give(judge, tick(300, queue=0.0)))[derived_series("recwatch_upper", QUEUE).id, 300_000], 16.0)
-    told = [anomaly for second in range(301, 312) for anomaly in anomalies(give(judge, tick(second, queue=0.7 * width)))]
-
-    (lasting,) = told
-    assert (lasting.series, lasting.method, lasting.start_ms) == (QUEUE.key, "robust_band", 305_000)
-
-
-def test_a_short_shift_of_half_the_band_is_none() -> None:
-    judge = warm(seconds=300)
-    queues = [11.0, 11.0, 11.0, 11.0, 0.0] * 4
-    told = [a for second, queue in enumerate(queues, 300) for a in anomalies(give(judge, tick(second, queue=queue)))]
+    told = [a for second in range(300, 330) for a in anomalies(give(judge, tick(second, queue=12.0)))]
 
     assert told == []

@@ -7,7 +7,10 @@ databases: each test makes one and drops it.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -34,6 +37,31 @@ DEPTH = canonical_series("shop", "queue_depth")
 LARGEST_ID = 2**64 - 1
 
 Open = Callable[..., Store]
+
+# Writes and reads one of everything, reads what is not there too, and says whether pandas came along.
+ONE_OF_EVERYTHING = """
+import sys
+from recwatch.core.canonical import canonical_series
+from recwatch.core.signals import Samples
+from recwatch.core.store import Retention, open_store
+from tests.core.examples import EVENTS, START_MS
+depth = canonical_series("shop", "queue_depth")
+store = open_store(sys.argv[1], Retention(samples_days=10_000, rollup_days=10_000))
+store.write_series([depth])
+store.write_samples([Samples.of("shop", "", START_MS, {depth.id: 1.0})], "token")
+store.write_events(EVENTS)
+store.save_snapshot("detectors", b"state", START_MS)
+assert store.series("shop") == [depth] and store.series("none") == [] and store.samples_stored() == 1
+for step_s in (None, 10, 60):
+    assert [len(values) for _, values in store.read([depth.id, 1], 0, START_MS * 2, step_s).values()] == [1, 0]
+    assert [len(values) for _, values in store.read([1], 0, 1, step_s).values()] == [0]
+for event in EVENTS:
+    assert store.events(type(event)) == [event] and store.events(type(event), "none") == []
+    assert store.event(type(event), event.id) == event and store.event(type(event), "none") is None
+assert store.load_snapshot("detectors") == (START_MS, b"state") and store.load_snapshot("none") is None
+store.close()
+print("pandas" in sys.modules)
+"""
 
 
 @pytest.fixture(params=["chdb", "clickhouse"])
@@ -327,3 +355,9 @@ def test_threads_write_and_read_at_once(store: Store) -> None:
 def test_closing_twice_is_fine(store: Store) -> None:
     store.close()
     store.close()
+
+
+def test_pandas_is_installed_and_stays_out_of_the_process(dsn: str) -> None:
+    assert importlib.util.find_spec("pandas") is not None
+    said = subprocess.check_output([sys.executable, "-c", ONE_OF_EVERYTHING, dsn], cwd=Path(__file__).parents[2], text=True)
+    assert said == "False\n"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from recwatch.core.events import E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
 from recwatch.core.store.connection import Connection, Place, parse_dsn
-from recwatch.core.store.rows import TIME, event_rows, kind_name, sample_rows, series_of, series_rows
+from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_row
 from recwatch.core.store.schema import Retention, keep, migrate
 
 _RAW = """
@@ -41,6 +43,7 @@ _EVENTS = """
     ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
 """
 MINUTE_S = 60
+N = TypeVar("N", bound=np.number[Any])
 
 
 def open_store(dsn: str, retention: Retention | None = None) -> Store:
@@ -133,8 +136,7 @@ class Store:
 
     def save_snapshot(self, name: str, blob: bytes, time_ms: int) -> None:
         """Keep `blob` under `name`, in place of the one before."""
-        row = {"name": [name], "time": pa.array([time_ms], pa.int64()).cast(TIME), "blob": pa.array([blob], pa.binary())}
-        self._write.insert("snapshots", pa.table(row))
+        self._write.insert("snapshots", snapshot_row(name, blob, time_ms))
 
     def load_snapshot(self, name: str) -> tuple[int, bytes] | None:
         """`time_ms` and content of the snapshot of this name; None if there is none."""
@@ -151,10 +153,15 @@ class Store:
 
 def _by_series(series_ids: Sequence[int], rows: pa.Table) -> dict[int, tuple[Int64, Float64]]:
     """Cut rows that are sorted by series into one pair of columns for each."""
-    ids = rows["series_id"].to_numpy()
-    at_ms, reading = rows["at_ms"].to_numpy(), rows["reading"].to_numpy()
+    ids = _column(rows, "series_id", np.uint64)
+    at_ms, reading = _column(rows, "at_ms", np.int64), _column(rows, "reading", np.float64)
     found = {}
     for series_id in map(int, series_ids):
         first, last = np.searchsorted(ids, np.uint64(series_id), "left"), np.searchsorted(ids, np.uint64(series_id), "right")
         found[series_id] = (at_ms[first:last], reading[first:last])
     return found
+
+
+def _column(rows: pa.Table, name: str, kind: type[N]) -> npt.NDArray[N]:
+    """The numbers of one column; pyarrow's own `to_numpy` imports pandas."""
+    return np.concatenate([np.empty(0, kind), *map(np.from_dlpack, rows[name].chunks)])

@@ -1,10 +1,16 @@
-"""The words as rows of the store's tables, and back."""
+"""The words as rows of the store's tables, and back.
+
+Columns are made from buffers, because `pyarrow.array` imports pandas where it is installed, and that takes 55 MB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from recwatch.core.events import Anomaly, Decision, E, Event, Incident, Mark, Proposal, Silence, to_json
@@ -15,15 +21,20 @@ TIME = pa.timestamp("ms", tz="UTC")
 
 def series_rows(series: Sequence[Series]) -> pa.Table:
     """Rows of the table `series`."""
+    labels = [label for s in series for label in s.labels.items()]
     return pa.table(
         {
-            "id": pa.array([s.id for s in series], pa.uint64()),
-            "name": [s.name for s in series],
-            "labels": pa.array([list(s.labels.items()) for s in series], pa.map_(pa.string(), pa.string())),
-            "unit": [s.unit for s in series],
-            "kind": [s.kind for s in series],
-            "service": [s.service for s in series],
-            "target": [s.target for s in series],
+            "id": _numbers(pa.uint64(), np.array([s.id for s in series], np.uint64)),
+            "name": _texts(s.name for s in series),
+            "labels": pa.MapArray.from_arrays(
+                _numbers(pa.int32(), _ends(s.labels for s in series)),
+                _texts(name for name, _ in labels),
+                _texts(value for _, value in labels),
+            ),
+            "unit": _texts(s.unit for s in series),
+            "kind": _texts(s.kind for s in series),
+            "service": _texts(s.service for s in series),
+            "target": _texts(s.target for s in series),
         }
     )
 
@@ -45,30 +56,32 @@ def series_of(rows: pa.Table) -> list[Series]:
 
 def sample_rows(batches: Sequence[Samples]) -> pa.Table:
     """Rows of the table `samples`, in the order given."""
-    time_ms = np.concatenate([batch.time_ms for batch in batches])
     return pa.table(
         {
-            "series_id": np.concatenate([batch.series_id for batch in batches]),
-            "time": pa.array(time_ms.astype("datetime64[ms]"), TIME),
-            "value": np.concatenate([batch.value for batch in batches]),
+            "series_id": _numbers(pa.uint64(), np.concatenate([batch.series_id for batch in batches], dtype=np.uint64)),
+            "time": _numbers(TIME, np.concatenate([batch.time_ms for batch in batches], dtype=np.int64)),
+            "value": _numbers(pa.float64(), np.concatenate([batch.value for batch in batches], dtype=np.float64)),
         }
     )
 
 
-def event_rows(events: Iterable[Event]) -> pa.Table:
-    """Rows of the table `events`; at least one event."""
-    rows = [(kind_name(type(e)), e.id, e.service, version_of(e), time_ms_of(e), to_json(e)) for e in events]
-    kind, ids, service, version, time_ms, json = zip(*rows, strict=True)
+def event_rows(events: Sequence[Event]) -> pa.Table:
+    """Rows of the table `events`."""
     return pa.table(
         {
-            "kind": kind,
-            "id": ids,
-            "service": service,
-            "version": pa.array(version, pa.uint64()),
-            "time_ms": pa.array(time_ms, pa.int64()),
-            "json": json,
+            "kind": _texts(kind_name(type(e)) for e in events),
+            "id": _texts(e.id for e in events),
+            "service": _texts(e.service for e in events),
+            "version": _numbers(pa.uint64(), np.array([version_of(e) for e in events], np.uint64)),
+            "time_ms": _numbers(pa.int64(), np.array([time_ms_of(e) for e in events], np.int64)),
+            "json": _texts(to_json(e) for e in events),
         }
     )
+
+
+def snapshot_row(name: str, blob: bytes, time_ms: int) -> pa.Table:
+    """The row of the table `snapshots`."""
+    return pa.table({"name": _texts([name]), "time": _numbers(TIME, np.array([time_ms], np.int64)), "blob": _bytes([blob])})
 
 
 def kind_name(kind: type[E]) -> str:
@@ -105,3 +118,21 @@ def time_ms_of(event: Event) -> int:
             return event.created_ms
         case Mark() | Decision():
             return event.time_ms
+
+
+def _numbers(kind: pa.DataType, numbers: npt.NDArray[Any]) -> pa.Array:
+    """A column over the memory of `numbers`, whose items have the layout of `kind`."""
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _texts(texts: Iterable[str]) -> pa.Array:
+    return _bytes([text.encode() for text in texts])
+
+
+def _bytes(blobs: Sequence[bytes]) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(), len(blobs), [None, pa.py_buffer(_ends(blobs)), pa.py_buffer(b"".join(blobs))])
+
+
+def _ends(items: Iterable[Sized]) -> npt.NDArray[np.int32]:
+    """Where each item ends when all stand in a row, after the 0 where the first begins."""
+    return np.array([*accumulate(map(len, items), initial=0)], np.int32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from recwatch.core.errors import BadInput
@@ -84,7 +83,7 @@ def migrate(connection: Connection) -> None:
     for number, statements in list(enumerate(MIGRATIONS, start=1))[version:]:
         for statement in statements:
             connection.command(statement)
-        connection.insert("schema_version", pa.table({"version": pa.array([number], pa.uint32())}))
+        connection.command("INSERT INTO schema_version SELECT {version:UInt32}", version=number)
 
 
 def keep(connection: Connection, retention: Retention) -> None:

@@ -81,15 +81,19 @@ class Child:
         if failure := self.failure():
             raise Unavailable(failure)
 
-    def stop(self) -> None:
-        """Ask it to end; insist after the grace period."""
+    def ask_to_stop(self) -> None:
+        """Ask it to end, without waiting."""
         if self.running():
             self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(STOP_GRACE_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end; insist after the grace period."""
+        self.ask_to_stop()
+        try:
+            self._process.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._reader.join(timeout=1.0)
 
     def __enter__(self) -> Self:

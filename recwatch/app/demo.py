@@ -7,6 +7,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 from rich.console import Console
 
@@ -17,30 +18,40 @@ from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Teller, write_report
 from recwatch.app.story import SCENARIOS, SERVICE, Cast, Inbox, Story
 from recwatch.app.up import ConsoleChild
-from recwatch.core.clock import SystemClock
+from recwatch.core.clock import Clock, SystemClock
+from recwatch.core.errors import Unavailable
+
+PATIENT_READY_S = 60.0
 
 
 def run_demo(fault: str, *, once: bool, json_path: Path | None, seed: int, out: Console) -> bool:
     """Run the story of `fault`; whether it ended as it should. Unless `once`, stay up afterwards until Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    clock = SystemClock()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recwatch-demo-")))
         patient = Patient(seed)
         stack.callback(patient.stop)
-        inbox = Inbox(out, SystemClock())
-        config = _config(patient.url, folder, None if once else free_port())
-        pipeline = Pipeline(config, SystemClock(), {"demo": inbox})
-        stop = stack.enter_context(ExitStack())
-        stop.callback(pipeline.stop)
+        device = _await_device(patient, clock, out)
+        config = _config(patient.url, device, folder, None if once else free_port())
+        inbox = Inbox(out, clock)
+        pipeline = Pipeline(config, clock, {"demo": inbox})
+        watching = stack.enter_context(ExitStack())
+        watching.callback(pipeline.stop)
+        console = None
         addresses = {"API": pipeline.url, "metrics": f"{pipeline.url}/metrics", "recommender": patient.url}
         if config.console is not None:
             console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
+            stack.callback(console.ask_to_stop)
             addresses = {"console": console.url, **addresses}
+        stack.callback(patient.ask_to_stop)
         person = sys.stdin.isatty() and not once
-        story = Story(SCENARIOS[fault], Cast(patient, pipeline, inbox, addresses), Teller(out), person=person)
+        cast = Cast(patient, pipeline, inbox, console, addresses)
+        story = Story(SCENARIOS[fault], cast, Teller(out), person=person)
         reached = story.tell()
         if once:
-            stop.close()
+            watching.close()
         report = story.report()
         if json_path is not None:
             write_report(report, json_path)
@@ -50,11 +61,26 @@ def run_demo(fault: str, *, once: bool, json_path: Path | None, seed: int, out: 
     return reached
 
 
-def _config(patient_url: str, folder: Path, console_port: int | None) -> Config:
+def _await_device(patient: Patient, clock: Clock, out: Console) -> str:
+    """What the recommender runs on, once it is ready."""
+    until_s = clock.monotonic_s() + PATIENT_READY_S
+    pause = Event()
+    with out.status("the recommender builds its catalogue and models"):
+        while (device := patient.device()) is None:
+            if clock.monotonic_s() > until_s:
+                raise Unavailable(f"The recommender at {patient.url} was not ready within {PATIENT_READY_S:.0f} s.")
+            pause.wait(0.2)
+    return device
+
+
+def _config(patient_url: str, device: str, folder: Path, console_port: int | None) -> Config:
+    """On a GPU its figures come from NVML; on a CPU from the recommender's emulated exporter."""
+    emulated = [] if device == "cuda" else [f"{patient_url}/gpu/metrics"]
     service = {
         "name": SERVICE,
-        "targets": [f"{patient_url}/metrics", f"{patient_url}/gpu/metrics"],
+        "targets": [f"{patient_url}/metrics", *emulated],
         "host": True,
+        "nvml": device == "cuda",
         "objective": {"latency_p99": "200ms"},
         "tuning": {"actuator": {"kind": "http_knobs", "url": f"{patient_url}/knobs"}},
     }

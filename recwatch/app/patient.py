@@ -25,7 +25,7 @@ class Fault:
 
 
 class Patient:
-    """A recommender under load on loopback. `url` is where it answers once `answering` is true."""
+    """A recommender under load on loopback. `url` is where it answers once `device` is known."""
 
     def __init__(self, seed: int) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -35,13 +35,14 @@ class Patient:
         self._load: Child | None = None
         self._seed = seed
 
-    def answering(self) -> bool:
-        """Whether it is ready for requests. Raises Unavailable when its process has ended."""
+    def device(self) -> str | None:
+        """What its model runs on, `cuda` or `cpu`; None before it answers. Raises Unavailable when its process has ended."""
         self.server.require_running()
         try:
-            return self._http.get("/health").is_success
+            answer = self._http.get("/health")
         except httpx.TransportError:
-            return False
+            return None
+        return str(answer.json()["device"]).partition(":")[0] if answer.is_success else None
 
     def start_load(self) -> None:
         """Send requests at their intended times whether or not earlier ones have been answered."""
@@ -63,8 +64,15 @@ class Patient:
             raise Unavailable(f"The recommender at {self.url} did not take the fault '{name}': {error}") from error
         return Fault(answer["name"], float(answer["started_at"]), float(answer["ends_at"]), answer["cause"])
 
+    def ask_to_stop(self) -> None:
+        """Ask both processes to end, without waiting."""
+        if self._load is not None:
+            self._load.ask_to_stop()
+        self.server.ask_to_stop()
+
     def stop(self) -> None:
         """End both processes."""
+        self.ask_to_stop()
         self._http.close()
         if self._load is not None:
             self._load.stop()

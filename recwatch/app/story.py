@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from alerting.message import Message
+from recwatch.app.children import Child
 from recwatch.app.patient import RATE_PER_SECOND, Fault, Patient
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso, proposal_figures
@@ -72,6 +73,7 @@ class Cast:
     patient: Patient
     pipeline: Pipeline
     inbox: Inbox
+    console: Child | None
     addresses: Mapping[str, str]
 
 
@@ -81,6 +83,7 @@ class Story:
     def __init__(self, scenario: Scenario, cast: Cast, teller: Teller, *, person: bool) -> None:
         self.teller = teller
         self._inbox = cast.inbox
+        self._console = cast.console
         self._addresses = cast.addresses
         self._patient = cast.patient
         self._pipeline = cast.pipeline
@@ -110,7 +113,6 @@ class Story:
         return True
 
     def _warm_up(self) -> None:
-        self._wait("the recommender builds its catalogue and models", lambda: self._patient.answering() or None, 60)
         self._patient.start_load()
         self._wait_s("the first requests warm it up", PATIENT_WARM_S)
         self._pipeline.start()
@@ -239,6 +241,8 @@ class Story:
         """Let a moment pass; raise when a part has failed."""
         self._patient.require_running()
         self._pipeline.check()
+        if self._console is not None:
+            self._console.require_running()
         self._pause.wait(0.2)
 
     def _pulse(self) -> str:

@@ -27,7 +27,7 @@ def serve(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
     depth: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Blocks of the ranker; if not given, what this machine does in 8 ms."),
+        typer.Option(min=1, max=64, help="Blocks of the ranker; if not given, what fits this machine."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the users, the items and the weights.")] = 0,
 ) -> None:

@@ -28,14 +28,17 @@ SHOP = Position("samples", 0)
 
 
 class Interrupted(Store):
-    """A real store whose samples cannot be written while it is `away`."""
+    """A real store whose samples cannot be written while it is `away`, and which keeps quiet of a success while `silent`."""
 
     away = False
+    silent = False
 
     def write_samples(self, batches: Sequence[Samples], token: str) -> None:
         if self.away:
             raise Unavailable("store: its disk is full; free some space")
         super().write_samples(batches, token)
+        if self.silent:
+            raise Unavailable("store: it does not answer")
 
 
 @pytest.fixture
@@ -143,6 +146,19 @@ def test_what_could_not_be_stored_is_kept_and_stored_later(store: Interrupted) -
     sink.process([tick(1)], NOW_MS + 5_002)
     assert sink.durable == {Position("series", 0): 1, SHOP: 2, Position("marks", 0): 1}
     assert (sink.samples_stored.total(), sink.events_stored, store.samples_stored()) == (2, 1, 2)
+
+
+def test_rows_that_landed_without_an_answer_are_stored_once_whatever_comes_meanwhile(store: Interrupted) -> None:
+    sink = Sink(store, flush_s=5)
+    sink.process([tick(0), tick(1)], NOW_MS)
+    store.silent = True
+    with pytest.raises(Unavailable, match="does not answer"):
+        sink.process([], NOW_MS + 5_000)
+    with pytest.raises(Unavailable, match="does not answer"):
+        sink.process([tick(2)], NOW_MS + 5_001)
+    store.silent = False
+    sink.process([tick(3)], NOW_MS + 5_002)
+    assert (store.samples_stored(), sink.samples_stored.total(), dict(sink.durable)) == (4, 4, {SHOP: 4})
 
 
 def test_a_bus_is_stored_whole_and_committed_as_far_as_it_is_durable(store: Store) -> None:

@@ -16,6 +16,8 @@ from recwatch.core.store.database import Store
 class Sink:
     """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
 
+    What a write has begun with is written again unchanged until it is stored: the rows may have landed although the store
+    failed to say so, and only the same token tells it that they are the same.
     Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events). A `Buffered` stage.
     """
 
@@ -29,6 +31,7 @@ class Sink:
         self._flush_ms = flush_s * 1000
         self._flush_rows = flush_rows
         self._kept: dict[Position, list[Record]] = {}
+        self._writing: dict[Position, list[Record]] = {}
         self._kept_rows = 0
         self._kept_since_ms: int | None = None
         self._seen: dict[Position, int] = {}
@@ -43,19 +46,25 @@ class Sink:
         for record in records:
             self._keep(record, now_ms)
         due = self._kept_since_ms is not None and now_ms - self._kept_since_ms >= self._flush_ms
-        if due or self._kept_rows >= self._flush_rows:
+        if due or self._writing or self._kept_rows >= self._flush_rows:
             self.flush()
         return ()
 
     def flush(self) -> None:
-        """Store series first, for samples mean nothing without them, then samples, then events."""
-        for position in [p for p, records in self._kept.items() if isinstance(records[0].message, SeriesSet)]:
-            self._store_series(position)
-        for position in [p for p, records in self._kept.items() if isinstance(records[0].message, Samples)]:
-            self._store_samples(position)
-        self._store_events()
+        """Store what an earlier write left undone, then what was kept back since."""
+        self._write()
+        self._writing, self._kept = self._kept, {}
         self._kept_rows = 0
         self._kept_since_ms = None
+        self._write()
+
+    def _write(self) -> None:
+        """Store series first, for samples mean nothing without them, then samples, then events."""
+        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, SeriesSet)]:
+            self._store_series(position)
+        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, Samples)]:
+            self._store_samples(position)
+        self._store_events()
 
     def _keep(self, record: Record, now_ms: int) -> None:
         position = Position(record.topic, record.partition)
@@ -68,25 +77,25 @@ class Sink:
             self._kept_since_ms = now_ms
 
     def _store_series(self, position: Position) -> None:
-        known = {series for record in self._kept[position] for series in record.message.series}
+        known = {series for record in self._writing[position] for series in record.message.series}
         self._store.write_series(known - self._defined)
         self._defined |= known
         self._stored(position)
 
     def _store_samples(self, position: Position) -> None:
-        records = self._kept[position]
+        records = self._writing[position]
         self._store.write_samples([record.message for record in records], insert_token(position, records))
         self.samples_stored[position.topic] += sum(len(record.message) for record in records)
         self._stored(position)
 
     def _store_events(self) -> None:
-        self._store.write_events([record.message for records in self._kept.values() for record in records])
-        for position, records in list(self._kept.items()):
+        self._store.write_events([record.message for records in self._writing.values() for record in records])
+        for position, records in list(self._writing.items()):
             self.events_stored += len(records)
             self._stored(position)
 
     def _stored(self, position: Position) -> None:
-        self._durable[position] = self._kept.pop(position)[-1].offset + 1
+        self._durable[position] = self._writing.pop(position)[-1].offset + 1
 
 
 def insert_token(position: Position, records: Sequence[Record]) -> str:

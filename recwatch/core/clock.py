@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall and monotonic time, and waiting."""
+    """Wall and monotonic time."""
 
     def now_ms(self) -> int:
         """Unix time in milliseconds."""

@@ -19,11 +19,10 @@ from tuning.config import TuningConfig
 
 
 class ApiConfig(BaseModel):
-    """Where the API listens."""
+    """Where the API listens; always on loopback."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = "127.0.0.1"
     port: int = Field(default=8300, ge=0, le=65535)
 
 

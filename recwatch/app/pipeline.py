@@ -61,7 +61,7 @@ class Pipeline:
         self.outbox = Outbox(told, OutboxConfig(console_url=config.console_url))
         self.live = LiveView()
         with ExitStack() as opened:
-            self._server = ApiServer(config.api.host, config.api.port)
+            self._server = ApiServer("127.0.0.1", config.api.port)
             opened.callback(self._server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))
             self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))

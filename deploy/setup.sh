@@ -14,7 +14,7 @@ command -v "$PYTHON" >/dev/null || fail "no '$PYTHON' on the PATH. Install Pytho
 "$PYTHON" -c 'import venv, ensurepip' 2>/dev/null ||
     fail "this Python lacks its venv module. On Debian and Ubuntu: apt-get install python3-venv"
 
-echo "recwatch: setting up $VENV. The first time downloads about 3.5 GB, mostly torch and its CUDA libraries; later runs use the package cache."
+echo "recwatch: setting up $VENV. The first time downloads about 3 GB and takes 7 GB of disk, mostly torch and its CUDA libraries; later runs use the package cache."
 if [ ! -x "$VENV/bin/python" ]; then
     "$PYTHON" -m venv "$VENV" || fail "could not make $VENV with $PYTHON. Remove $VENV and try again."
 fi

@@ -41,18 +41,18 @@ class Measured:
 
 
 def stale(newest_ms: int | None, interval_ms: float, now_ms: int) -> Hold | None:
-    """Refuses to decide on samples older than three intervals of the wall clock.
+    """Refuses to decide on figures older than three intervals of the wall clock.
 
     >>> stale(newest_ms=1_000, interval_ms=1_000, now_ms=5_500)
-    Hold(reason='the newest sample is 4.5 s old, more than 3 intervals of 1.0 s: nothing is decided on stale data')
+    Hold(reason='the newest traffic figures are 4.5 s old, more than 3 intervals of 1.0 s: nothing is decided on stale data')
     """
     if newest_ms is None:
-        return Hold("no sample of the service was seen yet: nothing is decided without data")
+        return Hold("no traffic figures were seen yet: nothing is decided without data")
     age_ms = now_ms - newest_ms
     if age_ms <= STALE_INTERVALS * interval_ms:
         return None
     return Hold(
-        f"the newest sample is {age_ms / 1000:.1f} s old, more than {STALE_INTERVALS} intervals of "
+        f"the newest traffic figures are {age_ms / 1000:.1f} s old, more than {STALE_INTERVALS} intervals of "
         f"{interval_ms / 1000:.1f} s: nothing is decided on stale data"
     )
 

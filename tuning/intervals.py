@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recwatch.core.quantiles import quantile
-from recwatch.core.recent import Recent
+from recwatch.core.recent import Recent, usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
 
 SIGNALS = (
@@ -60,7 +60,7 @@ class Intervals:
     @property
     def interval_ms(self) -> float:
         """The usual distance of two scrapes; 1000 until there are two."""
-        return float(np.median(np.diff(self.time_ms))) if len(self) > 1 else 1000.0
+        return usual_interval_ms(self.time_ms)
 
     def between(self, start_ms: float, end_ms: float) -> Intervals:
         """The intervals that lie wholly (scrapes jitter, so nine tenths will do) after `start_ms` and end by `end_ms`."""
@@ -106,13 +106,6 @@ class Intervals:
     def _rows(self, chosen: slice | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Intervals:
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return Intervals(self.time_ms[chosen], columns, self.le, self.increments[chosen])
-
-
-def scrape_interval_ms(recent: Recent, service: str) -> float:
-    """The usual distance of two scrapes of the service; 1000 until there are two."""
-    rate = recent.of(service, "requests_per_second")
-    times = recent.rows(rate.id)[0] if rate is not None else np.array([], dtype=np.int64)
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1000.0
 
 
 def _aligned(times: Int64, read_ms: Int64, values: Float64) -> Float64:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import ENDED, Cause, Decision, Incident, KnobValue, Mark, Proposal, ProposalState, event_id
 from recwatch.core.objective import Objective
-from recwatch.core.recent import Recent
+from recwatch.core.recent import Recent, usual_interval_ms
 from recwatch.core.stage import Outgoing
 from tuning import guard, verify
 from tuning.config import TuningConfig
-from tuning.intervals import Intervals, scrape_interval_ms
+from tuning.intervals import Intervals
 from tuning.panel import Panel
 from tuning.policies import Candidate, Hold, View, no_policy
 
@@ -105,8 +105,12 @@ class Tuner:
         return next((p for p in self._proposals.values() if p.state not in ENDED), None)
 
     def _stale(self, now_ms: int) -> Hold | None:
-        newest_ms = self._recent.last_ms(self._service)
-        return guard.stale(newest_ms, scrape_interval_ms(self._recent, self._service), now_ms)
+        return guard.stale(self._newest_ms, usual_interval_ms(self._recent.traffic_ms(self._service)), now_ms)
+
+    @property
+    def _newest_ms(self) -> int | None:
+        """When traffic was last read; that its targets are down is no figure to decide on."""
+        return max(self._recent.traffic_ms(self._service).tolist(), default=None)
 
     def _policy_for(self, cause: Cause) -> str:
         return next((name for name, policy in self._policies.items() if cause in policy.causes), "")
@@ -118,7 +122,7 @@ class Tuner:
             if self._panel.age_ms(now_ms) >= 1000 * self._config.read_every_s:
                 self._panel.read(now_ms)
             return
-        newest_ms = self._recent.last_ms(self._service)
+        newest_ms = self._newest_ms
         for incident in list(self._incidents.values()):
             hold = self._may_consider(incident, now_ms)
             if hold is None and newest_ms != self._judged_ms:
@@ -220,7 +224,7 @@ class Tuner:
 
     def _verify(self, proposal: Proposal, now_ms: int) -> None:
         """Judge the change once there is data, and undo it if it did not help. On stale data nothing is done."""
-        newest_ms = self._recent.last_ms(self._service)
+        newest_ms = self._newest_ms
         if hold := self._stale(now_ms):
             self.hold = hold.reason
         elif newest_ms != self._judged_ms:

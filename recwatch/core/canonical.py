@@ -70,6 +70,9 @@ SIGNALS: Mapping[str, Signal] = {
     )
 }
 
+TRAFFIC = ("requests_per_second", "latency_bucket_increments")
+"""What is known only while the servers of a service answer; that a target is down, or how its host does, is known beyond."""
+
 
 def canonical_series(service: str, name: str, labels: Mapping[str, str] | None = None) -> Series:
     """The series of a canonical signal of a service.

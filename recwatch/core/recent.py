@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from recwatch.core.canonical import DERIVED, TRAFFIC
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
 
@@ -84,11 +85,26 @@ class Recent:
         newest = [self._rows[s.id][-1][0] for s in self.series(service) if s.canonical and self._rows.get(s.id)]
         return max(newest, default=None)
 
+    def traffic_ms(self, service: str) -> Int64:
+        """When figures of the service's traffic were read, the oldest first."""
+        found = (self.of(service, name) for name in TRAFFIC)
+        return np.unique(np.concatenate([np.array([], np.int64), *(self.rows(s.id)[0] for s in found if s is not None)]))
+
+
+def usual_interval_ms(time_ms: Int64) -> float:
+    """The usual distance of two scrapes; 1000 until there are two.
+
+    >>> usual_interval_ms(np.array([1_000, 6_000, 11_000, 31_000]))
+    5000.0
+    """
+    return float(np.median(np.diff(time_ms))) if len(time_ms) > 1 else 1000.0
+
 
 def absorb(recent: Recent, messages: Iterable[object]) -> None:
-    """Feed series and samples of whole services to `recent`; a target's own series are left to the store."""
+    """Feed series and samples of whole services, and judgements, to `recent`; a target's own are left to the store."""
     for message in messages:
         if isinstance(message, SeriesSet):
-            recent.learn(message)
+            kept = tuple(s for s in message.series if s.canonical or s.name in DERIVED)
+            recent.learn(SeriesSet(message.service, kept))
         elif isinstance(message, Samples) and not message.target:
             recent.append(message)

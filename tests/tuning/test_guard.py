@@ -98,7 +98,7 @@ def test_changes_keep_a_pace(pace: guard.Pace, sent_ms: int, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("newest_ms", "why"),
-    [(None, "no sample"), (NOW_MS - 3_001, "3.0 s old"), (NOW_MS - 3_000, ""), (NOW_MS, "")],
+    [(None, "no traffic figures"), (NOW_MS - 3_001, "3.0 s old"), (NOW_MS - 3_000, ""), (NOW_MS, "")],
 )
 def test_nothing_is_decided_on_stale_data(newest_ms: int | None, why: str) -> None:
     answer = reason(guard.stale(newest_ms, 1000.0, NOW_MS))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from recwatch.core.bus import Record
+from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Decision, Incident, Mark, Proposal, RankedCause, Transition
@@ -17,6 +18,8 @@ from recwatch.core.stage import Outgoing
 from tests.simulated_service import SimulatedService
 from tuning.config import ActuatorConfig, TuningConfig
 from tuning.stage import TuningStage
+
+UP = canonical_series("shop", "targets_up_ratio")
 
 
 def config(**changes: object) -> TuningConfig:
@@ -56,13 +59,14 @@ class Story:
     def run(self, seconds: int, samples: bool = True) -> None:
         for _ in range(seconds):
             self.clock.advance(1.0)
+            now = self.clock.now_ms()
             if samples:
-                now = self.clock.now_ms()
                 read = self.service.tick(now)
                 self.give("series", SeriesSet("shop", tuple(read)))
                 self.give("samples", Samples.of("shop", "", now, {series.id: value for series, value in read.items()}))
             else:
-                self.give("samples")
+                self.give("series", SeriesSet("shop", (UP,)))
+                self.give("samples", Samples.of("shop", "", now, {UP.id: 0.0}))
 
     def open(self, cause: Cause, *marks: Mark) -> None:
         start_ms = self.clock.now_ms() - 2_000

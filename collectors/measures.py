@@ -82,3 +82,16 @@ def canonical_le(text: str) -> str:
     """
     bound = float(text)
     return "+Inf" if bound == math.inf else repr(bound)
+
+
+def latency_bucket(le: str) -> Measure | None:
+    """The measure of a latency bucket up to `le`; None where `le`, as some page wrote it, is no number.
+
+    >>> latency_bucket("abc") is None
+    True
+    """
+    try:
+        bound = canonical_le(le)
+    except ValueError:
+        return None
+    return None if bound == "nan" else Measure("latency_seconds_bucket", (("le", bound),))

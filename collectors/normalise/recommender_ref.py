@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from collectors.exposition import Line
-from collectors.measures import Measure, Quantity, canonical_le
+from collectors.measures import Measure, Quantity, latency_bucket
 
 _OUTCOMES: Mapping[str, Quantity] = {"ok": "requests_ok", "shed": "requests_failed", "error": "requests_failed"}
 _LOOKUPS: Mapping[str, Quantity] = {"hit": "cache_hits", "miss": "cache_misses"}
@@ -48,7 +48,7 @@ def _measure(line: Line) -> Measure | None:
         case "recommender_cache_lookups_total":
             quantity = _LOOKUPS.get(line.labels.get("result", ""))
         case "recommender_request_seconds_bucket":
-            return Measure("latency_seconds_bucket", (("le", canonical_le(line.labels["le"])),))
+            return latency_bucket(line.labels.get("le", ""))
         case "recommender_model_info":
             return Measure("model_info", tuple((name, line.labels.get(name, "")) for name in ("variant", "version")))
         case name:

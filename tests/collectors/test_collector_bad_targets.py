@@ -101,6 +101,20 @@ def test_a_bad_target_is_down_for_a_reason_and_touches_no_other(server: PageServ
     watch.collector.close()
 
 
+@pytest.mark.parametrize("labels", ["", '{le="abc"}', '{le="nan"}'])
+def test_a_bucket_without_a_readable_bound_is_no_measure_and_ends_nothing(server: PageServer, labels: str) -> None:
+    text = f"{GOOD}recommender_request_seconds_bucket{labels} 5\n"
+    server.answers = {"/metrics": page(GOOD), "/bad": page(text)}
+    watch = watch_both(server)
+    for _ in range(2):
+        tick = watch.tick()
+        assert watch.signals(tick)["targets_up_ratio"] == 1.0
+        assert watch.signals(tick)["queue_depth"] == 8.0
+        assert len(watch.raw(tick, server.url("/bad"))) == GOOD_SAMPLES + 1 + len(OWN)
+    assert not any("nan" in name or "abc" in name for name in watch.signals(tick))
+    watch.collector.close()
+
+
 def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
     server.answers = {"/metrics": page(GOOD)}
     with socket.socket() as bound:

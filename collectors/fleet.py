@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from collectors.measures import Key, Labels, Reading
 from recwatch.core.quantiles import quantile
@@ -26,6 +27,7 @@ _MEANS = {
     "batch_size_mean": ("batch_size_sum", "batch_size_count"),
     "batch_duration_mean_seconds": ("batch_seconds_sum", "batch_seconds_count"),
 }
+_OUTCOMES = ("requests_ok", "requests_failed")
 _QUEUE: Labels = (("stage", "queue"),)
 _NO_LABELS: Labels = ()
 
@@ -34,11 +36,13 @@ class Fleet:
     """Computes the signals of one service once an interval.
 
     Levels and rates come from the latest reading of each target that is not stale, so that one missed scrape makes no dip;
-    ratios, means and buckets only from growth not counted before: that of readings of this very interval.
+    ratios, means and buckets only from growth not counted before: that of readings of this very interval. Latency quantiles
+    and the share of errors are taken over a sliding window of such growth, and outlive a failed scrape in it.
     """
 
     def __init__(self) -> None:
-        self._window = LatencyWindow()
+        self._latency = Window()
+        self._outcomes = Window()
 
     def signals(self, time_ms: int, latest: Sequence[Reading]) -> dict[Key, float]:
         """The service's signals at `time_ms`, by name and labels; a signal that is undefined now is absent."""
@@ -51,46 +55,74 @@ class Fleet:
             start_ms = time_ms - round(1000 * max(reading.interval_s or 0.0 for reading in current))
             total = _summed(grown)
             buckets = _shared_buckets(grown)
-            self._window.add(start_ms, time_ms, buckets)
-            signals |= _shares(total) | _means(total) | self._window.quantiles()
+            self._latency.add(start_ms, time_ms, buckets.get("+Inf", 0.0), buckets)
+            outcomes = {name: total[name, _NO_LABELS] for name in _OUTCOMES if (name, _NO_LABELS) in total}
+            self._outcomes.add(start_ms, time_ms, sum(outcomes.values()), outcomes)
+            signals |= _cache(total) | _means(total)
+            signals |= _quantiles(self._latency.recent(time_ms)) | _errors(self._outcomes.recent(time_ms))
             signals |= {("latency_bucket_increments", (("le", le),)): count for le, count in buckets.items()}
         return signals
 
 
-class LatencyWindow:
-    """Latency buckets of the last intervals: as many as hold 500 requests, and no more than 60 s."""
+class Interval(NamedTuple):
+    """What grew in an interval, by name, and how many requests it is about."""
+
+    start_ms: int
+    time_ms: int
+    requests: float
+    grown: Mapping[str, float]
+
+
+class Window:
+    """The last intervals: as many as hold 500 requests, and no more than 60 s."""
 
     def __init__(self) -> None:
-        self._intervals: deque[tuple[int, int, Mapping[str, float]]] = deque()
+        self._intervals: deque[Interval] = deque()
 
-    def add(self, start_ms: int, time_ms: int, buckets: Mapping[str, float]) -> None:
-        """Take in the increments of an interval.
+    def add(self, start_ms: int, time_ms: int, requests: float, grown: Mapping[str, float]) -> None:
+        """Take in the increments of an interval; one of which nothing is known, as after a failed scrape, changes nothing.
 
-        Other bounds than before, or a clock that stepped back, start the window anew.
+        Other names than before, or a clock that stepped back, start the window anew.
         """
-        if self._intervals and (self._intervals[-1][1] >= time_ms or self._intervals[-1][2].keys() != buckets.keys()):
+        if not grown:
+            return
+        last = self._intervals[-1] if self._intervals else None
+        if last is not None and (last.time_ms >= time_ms or last.grown.keys() != grown.keys()):
             self._intervals.clear()
-        self._intervals.append((start_ms, time_ms, buckets))
-        while self._intervals and self._intervals[0][0] < time_ms - WINDOW_MS:
+        self._intervals.append(Interval(start_ms, time_ms, requests, grown))
+
+    def recent(self, time_ms: int) -> Sequence[Interval]:
+        """The shortest recent stretch that holds 500 requests; all of the last 60 s where they hold fewer."""
+        while self._intervals and self._intervals[0].start_ms < time_ms - WINDOW_MS:
             self._intervals.popleft()
-
-    def quantiles(self) -> dict[Key, float]:
-        """Quantiles over the shortest recent stretch that holds enough requests; none where there are too few."""
         requests, held = 0.0, []
-        for _, _, buckets in reversed(self._intervals):
-            held.append(buckets)
-            requests += buckets.get("+Inf", 0.0)
+        for interval in reversed(self._intervals):
+            held.append(interval)
+            requests += interval.requests
             if requests >= WINDOW_REQUESTS:
-                return _quantiles(held)
+                break
+        return held
+
+
+def _quantiles(intervals: Sequence[Interval]) -> dict[Key, float]:
+    """Quantiles over a stretch; none where it holds too few requests to tell."""
+    if sum(interval.requests for interval in intervals) < WINDOW_REQUESTS:
         return {}
-
-
-def _quantiles(intervals: Sequence[Mapping[str, float]]) -> dict[Key, float]:
-    les = sorted(intervals[0], key=float)
+    les = sorted(intervals[0].grown, key=float)
     bounds = [float(le) for le in les]
-    counts = [sum(buckets[le] for buckets in intervals) for le in les]
+    counts = [sum(interval.grown[le] for interval in intervals) for le in les]
     values = {name: quantile(bounds, counts, q) for name, q in _QUANTILES.items()}
     return {(name, _NO_LABELS): value for name, value in values.items() if value is not None}
+
+
+def _errors(intervals: Sequence[Interval]) -> dict[Key, float]:
+    """The share of failed requests over a stretch, so that one failure among few wakes nobody; none without requests.
+
+    A surge still shows in its first interval: where two fifths of many are shed, they are many of any 500.
+    """
+    requests = sum(interval.requests for interval in intervals)
+    failed = sum(interval.grown.get("requests_failed", 0.0) for interval in intervals)
+    return {("errors_ratio", _NO_LABELS): failed / requests} if requests else {}
 
 
 def _shared_buckets(grown: Iterable[Mapping[Key, float]]) -> dict[str, float]:
@@ -132,7 +164,7 @@ def _rates(latest: Sequence[Reading]) -> dict[Key, float]:
         for key, found in rates.items()
         if key[0] == "gpu_throttled_seconds"
     }
-    requests = [rate for name in ("requests_ok", "requests_failed") for rate in rates.get((name, _NO_LABELS), ())]
+    requests = [rate for name in _OUTCOMES for rate in rates.get((name, _NO_LABELS), ())]
     if requests:
         signals["requests_per_second", _NO_LABELS] = sum(requests)
     busy, replicas = rates.get(("replica_busy_seconds", _NO_LABELS)), _replicas(latest)
@@ -147,16 +179,9 @@ def _replicas(latest: Sequence[Reading]) -> float:
     return sum(instants.get(("replicas", _NO_LABELS), 0.0) for instants in known)
 
 
-def _shares(total: Mapping[Key, float]) -> dict[Key, float]:
-    signals = {}
-    ok, failed = (total.get((name, _NO_LABELS)) for name in ("requests_ok", "requests_failed"))
-    if ok is not None or failed is not None:
-        requests = (ok or 0.0) + (failed or 0.0)
-        signals["errors_ratio", _NO_LABELS] = (failed or 0.0) / requests if requests else 0.0
+def _cache(total: Mapping[Key, float]) -> dict[Key, float]:
     hits, misses = (total.get((name, _NO_LABELS), 0.0) for name in ("cache_hits", "cache_misses"))
-    if hits + misses:
-        signals["cache_hit_ratio", _NO_LABELS] = hits / (hits + misses)
-    return signals
+    return {("cache_hit_ratio", _NO_LABELS): hits / (hits + misses)} if hits + misses else {}
 
 
 def _means(total: Mapping[Key, float]) -> dict[Key, float]:

@@ -92,12 +92,11 @@ def test_every_signal_of_an_interval_of_two_seconds(shop: Shop) -> None:
     )
 
 
-def test_an_empty_interval_has_a_rate_and_no_means(shop: Shop) -> None:
+def test_an_empty_interval_has_a_rate_and_neither_means_nor_a_share_of_errors(shop: Shop) -> None:
     shop.tick(FIRST)
     signals = shop.signals(FIRST)
     assert only(signals, "requests_per_second", "errors_ratio", "queue_depth", "replicas_busy_ratio") == {
         "requests_per_second": 0.0,
-        "errors_ratio": 0.0,
         "queue_depth": 3.0,
         "replicas_busy_ratio": 0.0,
     }
@@ -158,6 +157,38 @@ def test_quantiles_span_60_seconds_at_most(shop: Shop) -> None:
     assert "latency_p99_seconds" in seen[5]
     sparse = [shop.signals(Recommender(ok=n, buckets=(n, n, n)), seconds=12.5) for n in range(600, 1600, 100)]
     assert not any("latency_p99_seconds" in signals for signals in sparse)
+
+
+def test_quantiles_outlive_a_failed_scrape_until_the_window_is_past(server: PageServer) -> None:
+    both = Shop(server, instances=2, scrape_interval=5)
+    server.answers["/1/metrics"] = page(gpu_page(throttled_ns=0))
+    seen = []
+    for shown in requests(300, 3):
+        server.answers["/0/metrics"] = page(shown.text())
+        seen.append("latency_p99_seconds" in both.watch.signals(both.watch.tick()))
+    assert seen == [False, False, True, True]
+    server.answers["/0/metrics"] = page("", status=500)
+    away = [both.watch.signals(both.watch.tick(10)) for _ in range(7)]
+    assert ["latency_p99_seconds" in signals for signals in away] == [True] * 5 + [False] * 2
+    both.watch.collector.close()
+
+
+def test_one_failure_among_few_requests_is_a_small_share_of_those_of_a_minute(shop: Shop) -> None:
+    shop.tick(Recommender())
+    calm = [shop.signals(Recommender(ok=5 * second))["errors_ratio"] for second in range(1, 60)]
+    assert calm == [0.0] * 59
+    assert shop.signals(Recommender(ok=299, error=1))["errors_ratio"] == pytest.approx(1 / 300)
+    later = [shop.signals(Recommender(ok=299 + 5 * second, error=1))["errors_ratio"] for second in range(1, 61)]
+    assert later[:-1] == [pytest.approx(1 / 300)] * 59
+    assert later[-1] == 0.0
+
+
+def test_a_surge_that_is_shed_shows_in_its_first_interval(shop: Shop) -> None:
+    shop.tick(Recommender())
+    for second in range(1, 11):
+        shop.tick(Recommender(ok=110 * second))
+    surge = [shop.signals(Recommender(ok=1100 + 210 * second, shed=140 * second)) for second in range(1, 3)]
+    assert [signals["errors_ratio"] for signals in surge] == pytest.approx([140 / 570, 0.4])
 
 
 def test_instances_that_cut_latency_differently_share_some_bounds(pair: Shop) -> None:

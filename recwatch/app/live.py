@@ -8,7 +8,6 @@ from threading import Lock
 from typing import Any
 
 from recwatch.core.bus import Record
-from recwatch.core.canonical import DERIVED
 from recwatch.core.events import Anomaly, E, Event, Incident, Mark, Proposal, Silence
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
@@ -63,8 +62,7 @@ class LiveView:
 
     def keeps(self, series_id: int) -> bool:
         """Whether the readings of this series come here: those of services do, those of single targets do not."""
-        series = self.recent.by_id(series_id)
-        return series is not None and (series.canonical or series.name in DERIVED)
+        return self.recent.by_id(series_id) is not None
 
     def events(self, kind: type[E]) -> list[E]:
         """The latest version of each event of this kind, in the order in which they were first seen."""

@@ -62,8 +62,7 @@ class SignalCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
         for series in self._live.recent.series():
-            if self._live.keeps(series.id):
-                self._add(families, series)
+            self._add(families, series)
         yield from families.values()
         yield from self._counts()
 

@@ -28,6 +28,8 @@ class History(Protocol):
 
     def series(self, service: str | None = None) -> list[Series]: ...
 
+    def one_series(self, series_id: int) -> Series | None: ...
+
     def events(
         self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000
     ) -> list[E]: ...
@@ -125,7 +127,7 @@ class ApiView:
         return Bands(times, values, expected, lower, upper, score)
 
     def series(self, series_id: int) -> Series | None:
-        return self.live.recent.by_id(series_id) or next((s for s in self.store.series() if s.id == series_id), None)
+        return self.live.recent.by_id(series_id) or self.store.one_series(series_id)
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None) -> list[E]:
         """Newest first. Without `since_ms` those in memory; with it, the store's too. The live version of an id wins."""

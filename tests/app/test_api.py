@@ -77,6 +77,15 @@ def test_older_samples_come_from_the_store_and_meet_the_live_tail_without_a_seam
     assert columns["value"][-59] > 0
 
 
+def test_bands_of_a_single_targets_series_come_from_the_store(world: World) -> None:
+    raw = Series("up", {"service": SERVICE}, "", "gauge", SERVICE, "http://127.0.0.1:9/metrics")
+    world.live.take(SeriesSet(SERVICE, (raw,)))
+    world.shelf.known = [raw]
+    world.shelf.rows[raw.id] = (np.array([NOW_MS - 2000]), np.array([1.0]))
+    found = ask(world, "/api/bands", series_id=str(raw.id), start_ms=NOW_MS - 10_000, end_ms=NOW_MS)
+    assert found[str(raw.id)]["value"] == [1.0]
+
+
 def test_steps_are_means_stamped_with_their_start(world: World) -> None:
     series = ALL["replicas"]
     found = ask(world, "/api/samples", series_id=str(series.id), start_ms=NOW_MS - 40_000, end_ms=NOW_MS, step_s=10)

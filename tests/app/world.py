@@ -42,6 +42,9 @@ class Shelf:
     def series(self, service: str | None = None) -> list[Series]:
         return [s for s in self.known if service in (None, s.service)]
 
+    def one_series(self, series_id: int) -> Series | None:
+        return next((s for s in self.known if s.id == series_id), None)
+
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
         found: list[E] = [e for e in self.kept if isinstance(e, kind)]
         return [e for e in found if service in (None, e.service)][:limit]

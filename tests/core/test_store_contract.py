@@ -142,7 +142,9 @@ def test_series_come_back_as_they_were(store: Store) -> None:
     assert store.series() == [*raw, DEPTH]
     for series, text in zip(raw, NASTY_TEXTS, strict=True):
         assert store.series(text) == [series]
+        assert store.one_series(series.id) == series
     assert store.series("unheard of") == []
+    assert store.one_series(1) is None
 
 
 def test_a_definition_written_again_replaces_the_old_one(store: Store) -> None:

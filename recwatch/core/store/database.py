@@ -15,6 +15,7 @@ from recwatch.core.store.connection import Connection, Place, parse_dsn
 from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_row
 from recwatch.core.store.schema import Retention, keep, migrate
 
+_SERIES = "SELECT name, labels, unit, kind, service, target FROM series FINAL"
 _RAW = """
     SELECT series_id, toUnixTimestamp64Milli(time) AS at_ms, value AS reading FROM samples
     WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
@@ -110,11 +111,16 @@ class Store:
         """The known series, of one service if given, by name."""
         return series_of(
             self._read.query(
-                "SELECT name, labels, unit, kind, service, target FROM series FINAL"
-                " WHERE {service:Nullable(String)} IS NULL OR service = {service:Nullable(String)} ORDER BY name, id",
+                _SERIES
+                + " WHERE {service:Nullable(String)} IS NULL OR service = {service:Nullable(String)} ORDER BY name, id",
                 service=service,
             )
         )
+
+    def one_series(self, series_id: int) -> Series | None:
+        """One series; None if there is none of this id."""
+        found = series_of(self._read.query(_SERIES + " WHERE id = {id:UInt64}", id=series_id))
+        return found[0] if found else None
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
         """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""

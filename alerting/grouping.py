@@ -1,15 +1,15 @@
 """Which anomalies make one incident, and when it opens, changes and ends. Pure; all times are sample time.
 
-An incident opens only for an anomaly that users feel: a user-facing signal moved to its bad side, or targets that stay
-down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before. It ends once all that
-users feel has stayed ended for `resolve_after_s`. What comes back within `reopen_within_s` of the end is the same
-trouble, flapping: the same incident opens again, with the same id.
+An incident opens only for an anomaly that users feel: a user-facing signal moved to its bad side, answers that stay away,
+or targets that stay down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before.
+It ends once all that users feel has stayed ended for `resolve_after_s`. What comes back within `reopen_within_s` of the
+end is the same trouble, flapping: the same incident opens again, with the same id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
@@ -27,6 +27,11 @@ class GroupingConfig(BaseModel):
     resolve_after_s: PositiveFloat = 10.0
     reopen_within_s: PositiveFloat = 60.0
     targets_down_after_s: PositiveFloat = 15.0
+    unanswered_after_s: PositiveFloat = 10.0
+
+
+NEXT_TO_NOTHING = 0.05
+"""Share of the expected answers."""
 
 
 Step = Literal["open", "reopen", "update", "resolve"]
@@ -56,23 +61,39 @@ def bad_side(signal: str) -> Direction:
     return "below" if signal in ("answer_quality_ratio", "targets_up_ratio") else "above"
 
 
+def unanswered(anomaly: Anomaly) -> bool:
+    """Whether next to no request was answered: a service that hangs has no latency and no errors to show."""
+    fell = signal_of(anomaly) == "requests_per_second" and anomaly.direction == "below"
+    return fell and anomaly.value < NEXT_TO_NOTHING * (anomaly.expected or 0.0)
+
+
 def user_facing(anomaly: Anomaly) -> bool:
-    """Whether users feel this anomaly: their signal, on its bad side."""
+    """Whether users feel this anomaly: their signal, on its bad side, or next to no answers."""
     signal = SIGNALS.get(signal_of(anomaly))
-    return signal is not None and signal.user_facing and anomaly.direction == bad_side(signal.name)
+    felt = signal is not None and signal.user_facing and anomaly.direction == bad_side(signal.name)
+    return felt or unanswered(anomaly)
+
+
+def lost(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
+    """Whether answers or targets have stayed away for longer than a restart takes."""
+    lasted_ms = (now_ms if anomaly.end_ms is None else anomaly.end_ms) - anomaly.start_ms
+    if unanswered(anomaly):
+        return lasted_ms >= config.unanswered_after_s * 1000
+    down = signal_of(anomaly) == "targets_up_ratio" and anomaly.direction == "below"
+    return down and lasted_ms >= config.targets_down_after_s * 1000
 
 
 def opens_incident(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
-    """Whether this anomaly is reason enough for an incident at `now_ms`; targets are given time to restart."""
-    if signal_of(anomaly) != "targets_up_ratio":
-        return user_facing(anomaly)
-    lasted_ms = (now_ms if anomaly.end_ms is None else anomaly.end_ms) - anomaly.start_ms
-    return anomaly.direction == "below" and lasted_ms >= config.targets_down_after_s * 1000
+    """Whether this anomaly is reason enough for an incident at `now_ms`; a service is given time to restart."""
+    return lost(anomaly, now_ms, config) or (user_facing(anomaly) and not unanswered(anomaly))
 
 
 def merged(known: Anomaly | None, told: Anomaly) -> Anomaly:
-    """What is known of an anomaly once `told` arrives: an end is never undone, and a repetition changes nothing."""
-    return told if known is None or (known.end_ms is None and told.end_ms is not None) else known
+    """What is known of an anomaly once `told` arrives: an end and a worse value are kept, a repetition changes nothing."""
+    if known is None:
+        return told
+    worse = max if told.direction == "above" else min
+    return replace(told if known.end_ms is None else known, value=worse(known.value, told.value))
 
 
 def next_change(current: Incident | None, known: Iterable[Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from alerting.grouping import Change, bad_side, signal_of, user_facing
+from alerting.grouping import Change, signal_of, unanswered, user_facing
 from alerting.view import MARK_BEFORE_MS
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
@@ -17,18 +17,20 @@ BY = "recwatch"
 STRONGLY = 2.0
 
 _LEADS = (
+    "requests_per_second",
     "latency_p99_seconds",
     "errors_ratio",
     "answer_quality_ratio",
     "latency_p95_seconds",
     "latency_mean_seconds",
     "latency_p50_seconds",
+    "targets_up_ratio",
 )
 """Which signal the title speaks of, the first one that is anomalous."""
 
 
 def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None, *, out_of_objective: bool) -> Severity:
-    """Whether to wake someone: out of objective, targets lost, or twice beyond the alarm where no objective speaks.
+    """Whether to wake someone: answers or targets lost, out of objective, or twice beyond the alarm where none speaks.
 
     Latency and errors are governed by a service's objective: within it, however unusual, they are a ticket.
     """
@@ -36,7 +38,7 @@ def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None, *, ou
     for a in anomalies:
         signal = SIGNALS.get(signal_of(a))
         strongly = a.peak_score >= STRONGLY and signal is not None and signal.group not in governed
-        if signal_of(a) == "targets_up_ratio" or (user_facing(a) and (out_of_objective or strongly)):
+        if signal_of(a) == "targets_up_ratio" or unanswered(a) or (user_facing(a) and (out_of_objective or strongly)):
             return "page"
     return "ticket"
 
@@ -48,9 +50,9 @@ def is_out_of_objective(service: str, recent: Recent, objective: Objective | Non
     return any(bool((newest[name] > bound).any()) for name, bound in bounds.items())
 
 
-def title_of(incident: Incident, recent: Recent, objective: Objective | None) -> str:
+def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, objective: Objective | None) -> str:
     """One sentence: the service, its worst figure of the signal that leads, what it should be, and the top cause."""
-    lead = _lead(incident.anomalies)
+    lead = _lead(felt)
     if lead is None:
         return f"{clean(incident.service)}: {spoken_cause(incident.cause)}"
     unit = SIGNALS[signal_of(lead)].unit
@@ -58,21 +60,23 @@ def title_of(incident: Incident, recent: Recent, objective: Objective | None) ->
     against = "" if lead.expected is None else f" (expected {figure(lead.expected, unit)})"
     if bound is not None:
         against = f" (objective {figure(bound, unit)})"
-    said = f"{spoken(signal_of(lead))} {figure(_worst(lead, incident, recent), unit)}{against}"
+    what = "no answers," if unanswered(lead) else spoken(signal_of(lead))
+    said = f"{what} {figure(_worst(lead, incident, recent), unit)}{against}"
     return f"{clean(incident.service)}: {said}: {spoken_cause(incident.cause)}"
 
 
-def _lead(anomalies: Iterable[Anomaly]) -> Anomaly | None:
-    felt = [a for a in anomalies if user_facing(a)]
-    felt += [a for a in anomalies if signal_of(a) == "targets_up_ratio"]
-    order = (*_LEADS, "targets_up_ratio")
-    return min(felt, key=lambda a: (a.method != "objective", order.index(signal_of(a))), default=None)
+def _lead(felt: Iterable[Anomaly]) -> Anomaly | None:
+    return min(felt, key=_order, default=None)
+
+
+def _order(felt: Anomaly) -> tuple[bool, bool, int]:
+    return not unanswered(felt), felt.method != "objective", _LEADS.index(signal_of(felt))
 
 
 def _worst(anomaly: Anomaly, incident: Incident, recent: Recent) -> float:
     series = next((s for s in recent.series(incident.service) if s.key == anomaly.series), None)
     seen: list[float] = [] if series is None else recent.rows(series.id, anomaly.start_ms, anomaly.end_ms)[1].tolist()
-    return (max if bad_side(signal_of(anomaly)) == "above" else min)([anomaly.value, *seen])
+    return (max if anomaly.direction == "above" else min)([anomaly.value, *seen])
 
 
 def opened(service: str, change: Change, causes: tuple[RankedCause, ...], now_ms: int) -> Incident:
@@ -108,19 +112,21 @@ def _because(cause: RankedCause) -> str:
     return "; ".join(e.text for e in cause.evidence[:2]) or "no other fits"
 
 
-def described(incident: Incident, marks: Iterable[Mark], recent: Recent, objective: Objective | None) -> Incident:
-    """The incident with the title, severity and marks that its anomalies and causes call for. Severity never falls."""
+def described(
+    incident: Incident, felt: Sequence[Anomaly], marks: Iterable[Mark], recent: Recent, objective: Objective | None
+) -> Incident:
+    """The incident with the title, severity and marks that its causes and what users feel call for. Severity never falls."""
     out = is_out_of_objective(incident.service, recent, objective) or any(
         a.method == "objective" for a in incident.anomalies
     )
-    severe = severity_of(incident.anomalies, objective, out_of_objective=out)
+    severe = severity_of(felt, objective, out_of_objective=out)
     until = incident.end_ms
     near = [
         m for m in marks if incident.start_ms - MARK_BEFORE_MS <= m.time_ms and (until is None or m.time_ms <= until + 1)
     ]
     return replace(
         incident,
-        title=title_of(incident, recent, objective),
+        title=title_of(incident, felt, recent, objective),
         severity="page" if "page" in (incident.severity, severe) else "ticket",
         marks=tuple(sorted(near, key=lambda m: (m.time_ms, m.id))),
     )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter, ValidationError
 
 from alerting.diagnosis import diagnose, settled
-from alerting.grouping import Change, GroupingConfig, merged, next_change
+from alerting.grouping import Change, GroupingConfig, merged, next_change, opens_incident
 from alerting.incident import described, moved, opened, silenced
 from alerting.silences import silence_of
-from alerting.view import view_of
+from alerting.view import sunk, view_of
 from recwatch.core.bus import Record
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
@@ -133,6 +133,8 @@ class AlertingStage:
     def _after(self, watch: Watch, now_ms: int) -> Incident | None:
         """The incident one step on, if others should hear of it. A plainer diagnosis is kept in any case."""
         before = watch.incident
+        since_ms = watch.sample_ms - round(1000 * self._grouping.unanswered_after_s)
+        watch.anomalies = {id_: sunk(a, self._recent, since_ms) for id_, a in watch.anomalies.items()}
         change = next_change(before, watch.anomalies.values(), watch.time_ms(), self._grouping)
         if change is None and before is not None and before.state == "open":
             change = Change("update", before.start_ms, None, before.anomalies)
@@ -150,7 +152,8 @@ class AlertingStage:
         else:
             after = moved(watch.incident, change, settled(watch.incident.causes, causes), now_ms)
         objective = self._objectives.get(service)
-        after = described(after, watch.marks.values(), self._recent, objective)
+        felt = [a for a in after.anomalies if opens_incident(a, watch.time_ms(), self._grouping)]
+        after = described(after, felt, watch.marks.values(), self._recent, objective)
         return silenced(after, silence_of(after, watch.silences.values(), now_ms), now_ms)
 
 

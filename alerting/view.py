@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log
 
 import numpy as np
 
-from alerting.grouping import signal_of
+from alerting.grouping import signal_of, unanswered
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
@@ -115,6 +115,18 @@ def view_of(
             if reading is not None and _change(reading) >= _change(readings.get(series.name)):
                 readings[series.name] = reading
     return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, anomalies)))
+
+
+def sunk(anomaly: Anomaly, recent: Recent, since_ms: int) -> Anomaly:
+    """The anomaly with the highest of its readings since then as its value, if that is next to no answers.
+
+    A detector tells the value at the start, when the second in which a service hung is not over yet.
+    """
+    if signal_of(anomaly) != "requests_per_second" or anomaly.end_ms is not None or anomaly.start_ms > since_ms:
+        return anomaly
+    readings = recent.rows(int(anomaly.series_id), since_ms)[1]
+    deeper = replace(anomaly, value=min(anomaly.value, float(readings.max()))) if len(readings) else anomaly
+    return deeper if unanswered(deeper) and not unanswered(anomaly) else anomaly
 
 
 def _treats(mark: Mark, start_ms: int) -> bool:

@@ -195,6 +195,27 @@ def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
     assert told[-1].state == "resolved"
 
 
+HUNG = {"requests_per_second": 0.0, "errors_ratio": 0.0, "queue_depth": 90.0, "gpu_busy_ratio": 1.0}
+
+
+@pytest.mark.parametrize("first_second", [0.0, 60.0])
+def test_a_service_that_answers_nothing_pages(first_second: float) -> None:
+    fell: dict[str, Any] = {"direction": "below", "value": first_second, "expected": 110.0}
+    told = Harness().run(HUNG, raised(anomaly("requests_per_second", 120, **fell)))
+    assert told[0].history[0].time_ms <= at(FAULT_S + 11) + 1000
+    assert (told[0].severity, told[0].cause) == ("page", Cause.DEAD_BUT_BUSY)
+    assert told[0].title == "recommender: no answers, 0/s (expected 110/s): dead but busy"
+    assert [i.state for i in told].count("resolved") == 1
+
+
+def test_a_lull_or_less_traffic_is_no_loss_of_answers() -> None:
+    fell: dict[str, Any] = {"direction": "below", "value": 0.0, "expected": 110.0}
+    lull = raised(anomaly("requests_per_second", 120, **fell), mended_s=128)
+    assert Harness().run({}, lull) == []
+    fewer = raised(anomaly("requests_per_second", 120, **{**fell, "value": 40.0}))
+    assert Harness().run({"requests_per_second": 20.0}, fewer) == []
+
+
 def test_within_objective_a_slow_service_is_a_ticket() -> None:
     told = Harness().run({"latency_p99_seconds": 0.12}, raised(anomaly("latency_p99_seconds", 122)))
     assert {i.severity for i in told} == {"ticket"}

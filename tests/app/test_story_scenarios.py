@@ -39,6 +39,9 @@ class Inbox:
     def send(self, message: Message) -> None:
         self.messages.append(message)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     @property
     def occasions(self) -> list[str]:
         return [message.occasion for message in self.messages]
@@ -199,6 +202,16 @@ def test_throttled_clocks_are_explained_and_left_alone() -> None:
     assert story.tuning.holds() == {}
     assert story.proposals == []
     assert story.service.writes == []
+
+
+def test_a_service_that_hangs_pages() -> None:
+    story = Story()
+    story.break_with(alpha_s=1e9, queue_limit=10**9)
+    story.run(15)
+    assert story.opened_after_s <= 13.0
+    assert story.incident.severity == "page"
+    assert story.incident.title.startswith("shop: no answers, 0/s (expected 1")
+    assert story.inbox.occasions == ["open"]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,14 +14,19 @@ from recwatch.core.errors import BadInput
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(text: Any) -> Any:
-    """A duration in Prometheus's spelling, such as `1s`, `500ms` or `1m`, as seconds; what is no text is left as it is.
+LONGEST_INTERVAL_S = 15.0
+
+
+def seconds(text: Any) -> float | None:
+    """A duration in Prometheus's spelling, such as `1s`, `500ms` or `1m`, as seconds; None stays None.
 
     >>> seconds("500ms")
     0.5
     """
+    if text is None:
+        return None
     if not isinstance(text, str):
-        return text
+        raise BadInput(f"{text!r} has no unit; write {text}ms or {text}s")
     match = re.fullmatch(r"(\d+)(ms|s|m|h)", text)
     if match is None:
         raise BadInput(f"'{text}' is no duration; write a number with ms, s, m or h, such as 1s")
@@ -29,6 +34,7 @@ def seconds(text: Any) -> Any:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+"""Seconds; written with its unit in a configuration, so that nobody takes 150 ms for 150 s."""
 
 
 class TargetConfig(BaseModel):
@@ -84,6 +90,16 @@ class ServiceConfig(BaseModel):
         if not isinstance(targets, list | tuple):
             return targets
         return [{"url": target} if isinstance(target, str) else target for target in targets]
+
+    @field_validator("scrape_interval")
+    @classmethod
+    def _is_short(cls, scrape_interval: float) -> float:
+        if scrape_interval > LONGEST_INTERVAL_S:
+            raise BadInput(
+                f"{scrape_interval:g} s between scrapes is too long: quantiles, baselines and diagnosis look at the last "
+                f"minute, which is to hold several; make it at most {LONGEST_INTERVAL_S:g}s"
+            )
+        return scrape_interval
 
     @model_validator(mode="after")
     def _fits(self) -> ServiceConfig:

@@ -67,8 +67,9 @@ def server() -> Iterator[PageServer]:
 
 
 def watch_both(server: PageServer, timeout_s: float = 5.0) -> Watch:
+    timeout = f"{timeout_s * 1000:.0f}ms"
     return Watch.of(
-        server.url("/metrics"), server.url("/bad"), scrape_interval=timeout_s, scrape_timeout=timeout_s, sample_limit=2000
+        server.url("/metrics"), server.url("/bad"), scrape_interval=timeout, scrape_timeout=timeout, sample_limit=2000
     )
 
 
@@ -120,7 +121,7 @@ def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         gone = f"http://127.0.0.1:{bound.getsockname()[1]}/metrics"
-        watch = Watch.of(server.url("/metrics"), gone, scrape_interval=5)
+        watch = Watch.of(server.url("/metrics"), gone, scrape_interval="5s")
         tick = watch.tick()
     assert len(watch.raw(tick, server.url("/metrics"))) == GOOD_SAMPLES + len(OWN)
     assert watch.raw(tick, gone) == {"up": 0.0, "scrape_samples_scraped": 0.0}

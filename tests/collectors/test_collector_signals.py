@@ -37,14 +37,14 @@ class Shop:
 
 @pytest.fixture
 def shop(server: PageServer) -> Iterator[Shop]:
-    shop = Shop(server, scrape_interval=5)
+    shop = Shop(server, scrape_interval="5s")
     yield shop
     shop.watch.collector.close()
 
 
 @pytest.fixture
 def pair(server: PageServer) -> Iterator[Shop]:
-    shop = Shop(server, instances=2, scrape_interval=5)
+    shop = Shop(server, instances=2, scrape_interval="5s")
     yield shop
     shop.watch.collector.close()
 
@@ -160,7 +160,7 @@ def test_quantiles_span_60_seconds_at_most(shop: Shop) -> None:
 
 
 def test_quantiles_outlive_a_failed_scrape_until_the_window_is_past(server: PageServer) -> None:
-    both = Shop(server, instances=2, scrape_interval=5)
+    both = Shop(server, instances=2, scrape_interval="5s")
     server.answers["/1/metrics"] = page(gpu_page(throttled_ns=0))
     seen = []
     for shown in requests(300, 3):
@@ -291,7 +291,7 @@ def gpu_page(throttled_ns: float, busy: float = 0.5) -> str:
 
 def test_an_emulated_gpu_says_so_in_every_signal(server: PageServer) -> None:
     url = server.url("/gpu/metrics")
-    watch = Watch.of(url, scrape_interval=5)
+    watch = Watch.of(url, scrape_interval="5s")
     server.answers["/gpu/metrics"] = page(gpu_page(throttled_ns=9e9))
     watch.tick()
     server.answers["/gpu/metrics"] = page(gpu_page(throttled_ns=9.5e9))
@@ -314,7 +314,7 @@ def test_an_emulated_gpu_says_so_in_every_signal(server: PageServer) -> None:
 
 def test_two_pages_of_one_server_keep_their_series_apart(server: PageServer) -> None:
     server.answers = {"/metrics": page("a 1\n"), "/gpu/metrics": page("a 2\n")}
-    watch = Watch.of(server.url("/metrics"), server.url("/gpu/metrics"), scrape_interval=5)
+    watch = Watch.of(server.url("/metrics"), server.url("/gpu/metrics"), scrape_interval="5s")
     tick = watch.tick()
     ids = [series_id for samples in tick.samples for series_id in samples.series_id.tolist()]
     assert len(ids) == len(set(ids)) == 2 * 4 + 1

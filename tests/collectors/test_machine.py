@@ -44,7 +44,7 @@ def test_this_host_has_memory_and_from_the_second_reading_a_share_of_work(server
     first = Host().read()
     assert first.keys() == {("host_memory_available_bytes", ())}
     assert first["host_memory_available_bytes", ()] > 0
-    watch = Watch.of(server.url("/metrics"), scrape_interval=5, host=True)
+    watch = Watch.of(server.url("/metrics"), scrape_interval="5s", host=True)
     assert "host_memory_available_bytes" in watch.signals(watch.tick())
     shares = [watch.signals(watch.tick()).get("host_cpu_busy_ratio") for _ in range(20)]
     assert any(share is not None and 0 <= share <= 1 for share in shares)
@@ -53,7 +53,7 @@ def test_this_host_has_memory_and_from_the_second_reading_a_share_of_work(server
 
 def test_gpus_are_read_and_their_loss_is_told(server: PageServer) -> None:
     config = ServiceConfig.model_validate(
-        {"name": "shop", "targets": [server.url("/metrics")], "nvml": True, "scrape_interval": 5}
+        {"name": "shop", "targets": [server.url("/metrics")], "nvml": True, "scrape_interval": "5s"}
     )
     gpus = FakeGpus([Gpu(0, busy_ratio=0.7, throttled=True), Gpu(1, sm_clock_hertz=1.4e9, throttled=False)])
     watch = Watch(Collector(config, FakeClock(), gpus))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from alerting.grouping import Change, signal_of, unanswered, user_facing
+from alerting.grouping import Change, signal_of, unanswered
 from alerting.view import MARK_BEFORE_MS
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
@@ -15,6 +15,7 @@ from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause,
 
 BY = "recwatch"
 STRONGLY = 2.0
+OUT_FOR_ROWS = 3
 
 _LEADS = (
     "requests_per_second",
@@ -29,25 +30,26 @@ _LEADS = (
 """Which signal the title speaks of, the first one that is anomalous."""
 
 
-def severity_of(anomalies: Iterable[Anomaly], objective: Objective | None, *, out_of_objective: bool) -> Severity:
+def severity_of(felt: Iterable[Anomaly], objective: Objective | None, *, out_of_objective: bool) -> Severity:
     """Whether to wake someone: answers or targets lost, out of objective, or twice beyond the alarm where none speaks.
 
-    Latency and errors are governed by a service's objective: within it, however unusual, they are a ticket.
+    `felt` are the anomalies that are reason enough for an incident, so what is lost among them has stayed lost. Latency and
+    errors are governed by a service's objective: within it, however unusual, they are a ticket.
     """
     governed = {SIGNALS[name].group for name in objective.bounds()} if objective else set()
-    for a in anomalies:
+    for a in felt:
         signal = SIGNALS.get(signal_of(a))
         strongly = a.peak_score >= STRONGLY and signal is not None and signal.group not in governed
-        if signal_of(a) == "targets_up_ratio" or unanswered(a) or (user_facing(a) and (out_of_objective or strongly)):
+        if signal_of(a) == "targets_up_ratio" or unanswered(a) or out_of_objective or strongly:
             return "page"
     return "ticket"
 
 
 def is_out_of_objective(service: str, recent: Recent, objective: Objective | None) -> bool:
-    """Whether the newest reading of any signal that the objective speaks of is beyond its bound."""
+    """Whether the newest three readings of any signal that the objective speaks of are all beyond its bound."""
     bounds = objective.bounds() if objective else {}
-    newest = {name: recent.values(service, name)[-1:] for name in bounds}
-    return any(bool((newest[name] > bound).any()) for name, bound in bounds.items())
+    beyond = [recent.values(service, name)[-OUT_FOR_ROWS:] > bound for name, bound in bounds.items()]
+    return any(len(rows) == OUT_FOR_ROWS and bool(rows.all()) for rows in beyond)
 
 
 def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, objective: Objective | None) -> str:

@@ -221,6 +221,24 @@ def test_within_objective_a_slow_service_is_a_ticket() -> None:
     assert {i.severity for i in told} == {"ticket"}
 
 
+def test_a_ticket_stays_one_whatever_blips() -> None:
+    lost: dict[str, Any] = {"direction": "below", "value": 0.0, "expected": 1.0}
+    slow = raised(anomaly("latency_p99_seconds", 130))
+    slow[121] = [anomaly("targets_up_ratio", 121, 126, **lost), anomaly("requests_per_second", 121, 126, **lost)]
+    told = Harness().run({"latency_p99_seconds": 0.12}, slow)
+    assert {(i.severity, len(i.anomalies)) for i in told} == {("ticket", 3)}
+
+
+@pytest.mark.parametrize(("readings_out", "severity"), [(1, "ticket"), (2, "ticket"), (3, "page")])
+def test_one_bad_reading_is_no_page(readings_out: int, severity: str) -> None:
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    for samples, _ in story({"latency_p99_seconds": 0.4}, {}, end_s=FAULT_S + readings_out):
+        harness.feed(samples)
+    told = harness.feed(anomaly("latency_p99_seconds", FAULT_S))
+    assert [i.severity for i in told] == [severity]
+
+
 def test_worse_answers_page_without_an_objective_for_them() -> None:
     worse = raised(anomaly("answer_quality_ratio", 122, direction="below", value=0.6))
     told = Harness().run({"answer_quality_ratio": 0.6}, worse)

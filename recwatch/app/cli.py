@@ -82,7 +82,7 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
-    run_up(load_config(file), Console())
+    run_up(load_config(file), Console(soft_wrap=True))
 
 
 @app.command()
@@ -92,7 +92,8 @@ def check(file: FileArgument) -> None:
 
     config = load_config(file)
     targets = sum(len(service.targets) for service in config.services)
-    Console().print(f"{file}: good. {len(config.services)} services, {targets} targets.", markup=False, highlight=False)
+    sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
+    Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
 
 
 @dashboards.command()
@@ -101,4 +102,4 @@ def build(out: Annotated[Path, typer.Option(help="The folder to write to.")] = P
     from dashboards.grafana import build as build_dashboards  # noqa: PLC0415 - heavy
 
     for path in build_dashboards(out):
-        Console().print(str(path), markup=False, highlight=False)
+        Console(soft_wrap=True).print(str(path), markup=False, highlight=False)

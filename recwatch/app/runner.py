@@ -92,6 +92,6 @@ class StageRunner:
         self._handled = ()
 
     def _snapshot(self) -> None:
-        self._kept_at_s = self._clock.monotonic_s()
         if self._keep is not None and isinstance(self.stage, Remembers):
             self._keep(self.stage.name, self.stage.snapshot(), self._clock.now_ms())
+        self._kept_at_s = self._clock.monotonic_s()

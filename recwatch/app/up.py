@@ -32,9 +32,10 @@ def run_up(config: Config, out: Console) -> None:
     A second Ctrl-C does not cut the stopping short. Raises what a part of the pipeline died of.
     """
     told: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: told.append(number))
     with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: told.append(number))
+            stack.callback(signal.signal, number, signal.SIG_IGN)  # the interpreter's own end is not cut short either
         pipeline = Pipeline(config, SystemClock())
         stack.callback(pipeline.stop)
         pipeline.start()

@@ -125,6 +125,21 @@ def test_memory_is_kept_now_and_then_and_at_the_end(bus: MemoryBus) -> None:
     assert kept == [("echo", b"\x01", 30_000), ("echo", b"\x01", 30_000)]
 
 
+def test_memory_that_cannot_be_kept_is_tried_again_and_told_once(bus: MemoryBus, caplog: pytest.LogCaptureFixture) -> None:
+    clock, full = FakeClock(), [True, True, True, False]
+
+    def keep(name: str, blob: bytes, time_ms: int) -> None:
+        if full.pop(0):
+            raise Unavailable("The disk is full.")
+
+    runner = StageRunner(Echo(), bus, clock, keep)
+    clock.advance(SNAPSHOT_EVERY_S)
+    bus.publish("marks", "shop", mark(1))
+    assert [runner.step(0.0) for _ in range(4)] == [1.0, 1.0, 1.0, 0.0]
+    assert caplog.messages == ["echo: The disk is full.", "echo: it works again."]
+    assert runner.counts.records == 1
+
+
 def test_draining_handles_what_is_left_and_ends(bus: MemoryBus) -> None:
     stage = Echo()
     runner = StageRunner(stage, bus, FakeClock())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 PASSWORD_VARIABLE = "RECWATCH_CLICKHOUSE_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
+# With less the engine may leave a table half made, and then never starts on that folder again.
+LEAST_FREE_BYTES = 64 * 2**20
 # An asynchronous insert would ignore its deduplication token. Strings come as bytes, because a snapshot is not text.
 SETTINGS: Mapping[str, Any] = {"async_insert": 0, "output_format_arrow_string_as_string": 0}
 
@@ -34,7 +37,7 @@ class Embedded:
         return str(self.folder)
 
     def arguments(self) -> dict[str, Any]:
-        """What the client needs. Raises BadInput where the folder cannot be used."""
+        """What the client needs. Raises BadInput where the folder cannot be used, Unavailable where its disk is full."""
         _prepare(self.folder)
         return {"interface": "chdb", "path": str(self.folder)}
 
@@ -174,6 +177,12 @@ def _prepare(folder: Path) -> None:
         raise BadInput(f"store {folder}: the folder cannot be made ({error.strerror}); name another in the DSN") from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise BadInput(f"store {folder}: the folder may not be written; change its mode, or name another in the DSN")
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise Unavailable(
+            f"store {folder}: its disk is full but for {free // 2**20} MiB; free {LEAST_FREE_BYTES // 2**20} MiB, or name"
+            " another folder in the DSN"
+        )
     holder = _holder(folder / "status")
     if holder not in (None, os.getpid()):
         raise BadInput(f"store {folder}: process {holder} has it open; stop that one, or read through its API")

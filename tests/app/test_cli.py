@@ -1,0 +1,211 @@
+"""The command line as people use it: exit codes, one sentence a failure, and `up` as a real process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from recwatch.app.cli import app
+from recwatch.core.store import open_store
+from tests.app.shop import ENOUGH_S, shop, stored_numbers, until, watched
+from tests.collectors.server import PageServer
+
+UP = "import sys; from recwatch.app.cli import app; app(['up', sys.argv[1]])"
+
+# Forbids itself files of more than 700 bytes, which fails as a full disk does, once the sink has something to write.
+UP_UNTIL_THE_DISK_IS_FULL = """
+import resource
+from recwatch.core.store.sink import Sink
+process = Sink.process
+def fill(sink, records, now_ms):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700, resource.RLIM_INFINITY))
+    return process(sink, records, now_ms)
+Sink.process = fill
+""" + UP.replace("; ", "\n")
+
+# One stage has a bug.
+UP_WITH_A_BUG = """
+import sys
+from recwatch.app import pipeline
+from recwatch.app.cli import app
+class Broken(pipeline.Sink):
+    def process(self, records, now_ms):
+        if records:
+            raise ZeroDivisionError("a bug")
+        return ()
+pipeline.AlertingStage.process = Broken.process
+app(["up", sys.argv[1]])
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    with shop() as server:
+        yield server
+
+
+@pytest.fixture
+def content(tmp_path: Path, server: PageServer) -> dict[str, Any]:
+    return watched(tmp_path, server)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def written(folder: Path, content: dict[str, Any]) -> Path:
+    file = folder / "recwatch.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+@contextmanager
+def up(folder: Path, content: dict[str, Any], program: str = UP) -> Iterator[subprocess.Popen[str]]:
+    """`recwatch up` as a process of its own."""
+    command = [sys.executable, "-c", program, str(written(folder, content))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """Exit code and lines of standard error."""
+    _, said = process.communicate(timeout=ENOUGH_S)
+    return process.returncode, said.splitlines()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_a_good_configuration_is_called_good(tmp_path: Path, content: dict[str, Any]) -> None:
+    result = run("check", str(written(tmp_path, content)))
+    assert result.exit_code == 0
+    assert "recwatch.yaml: good." in result.output
+
+
+def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, content: dict[str, Any]) -> None:
+    content["services"][0]["objectve"] = 1
+    file = written(tmp_path, content)
+    for command in ("check", "up"):
+        result = run(command, str(file))
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"recwatch: {file}: unknown key 'services[0].objectve'. Valid keys there: name, ")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = run("up", str(tmp_path / "none.yaml"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"recwatch: {tmp_path}/none.yaml: cannot be read")
+
+
+def test_an_unknown_command_is_refused() -> None:
+    result = run("wach")
+    assert result.exit_code == 2
+    assert "No such command 'wach'" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["incidents"], ["incident", "x"], ["explain", "x"], ["proposals"]])
+def test_an_api_that_is_away_is_one_sentence(command: list[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    result = run(*command, "--url", url)
+    assert result.exit_code == 1
+    assert result.stderr == f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running?\n"
+
+
+@pytest.mark.parametrize("command", [["approve", "x"], ["reject", "x"], ["silence", "shop"], ["mark", "shop", "a note"]])
+def test_writing_without_a_token_is_one_sentence(command: list[str], tmp_path: Path) -> None:
+    result = run(*command, "--token-file", str(tmp_path / "token"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"recwatch: The token file {tmp_path}/token cannot be read (No such file or directory).")
+    assert result.stderr.count("\n") == 1
+
+
+def test_ctrl_c_stores_everything_and_ends_the_console_too(
+    tmp_path: Path, content: dict[str, Any], server: PageServer
+) -> None:
+    console = free_port()
+    with up(tmp_path, content | {"console": {"port": console}}) as process:
+        until(lambda: answers(f"http://127.0.0.1:{console}/_stcore/health"), "the console answers")
+        until(lambda: len(server.requests) >= 2, "the page is scraped twice")
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        process.send_signal(signal.SIGINT)
+        code, said = ended(process)
+    assert (code, said) == (0, [])
+    assert psutil.wait_procs(family, timeout=0)[1] == []
+    numbers = stored_numbers(content)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(server.requests) - 1 <= len(numbers) <= len(server.requests)
+
+
+def test_more_signals_do_not_cut_the_stopping_short(tmp_path: Path, content: dict[str, Any], server: PageServer) -> None:
+    with up(tmp_path, content) as process:
+        until(lambda: len(server.requests) >= 2, "the page is scraped twice")
+        process.send_signal(signal.SIGTERM)
+        pause = Event()
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            pause.wait(0.02)
+        code, said = ended(process)
+    assert (code, said) == (0, [])
+    assert len(stored_numbers(content)) >= len(server.requests) - 1
+
+
+@pytest.mark.parametrize("setting", ["api", "console"])
+def test_a_taken_port_is_one_sentence(setting: str, tmp_path: Path, content: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with up(tmp_path, content | {setting: {"port": port}}) as process:
+            code, said = ended(process)
+    assert code == 1
+    assert len(said) == 1
+    assert f"listen on 127.0.0.1:{port} (Address already in use). Free the port or set {setting}.port." in said[0]
+
+
+def test_what_a_full_disk_does_not_take_is_said_at_the_end(
+    tmp_path: Path, content: dict[str, Any], server: PageServer
+) -> None:
+    with up(tmp_path, content, UP_UNTIL_THE_DISK_IS_FULL) as process:
+        until(lambda: len(server.requests) >= 2, "the page is scraped twice")
+        process.send_signal(signal.SIGINT)
+        code, said = ended(process)
+    assert code == 1
+    assert said[-1].startswith(f"recwatch: store {tmp_path}/store: writing failed")
+    assert all("disk is full" in line for line in said)
+    open_store(content["store"]).close()
+
+
+def test_a_bug_ends_it_with_everything_stopped(tmp_path: Path, content: dict[str, Any]) -> None:
+    port = free_port()
+    with up(tmp_path, content | {"api": {"port": port}}, UP_WITH_A_BUG) as process:
+        code, said = ended(process)
+    assert code == 1
+    assert "ZeroDivisionError: a bug" in said[-1]
+    socket.create_server(("127.0.0.1", port)).close()
+    assert stored_numbers(content) == [1]

@@ -1,0 +1,276 @@
+"""The embedded deployment whole: real pages, real threads, a real store, and the world failing."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from alerting.message import Message
+from recwatch.app.config import Config, parse_config
+from recwatch.app.pipeline import Pipeline
+from recwatch.app.server import ApiServer
+from recwatch.app.threads import Trouble
+from recwatch.core.clock import SystemClock
+from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.store import open_store
+from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
+from tests.collectors.server import PageServer, page, stalled
+from tests.dashboards.story import surge_incident
+
+MEMORIES = ("detectors", "alerting", "tuning", "outbox")
+
+# Opens a store, says so, and holds it until its input ends.
+HOLDER = """
+import sys
+from recwatch.core.store import open_store
+store = open_store(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    with shop() as server:
+        yield server
+
+
+@pytest.fixture
+def content(tmp_path: Path, server: PageServer) -> dict[str, Any]:
+    return watched(tmp_path, server, scrape_interval="200ms")
+
+
+def configured(content: dict[str, Any]) -> Config:
+    return parse_config(content, "recwatch.yaml")
+
+
+def pipeline_of(content: dict[str, Any], **more: Any) -> Pipeline:
+    return Pipeline(configured(content), SystemClock(), **more)
+
+
+def run_until_scraped(pipeline: Pipeline, samples: int = 20) -> None:
+    pipeline.start()
+    until(lambda: pipeline.samples_scraped() >= samples, f"{samples} samples are scraped")
+    pipeline.check()
+
+
+def memory_of(content: dict[str, Any], name: str) -> bytes:
+    store = open_store(content["store"])
+    kept = store.load_snapshot(name)
+    store.close()
+    assert kept is not None
+    return kept[1]
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name.startswith("recwatch")]
+
+
+class Deaf:
+    """A notifier with a bug."""
+
+    def send(self, message: Message) -> None:
+        raise ZeroDivisionError("a bug")
+
+
+class Stuck:
+    """A notifier that hangs until it is released."""
+
+    def __init__(self) -> None:
+        self.entered, self.released = Event(), Event()
+
+    def send(self, message: Message) -> None:
+        self.entered.set()
+        self.released.wait()
+
+
+def test_what_is_scraped_is_answered_over_http_and_stored_to_the_last_sample(
+    content: dict[str, Any], server: PageServer
+) -> None:
+    pipeline = pipeline_of(content)
+    run_until_scraped(pipeline)
+    with httpx.Client(base_url=pipeline.url, trust_env=False) as http:
+        until(lambda: http.get("/api/services").json()[0]["last_ms"], "the live view has samples")
+        assert http.get("/healthz").json() == {"status": "ok"}
+        (service,) = http.get("/api/services").json()
+        assert [(t["url"], t["up"]) for t in service["targets"]] == [(server.url(PATH), True)]
+        assert 'recwatch_targets_up_ratio{service="shop"} 1.0' in http.get("/metrics").text.replace("signal_", "")
+        explained = http.get("/api/explain", params={"service": "shop", "series": "targets_up_ratio"}).json()
+        assert explained["details"]
+    pipeline.stop()
+    assert pipeline.samples_scraped() == pipeline.samples_stored() > 0
+    numbers = stored_numbers(content)
+    assert numbers == list(range(1, len(numbers) + 1))
+    store = open_store(content["store"])
+    assert store.samples_stored() == sum(pipeline.sink.samples_stored.values())
+    store.close()
+
+
+def test_a_restart_shows_the_past_and_goes_on_from_what_was_learnt(content: dict[str, Any]) -> None:
+    first = pipeline_of(content)
+    run_until_scraped(first)
+    first.stop()
+    learnt = memory_of(content, "detectors")
+    second = pipeline_of(content)
+    assert second.live.recent.last_ms("shop") == first.live.recent.last_ms("shop") is not None
+    second.stop()
+    assert memory_of(content, "detectors") == learnt
+
+
+def test_the_token_is_for_its_owner(content: dict[str, Any], tmp_path: Path) -> None:
+    pipeline = pipeline_of(content)
+    pipeline.stop()
+    assert (tmp_path / "token").read_text() == pipeline.token
+    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
+
+
+def test_a_taken_port_is_a_sentence_and_leaves_nothing_behind(content: dict[str, Any], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=rf"^The API cannot listen on 127.0.0.1:{port} \(.+\). Free the port or set"):
+            pipeline_of(content | {"api": {"port": port}})
+        assert list(tmp_path.iterdir()) == []
+    pipeline = pipeline_of(content | {"api": {"port": port}})
+    assert pipeline.url == f"http://127.0.0.1:{port}"
+    pipeline.stop()
+
+
+def test_a_store_that_another_process_holds_leaves_nothing_behind(content: dict[str, Any], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    content |= {"api": {"port": port}}
+    command = [sys.executable, "-c", HOLDER, content["store"]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(BadInput, match=rf"/store: process {holder.pid} has it open; stop that one"):
+            pipeline_of(content)
+    assert not (tmp_path / "token").exists()
+    socket.create_server(("127.0.0.1", port)).close()
+    pipeline_of(content).stop()
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_a_folder_that_can_be_used(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as disk:
+        disk.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3_500_000))
+        with pytest.raises(Unavailable, match=rf"^store {tmp_path}/store: its disk is full but for 3 MiB; free 64 MiB, or"):
+            pipeline_of(content)
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == []
+    pipeline_of(content).stop()
+
+
+def test_a_token_file_that_cannot_be_written_lets_go_of_port_and_store(content: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"The token file .+/file/token cannot be written: "):
+        pipeline_of(content | {"token_file": str(tmp_path / "file/token")})
+    pipeline_of(content).stop()
+
+
+def test_a_stage_that_dies_of_a_bug_is_told_and_the_others_store_what_they_have(content: dict[str, Any]) -> None:
+    pipeline = pipeline_of(content, notifiers={"deaf": Deaf()})
+    run_until_scraped(pipeline)
+    incident = surge_incident(SystemClock().now_ms())
+    pipeline.bus.publish("incidents", incident.service, incident)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        until(pipeline.check, "the outbox dies")
+    pipeline.stop()
+    assert pipeline.samples_scraped() == pipeline.samples_stored()
+    store = open_store(content["store"])
+    assert store.event(type(incident), incident.id) == incident
+    assert store.load_snapshot("outbox") is None
+    assert store.load_snapshot("detectors") is not None
+    store.close()
+
+
+def test_stopping_does_not_wait_for_a_stage_that_is_stuck(content: dict[str, Any]) -> None:
+    stuck = Stuck()
+    pipeline = pipeline_of(content, notifiers={"stuck": stuck})
+    run_until_scraped(pipeline)
+    incident = surge_incident(SystemClock().now_ms())
+    pipeline.bus.publish("incidents", incident.service, incident)
+    until(stuck.entered.is_set, "the notifier is asked")
+    pipeline.stop()
+    stuck.released.set()
+    assert pipeline.samples_scraped() == pipeline.samples_stored()
+
+
+def test_stopping_breaks_a_scrape_off_and_says_nothing_of_its_target(tmp_path: Path, server: PageServer) -> None:
+    server.answers[PATH] = stalled(server)
+    content = watched(tmp_path, server, scrape_interval="15s")
+    pipeline = pipeline_of(content)
+    pipeline.start()
+    until(lambda: server.requests, "the page is asked for")
+    pipeline.stop()
+    assert pipeline.samples_scraped() == 0
+    store = open_store(content["store"])
+    assert store.samples_stored() == 0
+    store.close()
+
+
+def test_stopping_twice_or_before_the_start_is_harmless(content: dict[str, Any]) -> None:
+    pipeline = pipeline_of(content)
+    pipeline.stop()
+    pipeline.stop()
+    pipeline_of(content).stop()
+
+
+def test_memories_that_do_not_fit_are_logged_and_begun_anew(
+    content: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(content["store"])
+    for name in MEMORIES:
+        store.save_snapshot(name, b"[1, 2]", 0)
+    store.close()
+    pipeline = pipeline_of(content)
+    said = warnings_of(caplog)
+    run_until_scraped(pipeline)
+    pipeline.stop()
+    assert [line.partition(" begins anew: ")[0] for line in said] == list(MEMORIES)
+    assert all("\n" not in line and line.endswith("start without it") for line in said)
+
+
+def test_a_target_that_goes_away_is_logged_when_it_goes_and_when_it_comes(
+    content: dict[str, Any], server: PageServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = pipeline_of(content)
+    run_until_scraped(pipeline)
+    caplog.clear()
+    server.answers[PATH] = page("", status=503)
+    asked = len(server.requests)
+    until(lambda: len(server.requests) >= asked + 5, "the page is asked for five times more")
+    server.answers[PATH] = numbered(server)
+    until(lambda: warnings_of(caplog)[1:], "the target is back")
+    pipeline.stop()
+    url = server.url(PATH)
+    assert warnings_of(caplog) == [f"shop: {url} answers HTTP status 503, not 200", f"shop: {url} answers."]
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_a_trouble_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble("sink", "it stores again.")
+    for sentence in ("", "the disk is full", "the disk is very full", "", "", "the disk is full"):
+        trouble.now(sentence)
+    assert caplog.messages == ["sink: the disk is full", "sink: it stores again.", "sink: the disk is full"]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_server_that_was_stopped_first_does_not_serve() -> None:
+    server = ApiServer("127.0.0.1", 0)
+    port = int(server.url.rpartition(":")[2])
+    server.stop()
+    server.serve(FastAPI())
+    socket.create_server(("127.0.0.1", port)).close()

@@ -28,6 +28,7 @@ from recwatch.core.events import (
 )
 from recwatch.core.objective import Objective
 
+ServiceState = Literal["incident", "stale", "warming_up", "healthy"]
 T = TypeVar("T")
 _TYPES: dict[Any, TypeAdapter[Any]] = {}
 
@@ -46,13 +47,18 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service at a glance. `last_ms` is the newest sample time of its canonical signals."""
+    """A service at a glance: the worst that holds of it, and the newest sample times of all its signals and of its traffic.
+
+    It is `stale` when nothing is known of its traffic any more, `warming_up` while methods still learn what is usual.
+    """
 
     name: str
+    state: ServiceState
     targets: tuple[TargetStatus, ...]
     signals: int
     open_incidents: int
     last_ms: int | None
+    traffic_ms: int | None
     objective: Objective | None
 
 

@@ -34,10 +34,13 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
     if open_incidents:
         causes = ", ".join(cause_name(i.cause).lower() for i in open_incidents)
         st.markdown(f"### :red[●] {name}: incident, {plain(causes)}")
-    elif service.last_ms is not None:
+    elif service.state == "stale":
+        since = "yet" if service.traffic_ms is None else f"since {clock_time(service.traffic_ms)}"
+        st.markdown(f"### :orange[●] {name}: no traffic figures {since}")
+    elif service.state == "healthy":
         st.markdown(f"### :green[●] {name}: healthy")
     else:
-        st.markdown(f"### :gray[●] {name}: no data yet")
+        st.markdown(f"### :blue[●] {name}: warming up")
     if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
         silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")

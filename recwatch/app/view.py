@@ -10,15 +10,19 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from recwatch.app.live import KINDS, LiveView
-from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus, TargetStatus
+from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, ServiceStatus, SignalStatus, TargetStatus
 from recwatch.core.bus import Bus
-from recwatch.core.canonical import DERIVED, SIGNALS, derived_series
+from recwatch.core.canonical import DERIVED, SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.events import Decision, E, Event, Incident, Mark, Proposal
 from recwatch.core.objective import Objective
+from recwatch.core.recent import usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
 Rows = tuple[Int64, Float64]
+STALE_INTERVALS = 3
+LEAST_STALE_MS = 5_000
+TELLING = {*TRAFFIC, *(name for name, signal in SIGNALS.items() if signal.user_facing)}
 
 
 class History(Protocol):
@@ -62,14 +66,32 @@ class ApiView:
 
     def _service(self, name: str, targets: Sequence[TargetStatus]) -> ServiceStatus:
         incidents = [i for i in self.live.events(Incident) if i.service == name and i.state == "open"]
+        mine = tuple(t for t in targets if t.service == name)
         return ServiceStatus(
             name=name,
-            targets=tuple(t for t in targets if t.service == name),
+            state="incident" if incidents else self._quiet_state(name, mine),
+            targets=mine,
             signals=len(self._canonical(name)),
             open_incidents=len(incidents),
             last_ms=self.live.recent.last_ms(name),
+            traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
             objective=self.objectives.get(name),
         )
+
+    def _quiet_state(self, name: str, targets: Sequence[TargetStatus]) -> ServiceState:
+        """How a service is of which no incident is open."""
+        recent = self.live.recent
+        traffic_ms = recent.traffic_ms(name)
+        if len(traffic_ms):
+            stale_ms = max(LEAST_STALE_MS, STALE_INTERVALS * usual_interval_ms(traffic_ms))
+            silent = self.clock.now_ms() - traffic_ms[-1] > stale_ms
+        else:
+            silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
+        if silent:
+            return "stale"
+        judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
+        known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]
+        return "healthy" if judged and all(done[1] >= 1.0 for done in known if done) else "warming_up"
 
     def signals(self, service: str) -> tuple[SignalStatus, ...]:
         """The canonical signals of a service, in the order of `recwatch.core.canonical`."""

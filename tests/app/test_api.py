@@ -15,6 +15,7 @@ from recwatch.app.access import refusal, write_token
 from recwatch.app.live import LiveView
 from recwatch.app.telemetry import SignalCollector, metric_names
 from recwatch.app.view import prime
+from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Decision, Incident
@@ -27,8 +28,13 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World(FakeClock()) as world:
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def world(clock: FakeClock) -> Iterator[World]:
+    with World(clock) as world:
         yield world
 
 
@@ -44,8 +50,29 @@ def test_a_service_shows_its_target_its_objective_and_its_open_incident(world: W
     assert service["open_incidents"] == 1
     assert service["targets"][0]["error"] == "refused"
     assert service["objective"]["latency_p99_seconds"] == 0.1
-    assert service["last_ms"] == NOW_MS - 1000
+    assert service["last_ms"] == service["traffic_ms"] == NOW_MS - 1000
+    assert service["state"] == "incident"
     assert service["signals"] == len(ALL)
+
+
+def state_of(world: World, service: str) -> str:
+    (found,) = (s for s in ask(world, "/api/services") if s["name"] == service)
+    return str(found["state"])
+
+
+def test_a_service_is_healthy_only_while_its_traffic_is_heard_of_and_judged(world: World, clock: FakeClock) -> None:
+    rate, up = canonical_series("news", "requests_per_second"), canonical_series("news", "targets_up_ratio")
+    score, warmup = derived_series("recwatch_score", rate, "band"), derived_series("recwatch_warmup_ratio", rate, "band")
+    world.live.take(SeriesSet("news", (rate, up, score, warmup)))
+    assert state_of(world, "news") == "stale"
+    for second, done in ((4, 0.5), (3, 1.0)):
+        world.live.take(Samples.of("news", "", NOW_MS - 1000 * second, {rate.id: 9.0, up.id: 1.0, warmup.id: done}))
+        assert state_of(world, "news") == "warming_up"
+    world.live.take(Samples.of("news", "", NOW_MS - 3000, {score.id: 0.1}))
+    assert state_of(world, "news") == "healthy"
+    clock.advance(5.0)
+    world.live.take(Samples.of("news", "", NOW_MS + 5000, {up.id: 0.0}))
+    assert state_of(world, "news") == "stale"
 
 
 def test_signals_carry_ids_as_text_with_their_newest_value_and_score(world: World) -> None:

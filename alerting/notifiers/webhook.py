@@ -20,6 +20,7 @@ from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import BadInput, Unavailable
 
 RETRY_AFTER_S = 5.0
+LONGEST_RETRY_AFTER_S = 3600.0
 # httpx logs whole URLs at INFO, and this one may hold a token.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 PASSING = frozenset({408, 425, 429})
@@ -53,11 +54,10 @@ class Webhook:
     (unix seconds) and `X-Recwatch-Signature: sha256=HEX`, the HMAC-SHA256 with that secret of the timestamp, a full stop,
     and the body's bytes. Receivers compare in constant time and refuse timestamps more than five minutes off.
 
-    A URL may hold a token itself, so only its host is ever named. Any 2xx is delivery. 408, 425, 429, 5xx and a failing
-    connection raise Unavailable, after `Retry-After` if given; any other answer raises BadInput.
+    A URL may hold a token itself, so only its host is ever named. Any 2xx is delivery. 408, 425, 429, 5xx, a failing
+    connection and an answer that cannot be read raise Unavailable, after `Retry-After` if given; any other answer raises
+    BadInput.
     """
-
-    Config = WebhookConfig
 
     def __init__(self, config: WebhookConfig, clock: Clock | None = None) -> None:
         self._config = config
@@ -70,7 +70,7 @@ class Webhook:
         body = body_of(message)
         try:
             answer = self._client.post(str(self._config.url), content=body, headers=self._headers(message, body))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unavailable(f"webhook {self._host}: {type(error).__name__}", RETRY_AFTER_S) from error
         if answer.is_success:
             return
@@ -80,7 +80,6 @@ class Webhook:
         raise BadInput(f"{said}; it will not be sent again: check the URL and the secret")
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     def _headers(self, message: Message, body: bytes) -> dict[str, str]:
@@ -94,8 +93,8 @@ class Webhook:
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """What `X-Recwatch-Signature` holds.
 
-    >>> signature(b"secret", "1700000000", b"{}")[:20]
-    'sha256=...'
+    >>> signature(b"secret", "1700000000", b"{}")
+    'sha256=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163'
     """
     return "sha256=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
@@ -103,19 +102,24 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
 def retry_after_s(header: str | None, now_ms: int) -> float:
     """Seconds that a `Retry-After` header asks to wait: a count or an HTTP date; five if absent or beyond reading.
 
+    Never more than an hour: a receiver cannot put itself off for good.
+
     >>> retry_after_s("30", 0), retry_after_s("Thu, 01 Jan 1970 00:01:00 GMT", 20_000), retry_after_s("soon", 0)
     (30.0, 40.0, 5.0)
+    >>> retry_after_s("9" * 400, 0)
+    3600.0
     """
     if header is None:
         return RETRY_AFTER_S
     if header.strip().isdecimal():
-        return float(header)
+        return min(float(header), LONGEST_RETRY_AFTER_S)
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return RETRY_AFTER_S
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds())
+    wait_s = (until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds()
+    return min(max(0.0, wait_s), LONGEST_RETRY_AFTER_S)
 
 
 def _secret(config: WebhookConfig) -> bytes | None:

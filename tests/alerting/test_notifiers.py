@@ -59,7 +59,7 @@ class Receiver:
 def receive() -> Iterator[Callable[..., Receiver]]:
     servers: list[ThreadingHTTPServer] = []
 
-    def start(*answers: tuple[int, dict[str, str]]) -> Receiver:
+    def start(*answers: tuple[int, dict[str, str]], answer: bytes = b"") -> Receiver:
         receiver = Receiver(list(answers) or [(204, {})])
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,9 +68,10 @@ def receive() -> Iterator[Callable[..., Receiver]]:
                 receiver.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
                 status, headers = receiver.next_answer()
                 self.send_response(status)
-                for name, value in {**headers, "Content-Length": "0"}.items():
+                for name, value in {**headers, "Content-Length": str(len(answer))}.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(answer)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it)
                 """Stay quiet."""
@@ -162,6 +163,9 @@ def test_without_a_secret_nothing_is_signed(receive: Callable[..., Receiver], we
         (500, {"Retry-After": "0"}, 0.0),
         (429, {"Retry-After": "17"}, 17.0),
         (429, {"Retry-After": "Tue, 14 Nov 2023 22:16:30 GMT"}, 60.0),
+        (429, {"Retry-After": "9" * 400}, 3600.0),
+        (429, {"Retry-After": "Tue, 14 Nov 2033 22:16:30 GMT"}, 3600.0),
+        (429, {"Retry-After": f"Tue, 14 Nov {'9' * 30} 22:16:30 GMT"}, 5.0),
         (408, {"Retry-After": "never"}, 5.0),
     ],
 )
@@ -201,6 +205,14 @@ def test_the_outbox_tries_again_with_the_same_message_until_it_is_taken(
 def test_a_refused_connection_is_unavailable(webhook: Callable[..., Webhook]) -> None:
     with pytest.raises(Unavailable, match=r"webhook 127\.0\.0\.1: ConnectError"):
         webhook("http://127.0.0.1:1/").send(message())
+
+
+def test_an_answer_that_cannot_be_read_is_unavailable(
+    webhook: Callable[..., Webhook], receive: Callable[..., Receiver]
+) -> None:
+    garbled = receive((200, {"Content-Encoding": "gzip"}), answer=b"no gzip")
+    with pytest.raises(Unavailable, match=r"webhook 127\.0\.0\.1: DecodingError"):
+        webhook(garbled.url).send(message())
 
 
 def test_secrets_are_in_no_repr_no_log_and_no_error(

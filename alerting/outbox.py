@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
@@ -98,9 +99,9 @@ class Outbox:
     """Sends messages about incidents; one owner at a time runs it.
 
     Each notifier has its own queue in order of time. A notifier that is unavailable is tried again with growing waits, and
-    the others do not wait for it; after the last attempt, or a refusal, the message is dropped, logged and counted. Silenced
-    incidents are kept, and sent if they are still open when the silence ends. `alerts_sent` and `alerts_failed` count
-    messages by notifier; `pending` is what still waits.
+    the others are served meanwhile; only a try itself, up to the notifier's time-out, holds them up. After the last attempt,
+    or a refusal, the message is dropped, logged and counted. Silenced incidents are kept, and sent if they are still open
+    when the silence ends. `alerts_sent` and `alerts_failed` count messages by notifier; `pending` is what still waits.
     """
 
     name = "outbox"
@@ -128,6 +129,12 @@ class Outbox:
         for name in self._notifiers:
             self._deliver(name, now_ms)
         return ()
+
+    def close(self) -> None:
+        """Close every notifier."""
+        with ExitStack() as closings:
+            for notifier in self._notifiers.values():
+                closings.callback(notifier.close)
 
     def snapshot(self) -> bytes:
         """All that is remembered, as JSON; it holds messages and no secrets."""

@@ -13,3 +13,7 @@ class Notifier(Protocol):
     def send(self, message: Message) -> None:
         """Deliver; returns once accepted. Raises Unavailable if later may help, BadInput if refused for good."""
         ...
+
+    def close(self) -> None:
+        """Let go of connections; nothing is sent afterwards."""
+        ...

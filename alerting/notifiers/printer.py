@@ -22,8 +22,6 @@ class PrinterConfig(BaseModel):
 class Printer:
     """Prints each message, subject in colour, to `console`. Markup in texts from outside is shown, never obeyed."""
 
-    Config = PrinterConfig
-
     def __init__(self, _config: PrinterConfig, console: Console | None = None) -> None:
         self._console = console or Console()
 
@@ -31,6 +29,9 @@ class Printer:
         subject, _, rest = message.text.partition("\n")
         shown = Text(subject, style=_STYLES.get(message.occasion, "bold red"))
         self._console.print(shown.append(Text("\n" + rest, style="not bold default")), soft_wrap=True)
+
+    def close(self) -> None:
+        """The console is not ours to close."""
 
 
 _STYLES: dict[Occasion, str] = {"resolved": "bold green"}

@@ -23,12 +23,16 @@ class Recorder:
     failures: list[RecwatchError] = field(default_factory=list)
     tries: int = 0
     got: list[Message] = field(default_factory=list)
+    closed: bool = False
 
     def send(self, message: Message) -> None:
         self.tries += 1
         if self.failures:
             raise self.failures.pop(0)
         self.got.append(message)
+
+    def close(self) -> None:
+        self.closed = True
 
     @property
     def occasions(self) -> list[str]:
@@ -174,6 +178,12 @@ def test_the_last_attempt_and_a_refusal_are_counted_and_logged(caplog: pytest.Lo
     assert outbox.alerts_failed == {"hopeless": 1, "refused": 1}
     assert "gave up after 3 attempts" in caplog.text
     assert "answered 404" in caplog.text
+
+
+def test_closing_closes_every_notifier() -> None:
+    told = {"a": Recorder(), "b": Recorder()}
+    Outbox(told).close()
+    assert [recorder.closed for recorder in told.values()] == [True, True]
 
 
 def test_a_restart_neither_loses_nor_repeats_a_message() -> None:

@@ -90,7 +90,7 @@ def test_a_block_takes_some_time(model: Model) -> None:
     assert model.block_seconds() > 0.0
 
 
-@pytest.mark.parametrize(("block_seconds", "depth"), [(1e-6, 64), (1.0, 4), (0.0008, 10)])
+@pytest.mark.parametrize(("block_seconds", "depth"), [(1e-6, 64), (1.0, 4), (0.0008, 7)])
 def test_depth_follows_the_machine_within_bounds(block_seconds: float, depth: int) -> None:
     assert depth_for(block_seconds) == depth
 

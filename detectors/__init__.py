@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from detectors.floor import Floor
 from detectors.latency_given_load import LatencyGivenLoad
 from detectors.level_shift import LevelShift
 from detectors.objective import ObjectiveBound
@@ -15,5 +16,5 @@ from detectors.river_adapter import RiverDeviation
 from detectors.robust_band import RobustBand
 
 METHODS: Mapping[str, Callable[..., Detector]] = {
-    method.name: method for method in (RobustBand, LevelShift, LatencyGivenLoad, ObjectiveBound, RiverDeviation)
+    method.name: method for method in (RobustBand, LevelShift, LatencyGivenLoad, ObjectiveBound, Floor, RiverDeviation)
 }

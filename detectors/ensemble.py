@@ -16,7 +16,7 @@ from detectors.roster import Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
 
-PREFERENCE = ("latency_given_load", "robust_band", "level_shift", "river", "objective")
+PREFERENCE = ("latency_given_load", "robust_band", "level_shift", "river", "floor", "objective")
 """Of the methods that have an opinion, the first gives a series its expected value and band."""
 BY_LOAD = "latency_given_load"
 

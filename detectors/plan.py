@@ -66,7 +66,7 @@ PLAN: Mapping[str, Watch] = {
     "gpu_temperature_celsius": Watch(BAND, "above", 8.0),
     "host_cpu_busy_ratio": Watch(BAND, "above", 0.30),
     "host_memory_available_bytes": Watch(SHIFT, "below", 256.0 * 2**20, 0.2),
-    "targets_up_ratio": Watch(BAND, "below", 0.01),
+    "targets_up_ratio": Watch(("floor",), "below", 0.0),
 }
 
 

@@ -16,7 +16,7 @@ from detectors.objective import BOUND
 from detectors.panel import Batch, Detector
 from recwatch.core.signals import Float64, Judgement
 
-LEARNING = [name for name in METHODS if name != "objective"]
+LEARNING = [name for name in METHODS if name not in ("objective", "floor")]
 REWARMED = {"river"}
 """Methods whose snapshot brings them close to where they were, and says so."""
 LEVEL = 10.0
@@ -129,7 +129,14 @@ def test_objective_needs_no_warm_up() -> None:
     np.testing.assert_allclose(told.upper, 2 * LEVEL)
 
 
-@every_method
+def test_a_share_below_its_floor_scores_above_one_from_the_first_reading() -> None:
+    told = METHODS["floor"]().update(batch(np.array([1.0, 0.995, 0.5, 0.0]), 0))
+
+    np.testing.assert_allclose(told.score, [0.0, 1.005, 1.5, 2.0])
+    np.testing.assert_allclose(told.expected, 1.0)
+
+
+@pytest.mark.parametrize("name", [*LEARNING, "objective"])
 @pytest.mark.parametrize("level", [0.0, 1e-6, 1.0, 1.41e9])
 def test_a_flat_line_never_alarms(name: str, level: float) -> None:
     detector = METHODS[name]()

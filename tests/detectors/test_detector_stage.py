@@ -122,6 +122,17 @@ def test_an_objective_is_judged_from_the_first_reading() -> None:
     assert max(scores) == told.peak_score
 
 
+@pytest.mark.parametrize("healthy_s", [0, 60])
+def test_a_target_that_is_down_is_an_anomaly_whenever_it_went(healthy_s: int) -> None:
+    judge, up = stage(), canonical_series("shop", "targets_up_ratio")
+    ratios = [1.0] * healthy_s + [0.995] * 600
+    ticks = [Samples.of("shop", "", second * 1000, {up.id: ratio}) for second, ratio in enumerate(ratios)]
+
+    (told,) = anomalies(give(judge, SeriesSet("shop", (up,)), *ticks))
+
+    assert (told.start_ms, told.direction, told.expected, told.end_ms) == (healthy_s * 1000, "below", 1.0, None)
+
+
 def test_one_burst_in_the_window_of_a_tail_quantile_is_no_anomaly() -> None:
     judge = warm()
     burst = [anomaly for second in range(60, 66) for anomaly in anomalies(give(judge, tick(second, p99_s=2.0)))]

@@ -6,7 +6,18 @@ from collections import deque
 from dataclasses import dataclass
 
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import ENDED, Cause, Decision, Incident, KnobValue, Mark, Proposal, ProposalState, event_id
+from recwatch.core.events import (
+    ENDED,
+    Cause,
+    Decision,
+    Incident,
+    KnobValue,
+    Mark,
+    Proposal,
+    ProposalState,
+    event_id,
+    version_of,
+)
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent, usual_interval_ms
 from recwatch.core.stage import Outgoing
@@ -24,7 +35,7 @@ REFUSED_RETRY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All that a tuner must not forget: its proposals, oldest first, and the incidents that it may answer."""
+    """All that a tuner must not forget: its proposals, oldest first, and the incidents of the last day."""
 
     proposals: tuple[Proposal, ...]
     incidents: tuple[Incident, ...]
@@ -64,14 +75,25 @@ class Tuner:
     def learn(self, event: Incident | Mark | Decision, now_ms: int) -> None:
         """Take note of an event of this service. One that was seen before changes nothing."""
         match event:
-            case Incident(state="open"):
-                self._incidents[event.id] = event
             case Incident():
-                self._incidents.pop(event.id, None)
+                self._take(event, now_ms)
             case Mark():
                 self._marks.append(event)
             case Decision():
                 self._decide(event, now_ms)
+
+    def _take(self, incident: Incident, now_ms: int) -> None:
+        """Keep the newest version. Those that are over are kept for a day, so that no old version opens them again."""
+        known = self._incidents.get(incident.id)
+        if known is None or version_of(incident) >= version_of(known):
+            self._incidents[incident.id] = incident
+        self._incidents = {
+            i.id: i for i in self._incidents.values() if i.end_ms is None or now_ms - i.end_ms < LEDGER_KEPT_MS
+        }
+
+    @property
+    def _open_incidents(self) -> dict[str, Incident]:
+        return {incident.id: incident for incident in self._incidents.values() if incident.state == "open"}
 
     def step(self, now_ms: int) -> list[Outgoing]:
         """Go as far as time, data and the world allow; returns what has changed."""
@@ -117,13 +139,13 @@ class Tuner:
 
     def _consider(self, now_ms: int) -> None:
         """Look for a change that answers an open incident; keep an eye on the knobs meanwhile."""
-        if not self._incidents:
+        if not self._open_incidents:
             self.hold = ""
             if self._panel.age_ms(now_ms) >= 1000 * self._config.read_every_s:
                 self._panel.read(now_ms)
             return
         newest_ms = self._newest_ms
-        for incident in list(self._incidents.values()):
+        for incident in self._open_incidents.values():
             hold = self._may_consider(incident, now_ms)
             if hold is None and newest_ms != self._judged_ms:
                 hold = self._propose(incident, now_ms)
@@ -181,7 +203,7 @@ class Tuner:
 
     def _reconsider(self, proposal: Proposal, now_ms: int) -> None:
         """Withdraw what time or the incident has overtaken; approve what needs no person."""
-        incident = self._incidents.get(proposal.incident_id)
+        incident = self._open_incidents.get(proposal.incident_id)
         if reason := self._overtaken(proposal, now_ms):
             self._move(proposal.moved("expired", now_ms, BY, reason))
         elif incident is not None and self._policy_for(incident.cause) != proposal.policy:
@@ -191,7 +213,7 @@ class Tuner:
             self._move(proposal.moved("approved", now_ms, BY, "changes of this service need no approval"))
 
     def _overtaken(self, proposal: Proposal, now_ms: int) -> str:
-        if proposal.incident_id not in self._incidents:
+        if proposal.incident_id not in self._open_incidents:
             return "the incident resolved without it"
         if now_ms >= proposal.expires_ms:
             undone = "decided on" if proposal.state == "proposed" else "applied"

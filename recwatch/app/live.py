@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from recwatch.core.bus import Record
-from recwatch.core.events import Anomaly, E, Event, Incident, Mark, Proposal, Silence
+from recwatch.core.events import Anomaly, E, Event, Incident, Mark, Proposal, Silence, version_of
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
@@ -78,6 +78,8 @@ class LiveView:
     def _keep(self, event: Event) -> None:
         with self._lock:
             kept = self._events[type(event)]
-            kept[event.id] = event
+            known = kept.get(event.id)
+            if known is None or version_of(event) >= version_of(known):
+                kept[event.id] = event
             if len(kept) > EVENTS_KEPT:
                 kept.popitem(last=False)

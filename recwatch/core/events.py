@@ -245,6 +245,22 @@ Event = Anomaly | Mark | Incident | Silence | Proposal | Decision
 E = TypeVar("E", bound=Event)
 
 
+def version_of(event: Event) -> int:
+    """Grows with every step in the life of an event, so that an old one that comes again is told from a new one.
+
+    Of equal versions the one that comes last counts.
+    """
+    match event:
+        case Anomaly():
+            return int(event.end_ms is not None)
+        case Incident():
+            return len(event.history) * 1_000_000 + len(event.anomalies)
+        case Proposal():
+            return len(event.history)
+        case Mark() | Silence() | Decision():
+            return 0
+
+
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Event)}
 
 

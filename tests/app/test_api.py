@@ -161,6 +161,13 @@ def test_lists_of_events_know_no_other_service(world: World, path: str) -> None:
     assert ask(world, path, service="other") == []
 
 
+def test_an_old_version_that_comes_again_is_not_taken_for_the_newest(world: World) -> None:
+    old = proposal(NOW_MS - 10_000)
+    world.live.take(verified(old, Decision.of(old, "approve", NOW_MS, "ada", "")))
+    world.live.take(old)
+    assert ask(world, "/api/proposals/prop-1")["state"] == "verified"
+
+
 def test_holds_explain_docs_and_health(world: World) -> None:
     assert ask(world, "/api/holds")[0]["reason"] == "no incident is open"
     assert ask(world, "/api/explain", service=SERVICE, series="queue_depth")["verdict"] == "quiet"

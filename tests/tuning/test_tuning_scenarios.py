@@ -77,7 +77,9 @@ class Story:
 
     def resolve(self) -> None:
         assert self.incident is not None
-        self.give("incidents", replace(self.incident, state="resolved", end_ms=self.clock.now_ms()))
+        over = Transition("resolved", self.clock.now_ms(), "recwatch", "over")
+        history = (*self.incident.history, over)
+        self.give("incidents", replace(self.incident, state="resolved", end_ms=over.time_ms, history=history))
 
     def decide(self, approve: bool = True) -> None:
         verdict = Decision.of(self.proposal, "approve" if approve else "reject", self.clock.now_ms(), "ada", "looks right")
@@ -290,6 +292,19 @@ def test_an_incident_that_resolves_takes_its_proposal_along() -> None:
     story.resolve()
     assert story.states == ["proposed", "expired"]
     assert story.proposal.history[-1].why == "the incident resolved without it"
+
+
+def test_an_incident_that_resolved_is_not_opened_by_its_old_self() -> None:
+    story = surge()
+    story.resolve()
+    state = story.stage.snapshot()
+    for _ in range(2):
+        story.give("incidents", story.incident)
+        story.run(5)
+        assert story.states == ["proposed", "expired"]
+        assert len({proposal.id for proposal in story.proposals}) == 1
+        story.stage = story.new_stage()
+        story.stage.restore(state)
 
 
 def test_a_proposal_that_nobody_answers_expires() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from recwatch.core.events import Anomaly, Decision, E, Event, Incident, Mark, Proposal, Silence, to_json
+from recwatch.core.events import Anomaly, Decision, E, Event, Incident, Mark, Proposal, Silence, to_json, version_of
 from recwatch.core.signals import Samples, Series
 
 TIME = pa.timestamp("ms", tz="UTC")
@@ -91,22 +91,6 @@ def kind_name(kind: type[E]) -> str:
     'incident'
     """
     return kind.__name__.lower()
-
-
-def version_of(event: Event) -> int:
-    """Grows with every step in the life of an event, so that the order of writing does not matter.
-
-    Of equal versions the one written last counts.
-    """
-    match event:
-        case Anomaly():
-            return int(event.end_ms is not None)
-        case Incident():
-            return len(event.history) * 1_000_000 + len(event.anomalies)
-        case Proposal():
-            return len(event.history)
-        case Mark() | Silence() | Decision():
-            return 0
 
 
 def time_ms_of(event: Event) -> int:

@@ -62,7 +62,8 @@ class AlertingStage:
     """Opens, updates and resolves one incident at a time per service.
 
     An incident is published when it opens, when its anomalies, its top cause, its marks or its severity change, and when it
-    resolves: always whole, under the same id. Records that are repeated or out of order change nothing.
+    resolves: always whole, under the same id. After `restore` every open one is published once more, as what was on the bus
+    when the process ended is lost. Records that are repeated or out of order change nothing.
     """
 
     name = "alerting"
@@ -78,15 +79,14 @@ class AlertingStage:
         self._grouping = grouping or GroupingConfig()
         self._recent = recent or Recent()
         self._watches: dict[str, Watch] = {}
+        self._restored: list[Incident] = []
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
             self._take(record.message)
-        return [
-            Outgoing("incidents", service, incident)
-            for service, watch in self._watches.items()
-            for incident in self._steps(watch, now_ms)
-        ]
+        told, self._restored = self._restored, []
+        told += [incident for watch in self._watches.values() for incident in self._steps(watch, now_ms)]
+        return [Outgoing("incidents", incident.service, incident) for incident in told]
 
     def snapshot(self) -> bytes:
         """All that is remembered but the samples, as JSON."""
@@ -101,6 +101,8 @@ class AlertingStage:
             self._watches = _STATE.validate_json(snapshot)
         except ValidationError as error:
             raise BadInput("alerting's snapshot is of another version; start without it") from error
+        known = (watch.incident for watch in self._watches.values())
+        self._restored = [incident for incident in known if incident is not None and incident.state == "open"]
 
     def _take(self, message: object) -> None:
         match message:

@@ -270,6 +270,17 @@ def test_a_restart_in_mid_incident_goes_on_with_the_same_incident() -> None:
     assert after.published[-1].cause is Cause.LOAD_SURGE
 
 
+def test_after_a_restart_what_is_open_is_told_once_and_what_is_over_is_not() -> None:
+    during, over = Harness(), Harness()
+    during.run(SURGE, surge_events(), end_s=150)
+    over.run(SURGE, surge_events())
+    for before, expected in ((during, during.published[-1:]), (over, [])):
+        after = Harness()
+        after.stage.restore(before.stage.snapshot())
+        assert [i.id for i in after.feed()] == [i.id for i in expected]
+        assert after.feed() == []
+
+
 def test_services_do_not_mix() -> None:
     harness = Harness()
     harness.run(SURGE, surge_events(), end_s=130)

@@ -72,7 +72,7 @@ class Overhead:
             task = progress.add_task("the recommender starts", total=2 * self.pairs)
             patient = Patient(self.seed)
             stack.callback(patient.stop)
-            _until(patient.answering, "the recommender answers")
+            _until(lambda: patient.device() is not None, "the recommender answers")
             monitor = stack.enter_context(Monitor(patient.url, folder))
             progress.update(task, description="recwatch warms up")
             with monitor.watching():

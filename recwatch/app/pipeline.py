@@ -58,9 +58,9 @@ class Pipeline:
         self._scraped = dict.fromkeys((service.name for service in config.services), 0)
         objectives = {s.name: s.objective.objective() for s in config.services if s.objective}
         told = {f"{n.type}-{i}": notifier_of(n) for i, n in enumerate(config.notify)} | dict(notifiers or {})
-        self.outbox = Outbox(told, OutboxConfig(console_url=config.console_url))
         self.live = LiveView()
         with ExitStack() as opened:
+            self.outbox = opened.enter_context(closing(Outbox(told, OutboxConfig(console_url=config.console_url))))
             self._server = ApiServer("127.0.0.1", config.api.port)
             opened.callback(self._server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))

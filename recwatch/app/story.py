@@ -65,6 +65,9 @@ class Inbox:
         self.came_ms.setdefault(message.incident.id, self._clock.now_ms())
         self._out.print(Panel(Text(message.text), title="message", title_align="left", border_style="red"))
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from alerting.grouping import Change, signal_of, unanswered
 from alerting.view import MARK_BEFORE_MS
 from recwatch.core.canonical import SIGNALS
-from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
+from recwatch.core.events import Anomaly, Cause, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
 from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause, utc
@@ -56,15 +56,24 @@ def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, object
     """One sentence: the service, its worst figure of the signal that leads, what it should be, and the top cause."""
     lead = _lead(felt)
     if lead is None:
-        return f"{clean(incident.service)}: {spoken_cause(incident.cause)}"
+        return f"{clean(incident.service)}: {_supposed(incident.cause)}"
     unit = SIGNALS[signal_of(lead)].unit
     bound = objective.bounds().get(signal_of(lead)) if objective else None
     against = "" if lead.expected is None else f" (expected {figure(lead.expected, unit)})"
     if bound is not None:
         against = f" (objective {figure(bound, unit)})"
-    what = "no answers," if unanswered(lead) else spoken(signal_of(lead))
-    said = f"{what} {figure(_worst(lead, incident, recent), unit)}{against}"
-    return f"{clean(incident.service)}: {said}: {spoken_cause(incident.cause)}"
+    said = _said(lead, figure(_worst(lead, incident, recent), unit)) + against
+    return f"{clean(incident.service)}: {said}: {_supposed(incident.cause)}"
+
+
+def _said(lead: Anomaly, worst: str) -> str:
+    if unanswered(lead):
+        return f"no answers, {worst}"
+    return f"targets down, {worst} answer" if signal_of(lead) == "targets_up_ratio" else f"{spoken(signal_of(lead))} {worst}"
+
+
+def _supposed(cause: Cause) -> str:
+    return "cause not known yet" if cause is Cause.UNKNOWN else spoken_cause(cause)
 
 
 def _lead(felt: Iterable[Anomaly]) -> Anomaly | None:

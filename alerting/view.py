@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf, log
@@ -25,7 +26,10 @@ MARK_AFTER_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One signal: its median before the incident and over the last seconds, in `unit`; None where it was absent."""
+    """One signal: its median before the incident and over the last seconds, in `unit`; None where it was absent.
+
+    `of` tells which of several series of the signal this is, say "gpu 3"; empty where there is but one.
+    """
 
     signal: str
     series: str
@@ -34,6 +38,7 @@ class Reading:
     now: float | None
     emulated: bool = False
     expected: float | None = None
+    of: str = ""
 
     @property
     def ratio(self) -> float:
@@ -49,7 +54,8 @@ class Reading:
             against = f", expected {figure(self.expected, self.unit)}"
         else:
             against = "" if self.before is None else f", was {figure(self.before, self.unit)}"
-        text = f"{spoken(self.signal)} {now}{against}{' (emulated)' if self.emulated else ''}"
+        which = f" ({clean(self.of)})" if self.of else ""
+        text = f"{spoken(self.signal)}{which} {now}{against}{' (emulated)' if self.emulated else ''}"
         return Evidence(text, self.series, self.now, self.before if self.expected is None else self.expected)
 
 
@@ -109,12 +115,20 @@ def view_of(
     until_ms = min([now_ms, *(m.time_ms - 1 for m in marks if _treats(m, start_ms))])
     expected = {a.series: a.expected for a in anomalies if a.method != "objective"}
     readings: dict[str, Reading] = {}
-    for series in recent.series(service):
-        if series.canonical and series.name in SIGNALS and "le" not in series.labels:
-            reading = _reading(recent, series, start_ms, until_ms, expected.get(series.key))
-            if reading is not None and _change(reading) >= _change(readings.get(series.name)):
-                readings[series.name] = reading
+    known = [s for s in recent.series(service) if s.canonical and s.name in SIGNALS and "le" not in s.labels]
+    several = Counter(s.name for s in known)
+    for series in known:
+        reading = _reading(recent, series, start_ms, until_ms, expected.get(series.key))
+        if reading is not None and _change(reading) >= _change(readings.get(series.name)):
+            of = _labels(series) if several[series.name] > 1 else ""
+            readings[series.name] = replace(reading, of=of)
     return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, anomalies)))
+
+
+def _labels(series: Series) -> str:
+    """Which of several: a stage by its name alone, as "time in a stage" says the rest."""
+    told = {label: text for label, text in sorted(series.labels.items()) if label not in ("service", "emulated")}
+    return ", ".join(text if label == "stage" else f"{label} {text}" for label, text in told.items())
 
 
 def sunk(anomaly: Anomaly, recent: Recent, since_ms: int) -> Anomaly:

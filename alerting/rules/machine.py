@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alerting.rules.finding import Finding
 from alerting.view import View
+from recwatch.core.events import Evidence
+from recwatch.core.wording import figure
 
 _SLOWED = ("batch_duration_mean_seconds", "requests_per_second", "queue_depth")
 
@@ -55,4 +57,8 @@ def host_bound(view: View) -> Finding | None:
 def telemetry_loss(view: View) -> Finding | None:
     """A twentieth or more of the targets answers scrapes no more; the more of them, the surer."""
     lost = -view.rise("targets_up_ratio")
-    return Finding(0.5 + 0.45 * min(1.0, lost), view.evidence("targets_up_ratio")) if lost >= 0.05 else None
+    if lost < 0.05:
+        return None
+    up = view.readings["targets_up_ratio"]
+    said = f"targets down: {figure(up.now or 0.0, up.unit)} answer, were {figure(up.before or 0.0, up.unit)}"
+    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, up.before),))

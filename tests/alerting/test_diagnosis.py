@@ -8,9 +8,11 @@ import pytest
 
 from alerting.diagnosis import diagnose
 from alerting.rules import RULES
-from alerting.view import Reading, View
-from recwatch.core.canonical import SIGNALS
+from alerting.view import Reading, View, view_of
+from recwatch.core.canonical import SIGNALS, canonical_series
 from recwatch.core.events import Cause, Mark
+from recwatch.core.recent import Recent
+from recwatch.core.signals import Samples, SeriesSet
 from tests.alerting.scenarios import DEPLOY, DEPLOYED, HEALTHY, SERIES, SERVICE, SURGE, THROTTLE, at
 
 KNOB = Mark.of(SERVICE, "knob_change", at(118), "max_batch_size 32 -> 2", by="ana")
@@ -62,6 +64,27 @@ def test_the_top_cause(changes: Mapping[str, float | None], marks: tuple[Mark, .
     assert all(0 <= r.confidence <= 1 for r in ranked)
     assert sum(r.confidence for r in ranked) <= 1
     assert len({r.cause for r in ranked}) == len(ranked)
+
+
+@pytest.mark.parametrize(
+    ("signal", "label", "others", "said"),
+    [
+        ("gpu_sm_clock_hertz", {"gpu": "3"}, [{"gpu": "0"}], "SM clock (gpu 3) 520 MHz, was 1410 MHz (emulated)"),
+        ("gpu_sm_clock_hertz", {"gpu": "3"}, [], "SM clock 520 MHz, was 1410 MHz (emulated)"),
+        ("stage_latency_mean_seconds", {"stage": "rank"}, [{"stage": "fetch"}], "time in a stage (rank) 520 ms, was 1.41 s"),
+    ],
+)
+def test_evidence_says_which_of_several(signal: str, label: dict[str, str], others: list[dict[str, str]], said: str) -> None:
+    scale, extra = (1e9, {"emulated": "true"}) if signal.startswith("gpu") else (1.0, {})
+    series = [canonical_series(SERVICE, signal, {**labels, **extra}) for labels in (label, *others)]
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, tuple(series)))
+    for second in range(120):
+        fell = 0.52 if second >= 100 else 1.41
+        readings = {s.id: scale * (fell if s is series[0] else 1.41) for s in series}
+        recent.append(Samples.of(SERVICE, "", at(second), readings))
+    (evidence,) = view_of(recent, SERVICE, (at(100), at(119)), (), ()).evidence(signal)
+    assert evidence.text == said
 
 
 def test_every_rule_is_told_apart_by_some_trouble() -> None:

@@ -76,6 +76,11 @@ def test_the_title_is_one_true_sentence() -> None:
     assert title.endswith(" ms (objective 150 ms): load surge")
 
 
+def test_a_title_without_a_known_cause_says_so() -> None:
+    told = Harness().run({"errors_ratio": 0.4}, raised(anomaly("errors_ratio", 122, value=0.4)))
+    assert told[0].title == "recommender: errors 40 % (objective 1 %): cause not known yet"
+
+
 def test_a_peak_that_users_do_not_feel_is_no_incident() -> None:
     peak = raised(anomaly("requests_per_second", 120), anomaly("queue_depth", 121), anomaly("batch_size_mean", 121))
     assert Harness().run({"requests_per_second": 250.0}, peak) == []
@@ -191,7 +196,8 @@ def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
     assert Harness().run({"targets_up_ratio": 0.0}, restart) == []
     told = Harness().run({"targets_up_ratio": 0.0}, raised(anomaly("targets_up_ratio", 121, **lost)))
     assert (told[0].cause, told[0].severity) == (Cause.TELEMETRY_LOSS, "page")
-    assert told[0].title == "recommender: targets up 0 % (expected 100 %): telemetry loss"
+    assert told[0].title == "recommender: targets down, 0 % answer (expected 100 %): telemetry loss"
+    assert [e.text for e in told[0].causes[0].evidence] == ["targets down: 0 % answer, were 100 %"]
     assert told[-1].state == "resolved"
 
 

@@ -24,6 +24,8 @@ Reason = Literal[
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip", "User-Agent": "recwatch"}
 # Some servers hang up after 5 s without a request; a connection let go of earlier is never used while they do.
 _KEEPALIVE_S = 4.0
+# `cut` cannot end what is not connected yet, and recwatch is to stop within 3 s.
+_CONNECT_S = 1.5
 
 
 class ScrapeFailed(Unavailable):
@@ -54,7 +56,7 @@ class Scraper:
         self._socket: socket.socket | None = None
         self._client = httpx.Client(
             headers=_HEADERS,
-            timeout=config.timeout_s,
+            timeout=httpx.Timeout(config.timeout_s, connect=min(config.timeout_s, _CONNECT_S)),
             follow_redirects=True,
             max_redirects=3,
             verify=tls,

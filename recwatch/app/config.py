@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -99,7 +99,16 @@ def parse_config(content: object, source: str) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(f"{source}: {_sentence(fault)}" for fault in error.errors())) from error
+        raise BadInput("\n".join(f"{source}: {_sentence(fault)}" for fault in _causes(error.errors()))) from error
+
+
+def _causes(faults: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """The faults but for lists that are too short only because what they hold is at fault."""
+    for fault in faults:
+        depth = len(fault["loc"])
+        inner = any(other["loc"][:depth] == fault["loc"] and len(other["loc"]) > depth for other in faults)
+        if not (fault["type"] == "too_short" and inner):
+            yield fault
 
 
 def _sentence(fault: ErrorDetails) -> str:

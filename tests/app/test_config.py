@@ -26,6 +26,10 @@ def test_durations_are_written_as_in_prometheus() -> None:
     assert objective.objective().latency_p99_seconds == pytest.approx(0.15)
 
 
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty() -> None:
+    assert refused({"services": [{**SERVICE, "scrape_interval": "soon"}]}).count("\n") == 0
+
+
 def test_an_unknown_key_names_file_key_and_valid_keys() -> None:
     sentence = refused({"services": [SERVICE], "servces": []})
     assert sentence.startswith("recwatch.yaml: unknown key 'servces'. Valid keys there: services, detection, notify,")

@@ -106,7 +106,7 @@ def test_what_is_scraped_is_answered_over_http_and_stored_to_the_last_sample(
         assert http.get("/healthz").json() == {"status": "ok"}
         (service,) = http.get("/api/services").json()
         assert [(t["url"], t["up"]) for t in service["targets"]] == [(server.url(PATH), True)]
-        assert 'recwatch_targets_up_ratio{service="shop"} 1.0' in http.get("/metrics").text.replace("signal_", "")
+        assert 'recwatch_targets_up_ratio{service="shop"} 1.0\n' in http.get("/metrics").text
         explained = http.get("/api/explain", params={"service": "shop", "series": "targets_up_ratio"}).json()
         assert explained["details"]
     pipeline.stop()

@@ -30,6 +30,7 @@ class GroupingConfig(BaseModel):
     unanswered_after_s: PositiveFloat = 10.0
 
 
+LATEST_ENDED = 50
 NEXT_TO_NOTHING = 0.05
 """Share of the expected answers."""
 
@@ -104,15 +105,14 @@ def next_change(current: Incident | None, known: Iterable[Anomaly], now_ms: int,
     anomalies = {a.id: a for a in known}
     if current is not None and current.state == "open":
         return _of_open(current, anomalies, now_ms, config)
-    before = {a.id for a in current.anomalies} if current else set()
-    fresh = [a for a in anomalies.values() if a.id not in before and opens_incident(a, now_ms, config)]
+    others = {id_: a for id_, a in anomalies.items() if current is None or not _past(a, current, config)}
+    fresh = [a for a in others.values() if opens_incident(a, now_ms, config)]
     if not fresh:
         return None
     start_ms = min(a.start_ms for a in fresh)
     if current is not None and start_ms <= _ended(current) + config.reopen_within_s * 1000:
-        return Change("reopen", current.start_ms, None, _members(current.start_ms, anomalies, current, config))
-    others = {id_: a for id_, a in anomalies.items() if id_ not in before}
-    return Change("open", start_ms, None, _members(start_ms, others, None, config))
+        return Change("reopen", current.start_ms, None, _kept(_members(current.start_ms, anomalies, current, config)))
+    return Change("open", start_ms, None, _kept(_members(start_ms, others, None, config)))
 
 
 def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:
@@ -120,8 +120,9 @@ def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, confi
     felt = [a for a in members if opens_incident(a, now_ms, config)]
     ends = [a.end_ms for a in felt if a.end_ms is not None]
     if len(ends) == len(felt) and now_ms - max(ends, default=now_ms) >= config.resolve_after_s * 1000:
-        return Change("resolve", current.start_ms, max(ends), members)
-    return Change("update", current.start_ms, None, members) if members != current.anomalies else None
+        return Change("resolve", current.start_ms, max(ends), _kept(members))
+    kept = _kept(members)
+    return Change("update", current.start_ms, None, kept) if kept != current.anomalies else None
 
 
 def _members(
@@ -131,6 +132,20 @@ def _members(
     kept = {a.id: a for a in current.anomalies} if current else {}
     near = {a.id: merged(kept.get(a.id), a) for a in known.values() if a.id in kept or a.start_ms >= since_ms}
     return tuple(sorted({**kept, **near}.values(), key=lambda a: (a.start_ms, a.id)))
+
+
+def _kept(members: tuple[Anomaly, ...]) -> tuple[Anomaly, ...]:
+    """What an incident keeps of its anomalies: all that are open, the first, and those that ended latest."""
+    ended = sorted((a for a in members[1:] if a.end_ms is not None), key=lambda a: (a.end_ms, a.id))
+    dropped = {a.id for a in ended[:-LATEST_ENDED]}
+    return tuple(a for a in members if a.id not in dropped)
+
+
+def _past(anomaly: Anomaly, incident: Incident, config: GroupingConfig) -> bool:
+    """Whether an anomaly is of a resolved incident, even one that the incident did not keep."""
+    since_ms = incident.start_ms - config.evidence_before_s * 1000
+    over = anomaly.end_ms is not None and anomaly.start_ms >= since_ms and anomaly.end_ms <= _ended(incident)
+    return over or any(a.id == anomaly.id for a in incident.anomalies)
 
 
 def _ended(incident: Incident) -> int:

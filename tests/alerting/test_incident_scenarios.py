@@ -17,6 +17,7 @@ from tests.alerting.scenarios import (
     FAULT_S,
     HEALTHY,
     MENDED_S,
+    OUT_OF_OBJECTIVE,
     SERIES,
     SERVICE,
     SURGE,
@@ -157,6 +158,32 @@ def test_a_short_relief_does_not_resolve() -> None:
     first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=130)
     again = raised(anomaly("latency_p99_seconds", 136, method="objective"), mended_s=150)
     assert [i.state for i in Harness().run(SURGE, {**first, **again})].count("resolved") == 1
+
+
+def test_a_long_incident_keeps_what_is_open_the_first_and_the_latest() -> None:
+    first = anomaly("queue_depth", 121, 121.5)
+    lasting = anomaly("latency_p99_seconds", 122, method="objective", **OUT_OF_OBJECTIVE)
+    felt = [anomaly("latency_p50_seconds", 123 + n, 123.5 + n) for n in range(100)]
+    events = raised(lasting, mended_s=240)
+    events[121] = [first]
+    for n, blip in enumerate(felt):
+        events.setdefault(124 + n, []).append(blip)
+    told = Harness().run(SURGE, events, end_s=300)
+    assert max(len(i.anomalies) for i in told) == 52
+    for incident in told[-3:]:
+        kept = {a.id for a in incident.anomalies}
+        assert {first.id, lasting.id, felt[-1].id} <= kept
+        assert felt[0].id not in kept
+    assert [i.state for i in told].count("resolved") == 1
+    assert told[-1].end_ms == at(240)
+
+
+def test_evidence_that_ends_later_does_not_push_the_end_out() -> None:
+    felt = anomaly("latency_p99_seconds", 122, 130, method="objective", **OUT_OF_OBJECTIVE)
+    blips = [anomaly("queue_depth", 131 + n / 100, 131.005 + n / 100) for n in range(100)]
+    first = anomaly("queue_depth", 121, 121.5)
+    told = Harness().run(SURGE, {121: [first], 130: [felt], 132: list(blips)}, end_s=200)
+    assert (told[-1].state, told[-1].end_ms) == ("resolved", at(130))
 
 
 def test_a_late_deploy_mark_names_the_cause_and_is_noted() -> None:

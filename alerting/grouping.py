@@ -12,22 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
-
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Direction, Incident
 
 
-class GroupingConfig(BaseModel):
+@dataclass(frozen=True, slots=True)
+class GroupingConfig:
     """Spans of sample time, in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    evidence_before_s: PositiveFloat = 120.0
-    resolve_after_s: PositiveFloat = 10.0
-    reopen_within_s: PositiveFloat = 60.0
-    targets_down_after_s: PositiveFloat = 15.0
-    unanswered_after_s: PositiveFloat = 10.0
+    evidence_before_s: float = 120.0
+    resolve_after_s: float = 10.0
+    reopen_within_s: float = 60.0
+    targets_down_after_s: float = 15.0
+    unanswered_after_s: float = 10.0
 
 
 LATEST_ENDED = 50

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from alerting.message import Message, Occasion, message_of
 from alerting.notifiers.notifier import Notifier
@@ -23,17 +23,16 @@ REMEMBERED = 1000
 log = logging.getLogger(__name__)
 
 
-class OutboxConfig(BaseModel):
+@dataclass(frozen=True, slots=True)
+class OutboxConfig:
     """Retries wait 1, 2, 4 ... seconds up to `longest_wait_s`, or as the receiver says: near two hours by default.
 
     A page goes out at once. A ticket waits `ticket_wait_s` first, as it may be about to become a page.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    attempts: PositiveInt = 30
-    longest_wait_s: PositiveFloat = 300.0
-    ticket_wait_s: NonNegativeFloat = 5.0
+    attempts: int = 30
+    longest_wait_s: float = 300.0
+    ticket_wait_s: float = 5.0
     console_url: str = ""
 
 

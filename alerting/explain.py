@@ -18,7 +18,7 @@ from recwatch.core.signals import Series
 from recwatch.core.wording import clean, duration, figure, utc
 
 Verdict = Literal[
-    "no_data", "not_judged", "warming_up", "abstained", "normal", "alarming", "evidence_only", "muted"
+    "not_judged", "no_data", "warming_up", "abstained", "normal", "over_edge", "alarming", "evidence_only", "muted"
 ]  # in the order in which they are looked for, the last three only of an open anomaly
 
 LEAST_STALE_MS = 5_000
@@ -60,6 +60,9 @@ def explain(
     `recent` holds the samples and the judgements (`recwatch_score` and so on); `events` are the anomalies, incidents and
     silences known, of any service.
     """
+    if not series.canonical:
+        said = "This is a series of one target: its samples are in the store, and no detector judges such series."
+        return Explanation(series.key, "not_judged", (said,))
     anomalies, incidents, silences = events
     times, values = recent.rows(series.id)
     if not len(times):
@@ -99,7 +102,7 @@ def _of_alarm(
 def _of_judgement(series: Series, recent: Recent, since_ms: int) -> tuple[Verdict, list[str]]:
     warmup, scores = _by_method(recent, series, "recwatch_warmup_ratio", 0), _by_method(recent, series, "recwatch_score", 0)
     if not warmup and not scores:
-        return "not_judged", ["No detector judges this series; name it in the configuration to have it judged."]
+        return "not_judged", ["No detector judges this signal."]
     fresh = _by_method(recent, series, "recwatch_score", since_ms)
     learning = {method: done for method, done in warmup.items() if done < 1 and method not in fresh}
     reasons = [f"{clean(m)} is warming up: {figure(done, 'ratio')} done." for m, done in learning.items()]
@@ -110,8 +113,15 @@ def _of_judgement(series: Series, recent: Recent, since_ms: int) -> tuple[Verdic
         return "abstained", [
             f"{silent} gave no opinion on the latest samples; a signal it needs beside this one may be missing."
         ]
-    reasons += [f"{clean(m)} scores {score:.2f}; it would alarm at 1." for m, score in fresh.items()]
-    return "normal", reasons + _band(series, recent)
+    reasons += [_scored(clean(method), score) for method, score in fresh.items()]
+    over = any(score >= 1 for score in fresh.values())
+    return "over_edge" if over else "normal", reasons + _band(series, recent)
+
+
+def _scored(method: str, score: float) -> str:
+    if score >= 1:
+        return f"{method} scores {score:.2f}: over the edge, which is at 1, but not for long enough yet to be an anomaly."
+    return f"{method} scores {score:.2f}; the edge is at 1."
 
 
 def _by_method(recent: Recent, series: Series, what: str, since_ms: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Cause, Incident, RankedCause, Silence
 from recwatch.core.recent import Recent
-from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.signals import Samples, Series, SeriesSet
 
 P99 = canonical_series("shop", "latency_p99_seconds")
 DEPTH = canonical_series("shop", "queue_depth")
@@ -74,7 +74,22 @@ def test_no_data_at_all_and_none_any_more() -> None:
 
 
 def test_not_judged() -> None:
-    assert why(recent_of()).verdict == "not_judged"
+    told = why(recent_of())
+    assert (told.verdict, told.sentences[-1]) == ("not_judged", "No detector judges this signal.")
+
+
+def test_a_series_of_a_target_is_in_the_store_and_not_judged() -> None:
+    raw = Series("up", {"service": "shop"}, "", "gauge", "shop", "http://shop:8000/metrics")
+    told = explain(raw, recent_of(), ([], [], []), NOW_MS)
+    assert told.verdict == "not_judged"
+    assert "in the store" in told.sentences[0]
+
+
+def test_over_the_edge_but_not_for_long() -> None:
+    told = why(recent_of({**JUDGED, "recwatch_score": 5.0}))
+    assert told.verdict == "over_edge"
+    assert "robust scores 5.00: over the edge" in told.sentences[1]
+    assert "not for long enough yet" in told.sentences[1]
 
 
 def test_warming_up() -> None:
@@ -92,7 +107,7 @@ def test_normal_with_its_band_and_its_past() -> None:
     assert told.verdict == "normal"
     assert told.sentences == (
         "The last value is 92 ms, 0 s ago.",
-        "robust scores 0.25; it would alarm at 1.",
+        "robust scores 0.25; the edge is at 1.",
         "Expected is 70 ms to 120 ms.",
         "It was last anomalous from 2023-11-14 22:14:11 UTC to 2023-11-14 22:14:18 UTC: p99 left its band.",
     )

@@ -184,6 +184,10 @@ class Client:
         body = {"service": service, "cause": cause, "duration_s": duration_s, "by": by, "why": why}
         return self._post(Silence, "/api/silences", body)
 
+    def unsilence(self, silence_id: str, by: str) -> Silence:
+        """End a silence now."""
+        return self._post(Silence, f"/api/silences/{silence_id}/end", {"by": by})
+
     def explain(self, service: str, series: str) -> Explained:
         """Why `series`, a name or a whole key, did or did not alarm."""
         return self._get(Explained, "/api/explain", service=service, series=series)

@@ -80,8 +80,4 @@ def cause_name(cause: Cause) -> str:
 
 def clock_time(time_ms: int | None) -> str:
     """Local time of day; with the date when it is not today."""
-    if time_ms is None:
-        return _DASH
-    moment = datetime.fromtimestamp(time_ms / 1000).astimezone()
-    today = datetime.now().astimezone().date()
-    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return _DASH if time_ms is None else wording.local(time_ms, datetime.now().astimezone().date())

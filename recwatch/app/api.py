@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
@@ -39,19 +40,21 @@ Service = Annotated[str | None, Query()]
 Since = Annotated[int | None, Query(ge=0, description="Unix time in milliseconds; earlier events are left out.")]
 
 
-class _Body(BaseModel):
+class Said(BaseModel):
+    """Who says something."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: Words
 
 
-class Verdict(_Body):
+class Verdict(Said):
     """What a person says of a proposal."""
 
     why: str = Field("", max_length=500)
 
 
-class NewMark(_Body):
+class NewMark(Said):
     """Something that was done; now, if no time is given."""
 
     service: str
@@ -60,13 +63,13 @@ class NewMark(_Body):
     time_ms: int | None = Field(None, ge=0)
 
 
-class NewSilence(_Body):
+class NewSilence(Said):
     """From now on for `duration_s`, incidents with this cause (any, if null) are kept but not sent."""
 
     service: str
     cause: Cause | None = None
     duration_s: float = Field(gt=0, le=30 * 86400)
-    why: Words
+    why: str = Field("", max_length=500)
 
 
 def create_api(view: ApiView, token: str, allowed_hosts: Collection[str] = LOOPBACK) -> FastAPI:
@@ -190,6 +193,17 @@ def _writes(view: ApiView) -> APIRouter:
         )
         view.bus.publish("silences", silence.service, silence)
         return silence
+
+    @routes.post("/silences/{silence_id}/end", status_code=202, summary="End a silence now")
+    def end(silence_id: str, body: Said) -> Silence:
+        silence = _known_event(view, Silence, silence_id)
+        now_ms = view.clock.now_ms()
+        if silence.end_ms <= now_ms:
+            raise HTTPException(409, f"Silence {silence_id} is over already.")
+        why = f"{silence.why}; ended by {body.by}".removeprefix("; ")
+        ended = replace(silence, end_ms=now_ms, why=why)
+        view.bus.publish("silences", ended.service, ended)
+        return ended
 
     return routes
 

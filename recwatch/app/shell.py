@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.text import Text
 from recwatch.client import Client
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Incident, Proposal
+from recwatch.core.wording import clean, local
 
 app = typer.Typer()
 
@@ -32,50 +34,58 @@ TOKEN_FILE = Path(".recwatch/token")
 @app.command()
 def incidents(url: UrlOption = URL, service: ServiceOption = None) -> None:
     """List incidents, newest first."""
-    table = Table("id", "state", "since", "service", "cause", "what")
-    for incident in Client(url).incidents(service):
-        cells = (incident.id, incident.state, _clock(incident.start_ms), incident.service, incident.cause, incident.title)
-        table.add_row(*map(Text, cells))
+    table = Table("id", "state", "severity", "since", "service", "cause", "what")
+    with closing(Client(url)) as client:
+        found = client.incidents(service)
+    for incident in found:
+        when = _clock(incident.start_ms)
+        _add(table, incident.id, incident.state, incident.severity, when, incident.service, incident.cause, incident.title)
     _show(table, "No incidents.")
 
 
 @app.command()
 def incident(incident_id: str, url: UrlOption = URL) -> None:
     """Show one incident whole: causes with their evidence, marks near it, history."""
-    Console().print(incident_text(Client(url).incident(incident_id)))
+    with closing(Client(url)) as client:
+        Console().print(incident_text(client.incident(incident_id)))
 
 
 @app.command()
 def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) -> None:
     """Say why a series did or did not alarm. SERIES is a signal's name or a whole key."""
-    client = Client(url)
-    known = [status.name for status in client.services()]
-    if service is None and len(known) != 1:
-        raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
-    explained = client.explain(service or known[0], series)
-    Console().print(Text.assemble((explained.series, "bold"), f": {explained.verdict}\n", "\n".join(explained.details)))
+    with closing(Client(url)) as client:
+        known = [status.name for status in client.services()]
+        if service is None and len(known) != 1:
+            raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
+        explained = client.explain(service or known[0], series)
+    details = "\n".join(map(clean, explained.details))
+    Console().print(Text.assemble((clean(explained.series), "bold"), f": {clean(explained.verdict)}\n", details))
 
 
 @app.command()
 def proposals(url: UrlOption = URL, service: ServiceOption = None) -> None:
     """List proposals, newest first."""
     table = Table("id", "state", "service", "change", "p99 predicted", "p99 measured", "why")
-    for proposal in Client(url).proposals(service):
-        table.add_row(*map(Text, _proposal_cells(proposal)))
+    with closing(Client(url)) as client:
+        found = client.proposals(service)
+    for proposal in found:
+        _add(table, *_proposal_cells(proposal))
     _show(table, "No proposals.")
 
 
 @app.command()
 def approve(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
-    _writer(url, token_file).decide(proposal_id, "approve", getpass.getuser(), why)
+    with _writer(url, token_file) as client:
+        client.decide(proposal_id, "approve", getpass.getuser(), why)
     Console().print(f"Approved {proposal_id}.", markup=False, highlight=False)
 
 
 @app.command()
 def reject(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
     """Reject a proposal."""
-    _writer(url, token_file).decide(proposal_id, "reject", getpass.getuser(), why)
+    with _writer(url, token_file) as client:
+        client.decide(proposal_id, "reject", getpass.getuser(), why)
     Console().print(f"Rejected {proposal_id}.", markup=False, highlight=False)
 
 
@@ -89,29 +99,48 @@ def silence(
     token_file: TokenOption = TOKEN_FILE,
 ) -> None:
     """Keep a service's incidents, but do not send them, for a while."""
-    made = _writer(url, token_file).silence(service, cause, minutes * 60, getpass.getuser(), why)
-    Console().print(f"{service} is silenced until {_clock(made.end_ms)}.", markup=False, highlight=False)
+    with _writer(url, token_file) as client:
+        made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
+    said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
+    Console(soft_wrap=True).print(said, markup=False, highlight=False)
 
 
 @app.command()
-def mark(service: str, text: str, url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
+def unsilence(silence_id: str, url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
+    """End a silence now; `recwatch silence` said its id."""
+    with _writer(url, token_file) as client:
+        ended = client.unsilence(silence_id, getpass.getuser())
+    Console().print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
+
+
+@app.command()
+def mark(
+    service: str,
+    text: str,
+    kind: Annotated[Literal["deploy", "restart", "note"], typer.Option(help="What it was.")] = "note",
+    url: UrlOption = URL,
+    token_file: TokenOption = TOKEN_FILE,
+) -> None:
     """Tell recwatch that something was done to a service."""
-    made = _writer(url, token_file).mark(service, "note", text, getpass.getuser())
+    with _writer(url, token_file) as client:
+        made = client.mark(service, kind, text, getpass.getuser())
     Console().print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
 
 
 def incident_text(incident: Incident) -> Text:
     """One incident as a person reads it."""
     lines: list[str | tuple[str, str]] = [
-        (f"{incident.title}\n", "bold"),
+        (f"{clean(incident.title)}\n", "bold"),
         f"{incident.state} since {_clock(incident.start_ms)}, {incident.severity}\n",
     ]
     for cause in incident.causes:
         lines.append((f"\n{cause.cause} ({cause.confidence:.0%})\n", "bold"))
-        lines.extend(f"  {evidence.text}\n" for evidence in cause.evidence)
+        lines.extend(f"  {clean(evidence.text)}\n" for evidence in cause.evidence)
     lines.append(("\nhistory\n", "bold"))
-    lines.extend(f"  {_clock(step.time_ms)} {step.state}: {step.why}\n" for step in incident.history)
-    lines.extend(f"  {_clock(mark.time_ms)} {mark.kind}: {mark.text} ({mark.by})\n" for mark in incident.marks)
+    lines.extend(
+        f"  {_clock(step.time_ms)} {clean(step.state)} by {clean(step.by)}: {clean(step.why)}\n" for step in incident.history
+    )
+    lines.extend(f"  {_clock(m.time_ms)} {m.kind}: {clean(m.text)} ({clean(m.by)})\n" for m in incident.marks)
     return Text.assemble(*lines)
 
 
@@ -129,11 +158,15 @@ def _proposal_cells(proposal: Proposal) -> tuple[str, ...]:
     )
 
 
-def _writer(url: str, token_file: Path) -> Client:
+def _writer(url: str, token_file: Path) -> closing[Client]:
     try:
-        return Client(url, token_file.read_text(encoding="utf-8").strip())
+        return closing(Client(url, token_file.read_text(encoding="utf-8").strip()))
     except OSError as error:
         raise BadInput(f"The token file {token_file} cannot be read ({error.strerror}). Give --token-file.") from error
+
+
+def _add(table: Table, *cells: str) -> None:
+    table.add_row(*(Text(clean(cell)) for cell in cells))
 
 
 def _show(table: Table, when_empty: str) -> None:
@@ -141,4 +174,4 @@ def _show(table: Table, when_empty: str) -> None:
 
 
 def _clock(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
+    return local(time_ms, datetime.now().astimezone().date())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from recwatch.core.events import Cause
 
@@ -110,6 +110,12 @@ def utc(time_ms: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     '2023-11-14 22:13:20 UTC'
     """
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
+
+
+def local(time_ms: int, today: date) -> str:
+    """A time of day where the reader is; with its date when that is not `today`."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone()
+    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,7 @@ from recwatch.app.view import prime
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
-from recwatch.core.events import Decision, Incident
+from recwatch.core.events import Decision, Incident, Silence
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified
@@ -202,6 +202,12 @@ def test_marks_and_silences_are_published(world: World) -> None:
     assert world.http.post("/api/marks", json=mark, headers=AUTH).json()["time_ms"] == NOW_MS
     assert world.http.post("/api/silences", json=silence, headers=AUTH).json()["end_ms"] == NOW_MS + 60_000
     assert [r.topic for r in sorted(subscription.poll(0.0), key=lambda r: r.topic)] == ["marks", "silences"]
+
+
+def test_a_silence_that_is_over_cannot_be_ended(world: World) -> None:
+    world.live.take(Silence("s-1", SERVICE, None, NOW_MS - 9, NOW_MS, "ada", ""))
+    answer = world.http.post("/api/silences/s-1/end", json={"by": "ada"}, headers=AUTH)
+    assert (answer.status_code, answer.json()["detail"]) == (409, "Silence s-1 is over already.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""What an SRE types, against the real API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from recwatch.app.shell import app
+from recwatch.core.clock import FakeClock
+from recwatch.core.events import Evidence, Mark, RankedCause, Silence
+from tests.app.world import TOKEN, World
+from tests.dashboards.story import SERVICE, proposal, surge_incident
+
+NOW_MS = FakeClock().now_ms()
+RED = "\x1b[31mred"
+
+
+class Shell:
+    """Runs commands against one API."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self._token_file = folder / "token"
+        self._token_file.write_text(TOKEN)
+
+    def ask(self, *command: str) -> str:
+        """What a command prints on a wide terminal."""
+        result = CliRunner(env={"COLUMNS": "300"}).invoke(app, [*command, "--url", self.world.url])
+        assert result.exit_code == 0, result.exception
+        return result.output
+
+    def tell(self, *command: str) -> str:
+        return self.ask(*command, "--token-file", str(self._token_file))
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with World(FakeClock()) as world:
+        yield Shell(world, tmp_path)
+
+
+def test_a_silence_needs_no_reason_and_can_be_ended(shell: Shell) -> None:
+    subscription = shell.world.bus.subscribe("reader", ("silences",))
+    said = shell.tell("silence", SERVICE)
+    assert said.startswith("shop is silenced until ")
+    (made,) = (record.message for record in subscription.poll(0.0))
+    assert isinstance(made, Silence)
+    assert (made.why, made.end_ms) == ("", NOW_MS + 3_600_000)
+
+    shell.world.live.take(made)
+    assert said.split()[-1] == made.id
+    assert shell.tell("unsilence", made.id) == f"shop is no longer silenced by {made.id}.\n"
+    (ended,) = (record.message for record in subscription.poll(0.0))
+    assert (ended.id, ended.end_ms) == (made.id, NOW_MS)
+    assert ended.why.startswith("ended by ")
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [((), "note"), (("--kind", "deploy"), "deploy"), (("--kind", "restart"), "restart")]
+)
+def test_a_mark_has_a_kind(shell: Shell, option: tuple[str, ...], kind: str) -> None:
+    subscription = shell.world.bus.subscribe("reader", ("marks",))
+    shell.tell("mark", SERVICE, "ranker 3", *option)
+    assert [record.message.kind for record in subscription.poll(0.0)] == [kind]
+
+
+def test_incidents_show_severity_and_the_date_of_another_day(shell: Shell) -> None:
+    (row,) = (line for line in shell.ask("incidents").splitlines() if "inc-1" in line)
+    assert "page" in row
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
+
+
+def test_text_from_outside_cannot_paint_the_terminal(shell: Shell) -> None:
+    old = surge_incident(NOW_MS - 15_000)
+    cause = RankedCause(old.cause, 0.9, (Evidence(RED),))
+    step = replace(old.history[0], why=RED, by=RED)
+    mark = Mark.of(SERVICE, "note", NOW_MS, RED, by=RED)
+    shell.world.live.take(replace(old, title=RED, causes=(cause,), marks=(mark,), history=(step,)))
+    shell.world.live.take(replace(proposal(NOW_MS), reason=RED))
+    for command in (["incidents"], ["incident", "inc-1"], ["proposals"]):
+        shown = shell.ask(*command)
+        assert "·[31mred" in shown
+        assert "\x1b" not in shown

@@ -19,6 +19,8 @@ TAIL_LEAST = 2.5
 TAIL_STEP = 0.1
 TAIL_RUN_WEIGHT = 0.25
 """What each reading but the first of a run beyond the tail teaches: trouble that grows must not widen its own band."""
+TAIL_RUN_ROWS = 5
+"""A run beyond the tail that lasts longer is no noise: it teaches the tail nothing, and the scale what an outlier does."""
 SCALE_CLIP = 3.0
 FLAGGED_WEIGHT = 0.1
 """A reading outside the band teaches at most a tenth of what one inside does, besides being clipped."""
@@ -54,7 +56,7 @@ class Band:
     def __init__(self, settings: BandSettings) -> None:
         self._settings = settings
         ring = np.zeros(settings.warmup_rows)
-        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, beyond=False, outside=0.0, next=0, ring=ring)
+        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, beyond=0.0, outside=0.0, next=0, ring=ring)
 
     def half_width(self, row: Int64, centre: Float64) -> Float64:
         """Half of the band of each row around `centre`; NaN while it warms up."""
@@ -70,23 +72,30 @@ class Band:
         rate = np.where(flagged, FLAGGED_WEIGHT / memory_rows, 1.0 / np.minimum(np.maximum(seen, 1.0), memory_rows))
         return np.where(seen >= self._settings.warmup_rows, rate, 0.0)
 
-    def learn(
-        self, row: Int64, centre: Float64, residual: Float64, deviation: Float64, flagged: npt.NDArray[np.bool_]
+    def learn(  # noqa: PLR0913, PLR0917  (a row of columns that belong together)
+        self,
+        row: Int64,
+        centre: Float64,
+        residual: Float64,
+        deviation: Float64,
+        flagged: npt.NDArray[np.bool_],
+        known: npt.NDArray[np.bool_] | bool = True,
     ) -> Float64:
         """Learn the residuals that were judged; the answer is what to add to each row's baseline, mostly 0.
 
         `deviation` is the distance from the baseline itself. Its median over the last rows is what the baseline moves by
-        when the warm-up ends and when a shift is confirmed.
+        when the warm-up ends and when a shift is confirmed. Where what to expect is not `known`, the width learns nothing.
         """
         scale = self._scale(row, centre)
         size = np.abs(residual)
-        weight = self.weight(row, flagged, self._settings.scale_rows)
-        self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
         tail = self.rows["tail"][row]
         beyond = size > tail * scale
-        first = np.where(self.rows["beyond"][row], TAIL_RUN_WEIGHT, 1.0)
+        run = np.where(beyond, self.rows["beyond"][row] + 1.0, 0.0)
+        self.rows["beyond"][row] = run
+        weight = known * self.weight(row, flagged | (run > TAIL_RUN_ROWS), self._settings.scale_rows)
+        self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
+        first = np.where(run > TAIL_RUN_ROWS, 0.0, np.where(run > 1.0, TAIL_RUN_WEIGHT, 1.0))
         step = np.where(beyond, TAIL_QUANTILE * first, TAIL_QUANTILE - 1.0)
-        self.rows["beyond"][row] = beyond
         outside = self.rows["outside"][row]
         teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
         self.rows["tail"][row] = np.maximum(tail * np.exp(TAIL_STEP * teaches * step), TAIL_LEAST)

@@ -72,7 +72,7 @@ class LatencyGivenLoad:
         log_expected, familiar = self._expected(at)
         residual = log_value - log_expected
         half_width = self._band.half_width(row, log_expected)
-        self._learn(at, log_expected, residual, half_width)
+        self._learn(at, log_expected, residual, half_width, familiar)
         told = np.where(familiar, half_width, np.nan)
         expected = np.exp(log_expected + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
@@ -91,7 +91,14 @@ class LatencyGivenLoad:
         self._rows["familiar_log"][row] = log_expected
         return log_expected, familiar
 
-    def _learn(self, at: _Place, log_expected: Float64, residual: Float64, half_width: Float64) -> None:
+    def _learn(
+        self,
+        at: _Place,
+        log_expected: Float64,
+        residual: Float64,
+        half_width: Float64,
+        familiar: npt.NDArray[np.bool_],
+    ) -> None:
         row = at.row
         flagged = np.abs(residual) >= half_width
         held = np.where(np.isnan(half_width), 0.0, half_width)
@@ -103,7 +110,7 @@ class LatencyGivenLoad:
             before = self._rows["log_latency"][row, knot]
             memory = np.where(flagged & (readings >= self._familiar_rows), self._memory_rows, np.maximum(readings, 1e-12))
             self._rows["log_latency"][row, knot] = before + part * (target - before) / memory
-        shift = self._band.learn(row, log_expected, residual, residual, flagged)
+        shift = self._band.learn(row, log_expected, residual, residual, flagged, familiar)
         moved = np.flatnonzero(shift)
         if len(moved):
             self._rows["log_latency"][row[moved]] += shift[moved, None]

@@ -119,8 +119,10 @@ class Hysteresis:
         columns["peak"][row] = np.where(over, np.maximum(peak, score), peak)
         return Changes(_pairs(started), _pairs(ended))
 
-    def missed(self, row: int, method: int) -> bool:
-        """An open anomaly's series had no reading; True if that ends it."""
+    def missed(self, row: int, method: int, *, may_end: bool = True) -> bool:
+        """An open anomaly's series had no reading; True if that ends it, which only happens where it may."""
+        if not may_end:
+            return False
         self.rows["under"][row, method] += 1.0
         over = bool(self.rows["under"][row, method] >= ENDS_AFTER)
         if over:

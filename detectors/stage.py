@@ -15,11 +15,15 @@ from detectors.objective import BOUND
 from detectors.plan import DetectionConfig
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, from_json, to_json
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
+
+SILENCE_MS = 60_000
+"""Sample time for which an anomaly of what users feel outlives its series; the window of the quantiles."""
 
 
 class DetectorStage:
@@ -79,13 +83,20 @@ class DetectorStage:
             yield anomaly
 
     def _vanished(self, judged: Round) -> Iterator[Anomaly]:
-        """Ends of anomalies whose series is missing, for too long, from the ticks of its service."""
+        """Ends of anomalies whose series is missing, for too long, from the ticks of its service.
+
+        Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
+        """
         if not self._open:
             return
         present = set(judged.row.tolist())
-        heard = {service for service, rows in judged.services.items() if rows.stop > rows.start}
+        heard = {name: int(judged.time_ms[rows].max()) for name, rows in judged.services.items() if rows.stop > rows.start}
         for (row, method), anomaly in list(self._open.items()):
-            if row not in present and anomaly.service in heard and self._hysteresis.missed(row, method):
+            if row in present or anomaly.service not in heard:
+                continue
+            silent_ms = heard[anomaly.service] - self._hysteresis.last_ms(row, method)
+            felt = SIGNALS[self._ensemble.roster.series[row].name].user_facing
+            if self._hysteresis.missed(row, method, may_end=not felt or silent_ms >= SILENCE_MS):
                 yield self._closed(row, method)
 
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:

@@ -173,6 +173,17 @@ def test_an_anomaly_ends_when_its_series_vanishes() -> None:
     assert ends == [61_000]
 
 
+def test_silence_of_what_users_feel_is_no_recovery_for_a_minute() -> None:
+    judge = warm()
+    started = [a for second in range(60, 70) for a in anomalies(give(judge, tick(second, p99_s=0.600)))]
+    silence = [Samples.of("shop", "", second * 1000, {RATE.id: 110.0}) for second in range(70, 140)]
+    ended = {second: anomalies(give(judge, message)) for second, message in enumerate(silence, start=70)}
+
+    assert len(started) > 0
+    assert [a for second in range(70, 129) for a in ended[second]] == []
+    assert {a.id for told in ended.values() for a in told} == {a.id for a in started}
+
+
 def test_a_reading_that_is_not_newer_is_not_judged() -> None:
     judge = warm(seconds=60)
 

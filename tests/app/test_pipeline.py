@@ -84,6 +84,9 @@ class Deaf:
     def send(self, message: Message) -> None:
         raise ZeroDivisionError("a bug")
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class Stuck:
     """A notifier that hangs until it is released."""
@@ -94,6 +97,9 @@ class Stuck:
     def send(self, message: Message) -> None:
         self.entered.set()
         self.released.wait()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def test_what_is_scraped_is_answered_over_http_and_stored_to_the_last_sample(

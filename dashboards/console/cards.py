@@ -10,7 +10,6 @@ import streamlit as st
 
 from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
-from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Evidence, Incident, Proposal, ProposalState, Transition
 from recwatch.core.wording import duration
@@ -110,6 +109,7 @@ def _decide(client: Client, proposal: Proposal) -> None:
             args=(client, proposal, verdict),
             width="stretch",
         )
+    st.caption("The console acts with recwatch's token for everyone who can open its loopback port.")
     if refused := st.session_state.get(f"refused {proposal.id}"):
         st.error(plain(refused))
 
@@ -128,16 +128,8 @@ def _say(client: Client, proposal: Proposal, verdict: Literal["approve", "reject
 
 
 def evidence_list(evidence: Sequence[Evidence]) -> None:
-    """The reasons, each with its figures."""
-    st.markdown("\n".join(f"- {plain(e.text)}{_figures(e)}" for e in evidence))
-
-
-def _figures(evidence: Evidence) -> str:
-    signal = SIGNALS.get(evidence.series.partition("{")[0])
-    if evidence.value is None or signal is None:
-        return ""
-    expected = f", expected {figure(evidence.expected, signal.unit)}" if evidence.expected is not None else ""
-    return f" :gray[({figure(evidence.value, signal.unit)}{expected})]"
+    """The reasons; their text holds the figures."""
+    st.markdown("\n".join(f"- {plain(e.text)}" for e in evidence))
 
 
 def steps(history: Sequence[Transition]) -> None:

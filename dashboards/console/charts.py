@@ -7,6 +7,7 @@ and pandas (which `pyarrow.array` imports) would add 80 MB to the console.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from recwatch.client import Bands
 from recwatch.core.events import Anomaly, Mark
 
 VALUE, BAND, OBJECTIVE, ALARM, MARK = "#6cb6ff", "#4a6a90", "#f0a83c", "#e5534b", "#c792ea"
+BAND_REACH = 3.0
 Axis = dict[str, Any]
 
 
@@ -52,14 +54,16 @@ def tables(
     start, end = window
     inside = [a for a in happened if isinstance(a, Anomaly) and a.start_ms < end and (a.end_ms or end) > start]
     near = [m for m in happened if isinstance(m, Mark) and start <= m.time_ms <= end]
-    points = {name: _shown(getattr(bands, name), unit) for name in ("value", "expected", "lower", "upper")}
+    bottom, top = _range(bands, objective)
+    sides = ("expected", "lower", "upper")
+    band = {side: _shown(_clipped(getattr(bands, side), bottom, top), unit) for side in sides}
     return {
         "window": _table(time=_times([start, end])),
         "anomalies": _table(
             time=_times([max(a.start_ms, start) for a in inside]),
             end=_times([min(a.end_ms or end, end) for a in inside]),
         ),
-        "points": _table(time=_times(bands.time_ms), **points),
+        "points": _table(time=_times(bands.time_ms), value=_shown(bands.value, unit), **band),
         "objective": _table(time=_times([start, end]), bound=_shown([objective] * 2, unit)),
         "marks": _table(
             time=_times([m.time_ms for m in near]),
@@ -67,6 +71,17 @@ def tables(
             by=_texts([m.by for m in near]),
         ),
     }
+
+
+def _range(bands: Bands, objective: float | None) -> tuple[float, float]:
+    """How far a band may reach, so that a wide one leaves the measured line its height."""
+    known = [*bands.value, *([objective] if objective is not None else [])]
+    peak = max(known, default=0.0)
+    return min([0.0, *known]), BAND_REACH * peak if peak > 0 else math.inf
+
+
+def _clipped(values: Sequence[float | None], bottom: float, top: float) -> list[float | None]:
+    return [v if v is None else min(max(v, bottom), top) for v in values]
 
 
 def _layer(data: str, mark: Axis, encoding: Axis) -> dict[str, Any]:

@@ -72,9 +72,9 @@ def _story(client: Client, incident: Incident, proposals: Sequence[Proposal], no
 
 def _no_proposal(client: Client, incident: Incident) -> None:
     st.markdown("##### No change proposed")
-    reasons = [hold.reason for hold in client.holds() if hold.service == incident.service]
-    for reason in reasons or ["Tuning has not looked at this incident yet."]:
-        st.markdown(plain(reason))
+    for hold in client.holds():
+        if hold.service == incident.service:
+            st.markdown(plain(hold.reason))
 
 
 def _charts(client: Client, service: ServiceStatus, window: tuple[int, int]) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from recwatch.core import wording
 from recwatch.core.events import Cause, Interval, KnobValue
 
-_SHOWN_AS = {
+_ON_AXES = {
     "seconds": (1000.0, "ms"),
     "ratio": (100.0, "%"),
     "hertz": (1e-6, "MHz"),
@@ -32,13 +32,13 @@ def plain(text: str) -> str:
 
 
 def scaled(value: float, unit: str) -> float:
-    """A value in the unit in which it is shown."""
-    return value * _SHOWN_AS.get(unit, (1.0, unit))[0]
+    """A value in the unit of its axis, which is the same however large the value is."""
+    return value * _ON_AXES.get(unit, (1.0, unit))[0]
 
 
 def unit_shown(unit: str) -> str:
-    """The unit in which values of `unit` are shown."""
-    return _SHOWN_AS.get(unit, (1.0, unit))[1]
+    """The unit of an axis for values of `unit`."""
+    return _ON_AXES.get(unit, (1.0, unit))[1]
 
 
 def figure(value: float | None, unit: str = "") -> str:

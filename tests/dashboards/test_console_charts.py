@@ -6,6 +6,8 @@ import math
 import subprocess
 import sys
 
+import pytest
+
 from dashboards.console.charts import chart, tables
 from recwatch.client import Bands
 from recwatch.core.events import Anomaly, Mark
@@ -27,6 +29,20 @@ def test_values_are_in_the_unit_that_is_shown_with_gaps_where_a_detector_abstain
     assert data["points"]["value"].to_pylist() == [20.0, 30.0]
     assert math.isnan(data["points"]["upper"].to_pylist()[1])
     assert data["objective"]["bound"].to_pylist() == [100.0, 100.0]
+
+
+@pytest.mark.parametrize(("objective", "top_ms"), [(None, 90.0), (0.1, 300.0)])
+def test_a_band_that_exploded_leaves_the_measured_line_its_height(objective: float | None, top_ms: float) -> None:
+    wide = Bands([1000, 2000], [0.02, 0.03], [0.02, 5.0], [-40.0, None], [1e6, None], [0.1, None])
+    points = tables(wide, "seconds", (1000, 2000), objective=objective)["points"]
+    assert (points["lower"][0].as_py(), points["upper"][0].as_py()) == (0.0, pytest.approx(top_ms))
+    assert points["expected"].to_pylist() == [20.0, pytest.approx(top_ms)]
+    assert points["value"].to_pylist() == [20.0, 30.0]
+
+
+def test_a_band_around_nothing_is_shown_whole() -> None:
+    idle = Bands([1000], [0.0], [1.0], [0.0], [2.0], [0.1])
+    assert tables(idle, "requests", (0, 1000))["points"]["upper"].to_pylist() == [2.0]
 
 
 def test_what_happened_is_cut_to_the_window() -> None:

@@ -87,6 +87,9 @@ class Deaf:
     def close(self) -> None:
         """Nothing is open."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class Stuck:
     """A notifier that hangs until it is released."""
@@ -97,6 +100,9 @@ class Stuck:
     def send(self, message: Message) -> None:
         self.entered.set()
         self.released.wait()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -13,8 +13,8 @@ from tuning.policies import Candidate, Hold
 STALE_INTERVALS = 3
 MEASURED_INTERVALS = 10
 DEAD_BAND_RATIO = 0.1
-# A shadow sample of answers is not known any better than this.
-QUALITY_TOLERANCE = 0.05
+# A shadow sample of answers wanders by this from one stretch of ten intervals to the next.
+QUALITY_WANDERS_BY = 0.05
 HOUR_MS = 3_600_000
 
 
@@ -132,7 +132,7 @@ def _within_dead_band(candidate: Candidate, measured: Measured) -> Hold | None:
 
 def _loses_quality(candidate: Candidate, measured: Measured) -> Hold | None:
     promised = candidate.predicted.quality_ratio
-    if promised is None or measured.quality_ratio is None or promised.high >= measured.quality_ratio - QUALITY_TOLERANCE:
+    if promised is None or measured.quality_ratio is None or promised.high >= measured.quality_ratio - QUALITY_WANDERS_BY:
         return None
     return Hold(
         f"{candidate.knob}={candidate.to_value} would lower the quality from {measured.quality_ratio:.3f} "

@@ -12,7 +12,8 @@ from tuning.config import VerifyConfig
 from tuning.intervals import Intervals
 
 LATENCY_NOISE_RATIO = 0.1
-QUALITY_TOLERANCE = 0.02
+# Below the lowest of minutes, which has the wandering of a shadow sample in it already.
+BELOW_LOWEST_QUALITY = 0.02
 QUALITY_HISTORY_MS = 300_000
 
 
@@ -111,7 +112,7 @@ def _error_faults(errors: float | None, objective: Objective) -> list[str]:
 
 def _quality_faults(before: Float64, after: float | None) -> list[str]:
     """A shadow sample wanders: its quality has fallen when its mean is clearly below all that it was in minutes before."""
-    if not len(before) or after is None or after >= before.min() - QUALITY_TOLERANCE:
+    if not len(before) or after is None or after >= before.min() - BELOW_LOWEST_QUALITY:
         return []
     return [f"quality fell to {after:.3f}; it was {before.min():.3f} at the lowest in the minutes before"]
 

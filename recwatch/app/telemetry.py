@@ -25,7 +25,6 @@ _JUDGEMENTS = {
     "recwatch_upper": "Upper edge of the band of a signal, in the signal's unit.",
     "recwatch_score": "How abnormal a signal is: 0 as expected, 1 at the edge of alarm.",
     "recwatch_warmup_ratio": "How much of its warm-up a method has seen.",
-    "recwatch_forecast": "Value that is forecast of a signal, in the signal's unit.",
 }
 _COUNTS = {
     "recwatch_incidents_open": "Open incidents.",

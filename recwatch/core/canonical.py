@@ -96,7 +96,6 @@ DERIVED = (
     "recwatch_upper",
     "recwatch_score",
     "recwatch_warmup_ratio",
-    "recwatch_forecast",
 )
 
 

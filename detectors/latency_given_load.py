@@ -37,7 +37,8 @@ class LatencyGivenLoad:
     It abstains where the load is missing, and where fewer than `familiar_rows` readings were seen near it: what latency is
     normal at a load never seen, nobody knows. Readings there are learnt against the last familiar expectation, so an
     overload is not taken for the normal state of a high load. The residual is the logarithm of measured over expected
-    latency; the band is therefore asymmetric in seconds.
+    latency; the band is therefore asymmetric in seconds. A shift is confirmed late, after 3600 readings at most:
+    users wait however long the trouble lasts, and it is not over for having become usual.
     """
 
     name = "latency_given_load"
@@ -47,7 +48,9 @@ class LatencyGivenLoad:
         self,
         memory_rows: int = 300,
         familiar_rows: float = 4.0,
-        band: BandSettings = BandSettings(relative_floor=0.0, absolute_floor=0.02),  # noqa: B008  (frozen)
+        band: BandSettings = BandSettings(  # noqa: B008  (frozen)
+            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02
+        ),
     ) -> None:
         self._memory_rows = memory_rows
         self._familiar_rows = familiar_rows

@@ -87,9 +87,6 @@ class Deaf:
     def close(self) -> None:
         """Nothing is open."""
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 class Stuck:
     """A notifier that hangs until it is released."""
@@ -100,9 +97,6 @@ class Stuck:
     def send(self, message: Message) -> None:
         self.entered.set()
         self.released.wait()
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def close(self) -> None:
         """Nothing is open."""

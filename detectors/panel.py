@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from recwatch.core.errors import BadInput
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LARGEST = 1e100
@@ -92,6 +93,10 @@ class Rows:
         return {prefix + name: column.copy() for name, column in self._columns.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]], prefix: str = "") -> None:
+        """Go on from `state`. Raises BadInput where it lacks a column, as that of another version may."""
+        missing = [name for name in self._blank if prefix + name not in state]
+        if missing:
+            raise BadInput(f"the snapshot lacks {', '.join(missing)}; it was taken by another version")
         self._columns = {name: state[prefix + name].copy() for name in self._blank}
         self._size = len(next(iter(self._columns.values())))
 

@@ -14,6 +14,7 @@ from detectors import METHODS
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.panel import Batch, Detector
+from recwatch.core.errors import BadInput
 from recwatch.core.signals import Float64, Judgement
 
 LEARNING = [name for name in METHODS if name not in ("objective", "floor")]
@@ -225,3 +226,12 @@ def test_any_finite_reading_is_judged_without_complaint(name: str, values: Float
         for column in columns(told):
             assert not np.isinf(column).any()
         assert not (told.score < 0.0).any()
+
+
+@every_learning_method
+def test_a_snapshot_that_lacks_a_column_is_refused(name: str) -> None:
+    state = METHODS[name]().state()
+    state.pop(next(iter(state)))
+
+    with pytest.raises(BadInput, match="lacks"):
+        METHODS[name]().restore(state)

@@ -22,7 +22,7 @@ from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
-from recwatch.app.telemetry import SignalCollector
+from recwatch.app.telemetry import SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView, prime
 from recwatch.client import Explained, Hold, TargetStatus
@@ -90,6 +90,7 @@ class Pipeline:
     def _view(self, objectives: Mapping[str, Objective]) -> ApiView:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SignalCollector(self.live, self._clock, self.targets))
+        registry.register(TotalCollector(self.totals))
         return ApiView(
             bus=self.bus,
             store=self.store,
@@ -183,6 +184,16 @@ class Pipeline:
     def alerts_sent(self) -> int:
         """Messages that notifiers have accepted."""
         return sum(self.outbox.alerts_sent.values())
+
+    def totals(self) -> Mapping[str, Mapping[str, int]]:
+        """What the parts have counted, by metric."""
+        return {
+            "recwatch_stage_records": {runner.stage.name: runner.counts.records for runner in self._runners},
+            "recwatch_stage_unavailable": {runner.stage.name: runner.counts.unavailable for runner in self._runners},
+            "recwatch_alerts_sent": self.outbox.alerts_sent,
+            "recwatch_alerts_failed": self.outbox.alerts_failed,
+            "recwatch_samples_stored": self.sink.samples_stored,
+        }
 
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape."""

@@ -7,9 +7,9 @@ A canonical signal `queue_depth` is exported as `recwatch_queue_depth`, a judgem
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recwatch.app.live import LiveView
@@ -32,11 +32,38 @@ _COUNTS = {
     "recwatch_proposals": "Proposals in memory, by state.",
     "recwatch_target_up": "Whether a target answers scrapes.",
 }
+_TOTALS = {
+    "recwatch_stage_records": ("stage", "Records that a stage has handled."),
+    "recwatch_stage_unavailable": ("stage", "Times that a stage found the world unavailable, and tries again."),
+    "recwatch_alerts_sent": ("notifier", "Messages that a notifier has accepted."),
+    "recwatch_alerts_failed": ("notifier", "Messages that a notifier has refused for good."),
+    "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
+}
 
 
 def metric_names() -> frozenset[str]:
-    """Every metric that this collector may export."""
-    return frozenset({*(f"recwatch_{name}" for name in SIGNALS), *_JUDGEMENTS, *_COUNTS})
+    """Every metric that these collectors may export."""
+    totals = (f"{name}_total" for name in _TOTALS)
+    return frozenset({*(f"recwatch_{name}" for name in SIGNALS), *_JUDGEMENTS, *_COUNTS, *totals})
+
+
+class TotalCollector(Collector):
+    """Collects what the parts of recwatch count: by name of the metric without `_total`, then by stage and so on."""
+
+    def __init__(self, totals: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
+        self._totals = totals
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        for name, counted in self._totals().items():
+            label, help_text = _TOTALS[name]
+            family = CounterMetricFamily(name, help_text, labels=(label,))
+            for of, count in sorted(dict(counted).items()):
+                family.add_metric((of,), count)
+            yield family
 
 
 class SignalCollector(Collector):

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from recwatch.app.access import refusal, write_token
 from recwatch.app.live import LiveView
-from recwatch.app.telemetry import SignalCollector, metric_names
+from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.app.view import prime
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
@@ -291,6 +291,15 @@ def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: 
     assert 'recwatch_expected{service="shop",signal="queue_depth"} 3.0' in text
     exported = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
     assert exported <= metric_names()
+
+
+def test_totals_are_counters_with_one_label() -> None:
+    registry = CollectorRegistry()
+    registry.register(TotalCollector(lambda: {"recwatch_alerts_failed": {"webhook-0": 3, "printer-1": 0}}))
+    lines = generate_latest(registry).decode().splitlines()
+    assert 'recwatch_alerts_failed_total{notifier="webhook-0"} 3.0' in lines
+    assert 'recwatch_alerts_failed_total{notifier="printer-1"} 0.0' in lines
+    assert "recwatch_alerts_failed_total" in metric_names()
 
 
 def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:

@@ -36,7 +36,7 @@ _TOTALS = {
     "recwatch_stage_records": ("stage", "Records that a stage has handled."),
     "recwatch_stage_unavailable": ("stage", "Times that a stage found the world unavailable, and tries again."),
     "recwatch_alerts_sent": ("notifier", "Messages that a notifier has accepted."),
-    "recwatch_alerts_failed": ("notifier", "Messages that a notifier has refused for good."),
+    "recwatch_alerts_failed": ("notifier", "Messages that were dropped: refused, or tried too often."),
     "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
 }
 

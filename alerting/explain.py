@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from alerting.grouping import user_facing
-from alerting.silences import silence_of
+from alerting.silences import covered_until, silence_of
 from recwatch.core.canonical import derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Silence
@@ -92,7 +92,7 @@ def _of_alarm(
             silence = silence_of(incident, silences, now_ms)
             if silence is None:
                 return "alarming", reasons
-            why = f"silenced by {clean(silence.by)} until {utc(silence.end_ms)}: {clean(silence.why)}"
+            why = f"silenced by {clean(silence.by)} {covered_until(silence)}"
             return "muted", [*reasons, f"No message is sent: it is {why}."]
     if any(map(user_facing, alarming)):
         return "alarming", [*reasons, "Users feel it; its incident is about to open or has just ended."]

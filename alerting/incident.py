@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from alerting.grouping import Change, signal_of, unanswered
+from alerting.silences import covered_until
 from alerting.view import MARK_BEFORE_MS
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
-from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause, utc
+from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause
 
 BY = "recwatch"
 STRONGLY = 2.0
@@ -147,7 +148,7 @@ def silenced(incident: Incident, silence: Silence | None, now_ms: int) -> Incide
     """The incident with a note of the silence that covers it, once per silence."""
     if silence is None:
         return incident
-    why = f"until {utc(silence.end_ms)}: {clean(silence.why)}"
+    why = covered_until(silence)
     step = Transition("silenced", now_ms, clean(silence.by), why)
     noted = any((s.state, s.by, s.why) == (step.state, step.by, step.why) for s in incident.history)
     return incident if noted else replace(incident, history=(*incident.history, step))

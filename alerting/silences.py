@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recwatch.core.events import Incident, Silence
+from recwatch.core.wording import clean, utc
 
 
 def silence_of(incident: Incident, silences: Iterable[Silence], now_ms: int) -> Silence | None:
@@ -19,3 +20,9 @@ def silence_of(incident: Incident, silences: Iterable[Silence], now_ms: int) -> 
         if s.service == incident.service and s.cause in (None, incident.cause) and s.start_ms <= now_ms < s.end_ms
     )
     return max(covering, key=lambda s: (s.end_ms, s.id), default=None)
+
+
+def covered_until(silence: Silence) -> str:
+    """Until when a silence holds, and why if that was said."""
+    until = f"until {utc(silence.end_ms)}"
+    return f"{until}: {clean(silence.why)}" if silence.why else until

@@ -75,8 +75,9 @@ class Server:
 class Batching(BaseModel):
     """Raises `max_batch` to the smallest power of two that surely meets the objective and leaves room for more load.
 
-    While little is known of large batches none surely does; then it takes the safest of those that probably do, for a server
-    that starts a batch as soon as it is free pays for a larger limit only when it needs it.
+    While little is known of large batches none surely does; then it takes the safest of those that probably do, or at least
+    possibly: a server that starts a batch as soon as it is free pays for a larger limit only when it needs it, and what
+    does not help is rolled back. It holds only where even the most favourable figures miss the objective.
 
     A larger batch spreads the fixed part of S(b) = alpha + beta b over more requests: capacity is replicas * b / S(b). Only
     full batches with waiting requests are a reason: head-room alone is none. `utilisation_limit` is the most of the capacity
@@ -105,23 +106,24 @@ class Batching(BaseModel):
     def _least(
         self, view: View, now: Intervals, knob: Knob, server: Server, evidence: tuple[Evidence, ...]
     ) -> Candidate | Hold:
-        """The smallest size that surely meets the objective; else, of those that probably do, the smallest nearly safest."""
+        """The smallest size that surely meets the objective; else the safest that probably, else that possibly, does."""
         objective_ms = 1000.0 * view.objective.latency_p99_seconds
         quality = now.mean("answer_quality_ratio")
-        probable: list[tuple[int, Prediction]] = []
+        probable: list[tuple[float, int, Prediction]] = []
+        possible: list[tuple[float, int, Prediction]] = []
         for max_batch in larger_sizes(knob):
-            if server.utilisation(max_batch) > self.utilisation_limit:
-                continue
             predicted = server.predict(max_batch, quality)
-            if predicted.p99_ms.high <= objective_ms:
+            p99_ms, roomy = predicted.p99_ms, server.utilisation(max_batch) <= self.utilisation_limit
+            if roomy and p99_ms.high <= objective_ms:
                 return _candidate(server, knob, max_batch, predicted, evidence)
-            if predicted.p99_ms.mid <= objective_ms:
-                probable.append((max_batch, predicted))
-        if not probable:
+            if roomy and p99_ms.mid <= objective_ms:
+                probable.append((p99_ms.high, max_batch, predicted))
+            elif p99_ms.low <= objective_ms:
+                possible.append((p99_ms.mid, max_batch, predicted))
+        if not (probable or possible):
             return self._infeasible(server, knob, objective_ms)
-        safest_ms = min(predicted.p99_ms.high for _, predicted in probable)
-        chosen = next(one for one in probable if one[1].p99_ms.high <= NEARLY * safest_ms)
-        return _candidate(server, knob, *chosen, evidence)
+        _, max_batch, predicted = _nearly_safest(probable or possible)
+        return _candidate(server, knob, max_batch, predicted, evidence)
 
     def _infeasible(self, server: Server, knob: Knob, objective_ms: float) -> Hold:
         most = max(larger_sizes(knob), default=int(knob.value))
@@ -129,6 +131,12 @@ class Batching(BaseModel):
             f"no {KNOB} from {knob.value} to {most} meets p99 {objective_ms:.0f} ms with utilisation at most "
             f"{self.utilisation_limit:.2f}: at {most} it is {server.utilisation(most):.2f}; the service needs more replicas"
         )
+
+
+def _nearly_safest(sizes: list[tuple[float, int, Prediction]]) -> tuple[float, int, Prediction]:
+    """The smallest of the sizes whose p99 (first column, ms) is close to the least."""
+    least_ms = min(p99_ms for p99_ms, _, _ in sizes)
+    return next(size for size in sizes if size[0] <= NEARLY * least_ms)
 
 
 def bottleneck(now: Intervals, max_batch: float) -> tuple[Evidence, ...] | Hold:

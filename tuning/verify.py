@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from recwatch.core.events import Proposal
@@ -19,7 +20,7 @@ QUALITY_HISTORY_MS = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a change. While `waiting`, `p99_ms` is None; `why` carries the figures."""
+    """What came of a change. `p99_ms` is None until there was a look; `why` carries the figures."""
 
     outcome: Literal["waiting", "verified", "failed"]
     why: str
@@ -29,24 +30,30 @@ class Verdict:
 def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config: VerifyConfig) -> Verdict:
     """The verdict on the last action of `proposal` from all intervals so far.
 
-    One look at one window: its start is when the backlog is gone, its end when it holds enough requests, so that waiting
-    longer does not find a lucky stretch. Verified is a p99 and a share of errors within the objective, neither p99 nor
-    quality worse than before. A window that stays too small is no proof, and a change without proof is undone.
+    Every look is at one window from when the backlog is gone, so that waiting longer does not find a lucky stretch. The
+    first is when the window is long enough and holds enough requests. Verified is a p99 and a share of errors within the
+    objective, neither p99 nor quality worse than before. A p99 that became clearly better, yet not good enough, may be one
+    stall of the machine: it is looked at again over twice the time, for as long as that fits into `longest_s`. A window
+    that stays too small is no proof, and a change without proof is undone.
     """
     applied_ms = proposal.actions[-1].time_ms
     start_ms = _settled_ms(intervals, applied_ms, objective, config)
     if start_ms is None:
         return Verdict("waiting", f"settling after {proposal.knob} was set to {proposal.to_value}")
-    window = _window(intervals, start_ms, config)
-    if window is None:
-        seen_s = (float(intervals.time_ms[-1]) - start_ms) / 1000.0
-        if seen_s < config.longest_s:
-            return Verdict("waiting", f"measuring {proposal.knob}={proposal.to_value} for {seen_s:.0f} s so far")
-        few = f"fewer than {config.requests} requests in {config.longest_s:.0f} s"
-        return Verdict("failed", f"{few}: not enough to prove the change")
-    before = intervals.between(applied_ms - 1000.0 * config.longest_s, applied_ms)
+    seen_s = (float(intervals.time_ms[-1]) - start_ms) / 1000.0
+    before = _tail(intervals.between(applied_ms - 1000.0 * config.longest_s, applied_ms), config)
     usual_quality = intervals.between(applied_ms - QUALITY_HISTORY_MS, applied_ms).values("answer_quality_ratio")
-    return _compare(proposal, _tail(before, config), window, usual_quality, objective)
+    verdict: Verdict | None = None
+    for window in _looks(intervals, start_ms, config):
+        verdict = _compare(proposal, before, window, usual_quality, objective)
+        if verdict.outcome != "waiting":
+            return verdict
+    if seen_s < config.longest_s:
+        return verdict or Verdict("waiting", f"measuring {proposal.knob}={proposal.to_value} for {seen_s:.0f} s so far")
+    if verdict is not None:
+        return replace(verdict, outcome="failed")
+    few = f"fewer than {config.requests} requests in {config.longest_s:.0f} s"
+    return Verdict("failed", f"{few}: not enough to prove the change")
 
 
 def _settled_ms(intervals: Intervals, applied_ms: int, objective: Objective, config: VerifyConfig) -> float | None:
@@ -61,13 +68,16 @@ def _settled_ms(intervals: Intervals, applied_ms: int, objective: Objective, con
     return None
 
 
-def _window(intervals: Intervals, start_ms: float, config: VerifyConfig) -> Intervals | None:
-    """The shortest window from `start_ms` on that is long enough and holds enough requests; None until there is one."""
-    for end_ms in intervals.since(start_ms + 1000.0 * config.shortest_s - 1.0).time_ms.tolist():
-        window = intervals.between(start_ms, end_ms)
-        if window.requests >= config.requests and end_ms - start_ms <= 1000.0 * config.longest_s:
-            return window
-    return None
+def _looks(intervals: Intervals, start_ms: float, config: VerifyConfig) -> Iterator[Intervals]:
+    """The shortest window from `start_ms` on that is long enough and holds enough requests; then each twice as long."""
+    next_s = config.shortest_s
+    for end_ms in intervals.since(start_ms).time_ms.tolist():
+        window, length_s = intervals.between(start_ms, end_ms), (end_ms - start_ms) / 1000.0
+        if length_s > config.longest_s:
+            return
+        if length_s >= next_s and window.requests >= config.requests:
+            next_s = 2.0 * length_s
+            yield window
 
 
 def _tail(before: Intervals, config: VerifyConfig) -> Intervals:
@@ -81,20 +91,21 @@ def _tail(before: Intervals, config: VerifyConfig) -> Intervals:
 def _compare(
     proposal: Proposal, before: Intervals, after: Intervals, usual_quality: Float64, objective: Objective
 ) -> Verdict:
-    p99 = after.latency_s(0.99)
+    """The verdict of one look; `waiting` where only the latency falls short, and is clearly better than before."""
+    p99, was = after.latency_s(0.99), before.latency_s(0.99)
     if p99 is None:
         return Verdict("failed", "no latency was measured after the change")
-    faults = [
-        *_latency_faults(p99, before.latency_s(0.99), objective),
+    harm = [
         *_error_faults(after.mean("errors_ratio"), objective),
         *_quality_faults(usual_quality, after.mean("answer_quality_ratio")),
     ]
     figures = f"p99 {1000 * p99:.0f} ms over {after.requests} requests, {_against_prediction(proposal, 1000 * p99)}"
-    if faults:
-        return Verdict("failed", f"{figures}; {'; '.join(faults)}", 1000.0 * p99)
-    return Verdict(
-        "verified", f"{figures}; within the objective of {1000 * objective.latency_p99_seconds:.0f} ms", 1000.0 * p99
-    )
+    faults = [*_latency_faults(p99, was, objective), *harm]
+    if not faults:
+        bound_ms = 1000 * objective.latency_p99_seconds
+        return Verdict("verified", f"{figures}; within the objective of {bound_ms:.0f} ms", 1000.0 * p99)
+    helped = was is not None and p99 < (1 - LATENCY_NOISE_RATIO) * was and not harm
+    return Verdict("waiting" if helped else "failed", f"{figures}; {'; '.join(faults)}", 1000.0 * p99)
 
 
 def _latency_faults(p99: float, before: float | None, objective: Objective) -> list[str]:

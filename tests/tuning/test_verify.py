@@ -84,7 +84,8 @@ def test_a_backlog_that_stays_is_measured_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("intervals", "why"),
     [
-        (measured(SLOW), "above the objective of 150 ms"),
+        (measured(SLOW, seconds=125), "above the objective of 150 ms"),
+        (measured(SLOW, before=SLOW), "above the objective of 150 ms"),
         (measured(WORSE), "outside what was predicted (30 to 60 ms)"),
         (measured(np.array([0, 0, 1, 1, 1, 1.0]), before=FAST), "worse than the 50 ms before"),
         (measured(FAST, errors=0.05), "5.0% errors, above the objective of 1.0%"),
@@ -111,8 +112,19 @@ def test_a_quality_that_wanders_as_before_has_not_fallen() -> None:
     assert verdict(intervals)[0] == "verified"
 
 
+def test_a_stall_in_a_change_that_helped_is_looked_at_over_a_longer_window() -> None:
+    stalled = measured(FAST, seconds=110)
+    stalled.increments[65] = np.array([0.7, 0.7, 0.7, 0.7, 1, 1]) * 100.0
+    assert verdict(stalled.between(0, 90_000))[0] == "waiting"
+    outcome, why = verdict(stalled)
+    assert outcome == "verified"
+    assert "over 4000 requests" in why
+
+
 def test_a_longer_wait_does_not_find_a_lucky_window() -> None:
-    early = verdict(measured(SLOW, seconds=80))
-    recovered = measured(SLOW, seconds=110)
+    recovered = measured(SLOW, seconds=125)
     recovered.increments[85:] = FAST * 100.0
-    assert verdict(recovered) == early
+    outcome, why = verdict(recovered)
+    assert outcome == "failed"
+    assert "over 4000 requests" in why
+    assert "above the objective of 150 ms" in why

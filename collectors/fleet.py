@@ -6,30 +6,18 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from collectors.formulas import FORMULAS, QUANTILES
 from collectors.measures import Key, Labels, Reading
+from collectors.tally import Tally
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.quantiles import quantile
 
 WINDOW_REQUESTS = 500
 WINDOW_MS = 60_000
-_QUANTILES = {"latency_p50_seconds": 0.5, "latency_p95_seconds": 0.95, "latency_p99_seconds": 0.99}
-_SUMMED = ("queue_depth", "replicas")
-_AVERAGED = (
-    "answer_quality_ratio",
-    "gpu_busy_ratio",
-    "gpu_memory_used_bytes",
-    "gpu_sm_clock_hertz",
-    "gpu_power_watts",
-    "gpu_temperature_celsius",
-)
-_MEANS = {
-    "latency_mean_seconds": ("latency_seconds_sum", "latency_seconds_count"),
-    "stage_latency_mean_seconds": ("stage_seconds_sum", "stage_seconds_count"),
-    "batch_size_mean": ("batch_size_sum", "batch_size_count"),
-    "batch_duration_mean_seconds": ("batch_seconds_sum", "batch_seconds_count"),
-}
-_OUTCOMES = ("requests_ok", "requests_failed")
 _QUEUE: Labels = (("stage", "queue"),)
 _NO_LABELS: Labels = ()
+_INNER = frozenset({"le", "quantile"})
+"""Labels within a histogram or a summary, which formulas look at."""
 
 
 class Fleet:
@@ -38,30 +26,76 @@ class Fleet:
     Levels and rates come from the latest reading of each target that is not stale, so that one missed scrape makes no dip;
     ratios, means and buckets only from growth not counted before: that of readings of this very interval. Latency quantiles
     and the share of errors are taken over a sliding window of such growth, and outlive a failed scrape in it.
+
+    A signal that may tell models apart is given for the service as a whole, and for each model where there are several;
+    hosts are told apart where there are several.
     """
 
     def __init__(self) -> None:
-        self._latency = Window()
-        self._outcomes = Window()
+        self._windows: dict[Key, Window] = defaultdict(Window)
 
     def signals(self, time_ms: int, latest: Sequence[Reading]) -> dict[Key, float]:
         """The service's signals at `time_ms`, by name and labels; a signal that is undefined now is absent."""
         current = [reading for reading in latest if reading.time_ms == time_ms]
         if not current:
             return {}
-        signals = _levels(latest) | _rates(latest)
-        grown = [reading.increments for reading in current if reading.interval_s is not None]
-        if grown:
-            start_ms = time_ms - round(1000 * max(reading.interval_s or 0.0 for reading in current))
-            total = _summed(grown)
-            buckets = _shared_buckets(grown)
-            self._latency.add(start_ms, time_ms, buckets.get("+Inf", 0.0), buckets)
-            outcomes = {name: total[name, _NO_LABELS] for name in _OUTCOMES if (name, _NO_LABELS) in total}
-            self._outcomes.add(start_ms, time_ms, sum(outcomes.values()), outcomes)
-            signals |= _cache(total) | _means(total)
-            signals |= _quantiles(self._latency.recent(time_ms)) | _errors(self._outcomes.recent(time_ms))
-            signals |= {("latency_bucket_increments", (("le", le),)): count for le, count in buckets.items()}
+        span_ms = round(1000 * max(reading.interval_s or 0.0 for reading in current))
+        tally = Tally.of(latest, time_ms)
+        signals: dict[Key, float] = {}
+        for keep, names in grains(tally).items():
+            kept = tally.keeping(keep, of_each=keep & {"model"})
+            signals |= made(kept, names) | self._looking_back(kept, names, time_ms - span_ms, time_ms)
         return signals
+
+    def _looking_back(self, tally: Tally, names: Sequence[str], start_ms: int, time_ms: int) -> dict[Key, float]:
+        """What is taken over a window: quantiles and the share of errors; and the latency buckets that go into it."""
+        quantiles = {name: QUANTILES[name] for name in names if name in QUANTILES}
+        histograms = {q.histogram: tally.buckets(q.histogram) for q in quantiles.values()}
+        windows = {what: self._grown(what, grown, "+Inf", start_ms, time_ms) for what, grown in histograms.items()}
+        signals = {
+            (name, labels): window_quantile(intervals, wanted.q)
+            for name, wanted in quantiles.items()
+            for labels, intervals in windows[wanted.histogram].items()
+        }
+        if "errors_ratio" in names:
+            outcomes = self._grown("outcomes", _outcomes(tally), "requests", start_ms, time_ms)
+            signals |= {("errors_ratio", labels): window_errors(intervals) for labels, intervals in outcomes.items()}
+        if "latency_bucket_increments" in names:
+            buckets = tally.buckets("latency_seconds").get(_NO_LABELS, {})
+            signals |= {("latency_bucket_increments", (("le", le),)): count for le, count in buckets.items()}
+        return {key: value for key, value in signals.items() if value is not None}
+
+    def _grown(
+        self, what: str, grown: Mapping[Labels, Mapping[str, float]], counted_by: str, start_ms: int, time_ms: int
+    ) -> Mapping[Labels, Sequence[Interval]]:
+        """The recent stretch of something, by its labels, with what grew in this interval."""
+        for labels, by in grown.items():
+            self._windows[what, labels].add(start_ms, time_ms, by.get(counted_by, 0.0), by)
+        of_it = {key[1]: window for key, window in self._windows.items() if key[0] == what}
+        return {labels: window.recent(time_ms) for labels, window in of_it.items()}
+
+
+def grains(tally: Tally) -> Mapping[frozenset[str], Sequence[str]]:
+    """Which labels are kept for which signals."""
+    alone = {label for label in ("model", "host") if len(tally.distinct(label)) <= 1}
+    found: dict[frozenset[str], list[str]] = defaultdict(list)
+    for name, signal in SIGNALS.items():
+        labels = (frozenset(signal.labels) - alone) | _INNER
+        for keep in {labels, labels - {"model"}}:
+            found[keep].append(name)
+    return found
+
+
+def made(tally: Tally, names: Iterable[str]) -> dict[Key, float]:
+    """What the formulas of these signals make of the tally."""
+    signals: dict[Key, float] = {}
+    for name in names:
+        for formula in FORMULAS.get(name, ()):
+            signals |= {
+                (name, labels): value for labels, value in formula.of(tally).items() if (name, labels) not in signals
+            }
+    queue = {labels: value for (name, labels), value in signals.items() if name == "stage_latency_mean_seconds"}.get(_QUEUE)
+    return signals if queue is None else signals | {("queue_wait_mean_seconds", _NO_LABELS): queue}
 
 
 class Interval(NamedTuple):
@@ -104,93 +138,29 @@ class Window:
         return held
 
 
-def _quantiles(intervals: Sequence[Interval]) -> dict[Key, float]:
-    """Quantiles over a stretch; none where it holds too few requests to tell."""
+def window_quantile(intervals: Sequence[Interval], q: float) -> float | None:
+    """The quantile over a stretch; None where it holds too few requests to tell."""
     if sum(interval.requests for interval in intervals) < WINDOW_REQUESTS:
-        return {}
+        return None
     les = sorted(intervals[0].grown, key=float)
-    bounds = [float(le) for le in les]
     counts = [sum(interval.grown[le] for interval in intervals) for le in les]
-    values = {name: quantile(bounds, counts, q) for name, q in _QUANTILES.items()}
-    return {(name, _NO_LABELS): value for name, value in values.items() if value is not None}
+    return quantile([float(le) for le in les], counts, q)
 
 
-def _errors(intervals: Sequence[Interval]) -> dict[Key, float]:
-    """The share of failed requests over a stretch, so that one failure among few wakes nobody; none without requests.
+def window_errors(intervals: Sequence[Interval]) -> float | None:
+    """The share of failed requests over a stretch; None without requests.
 
     A surge still shows in its first interval: where two fifths of many are shed, they are many of any 500.
     """
     requests = sum(interval.requests for interval in intervals)
-    failed = sum(interval.grown.get("requests_failed", 0.0) for interval in intervals)
-    return {("errors_ratio", _NO_LABELS): failed / requests} if requests else {}
+    return sum(interval.grown["requests_failed"] for interval in intervals) / requests if requests else None
 
 
-def _shared_buckets(grown: Iterable[Mapping[Key, float]]) -> dict[str, float]:
-    """The sum of each bucket that all histograms have: instances of two releases may cut latency differently."""
-    histograms = [h for increments in grown if (h := _by_le(increments))]
-    shared = set.intersection(*(set(h) for h in histograms)) if histograms else set()
-    return {le: sum(h[le] for h in histograms) for le in sorted(shared, key=float)}
-
-
-def _by_le(increments: Mapping[Key, float]) -> dict[str, float]:
-    return {labels[0][1]: grown for (name, labels), grown in increments.items() if name == "latency_seconds_bucket"}
-
-
-def _summed(parts: Iterable[Mapping[Key, float]]) -> dict[Key, float]:
-    total: dict[Key, float] = defaultdict(float)
-    for part in parts:
-        for key, value in part.items():
-            total[key] += value
-    return dict(total)
-
-
-def _levels(latest: Sequence[Reading]) -> dict[Key, float]:
-    values: dict[Key, list[float]] = defaultdict(list)
-    for reading in latest:
-        for key, value in reading.instants:
-            values[key].append(value)
-    sums = {key: sum(found) for key, found in values.items() if key[0] in _SUMMED}
-    return sums | {key: sum(found) / len(found) for key, found in values.items() if key[0] in _AVERAGED}
-
-
-def _rates(latest: Sequence[Reading]) -> dict[Key, float]:
-    """Growth a second, summed over the targets. Held-down time is a share of each GPU's own time, thus averaged."""
-    rates: dict[Key, list[float]] = defaultdict(list)
-    for reading in latest:
-        for key, grown in reading.increments.items():
-            rates[key].append(grown / (reading.interval_s or 1.0))
-    signals = {
-        ("gpu_throttled_ratio", key[1]): sum(min(1.0, rate) for rate in found) / len(found)
-        for key, found in rates.items()
-        if key[0] == "gpu_throttled_seconds"
+def _outcomes(tally: Tally) -> Mapping[Labels, Mapping[str, float]]:
+    """Requests, and those that failed, where a server counts these at all."""
+    requests, failed = tally.growth("requests"), tally.growth("requests_failed")
+    return {
+        labels: {"requests": requests[labels], "requests_failed": count}
+        for labels, count in failed.items()
+        if labels in requests
     }
-    requests = [rate for name in _OUTCOMES for rate in rates.get((name, _NO_LABELS), ())]
-    if requests:
-        signals["requests_per_second", _NO_LABELS] = sum(requests)
-    busy, replicas = rates.get(("replica_busy_seconds", _NO_LABELS)), _replicas(latest)
-    if busy and replicas:
-        signals["replicas_busy_ratio", _NO_LABELS] = min(1.0, sum(busy) / replicas)
-    return signals
-
-
-def _replicas(latest: Sequence[Reading]) -> float:
-    """Replicas of the targets whose busy time is known."""
-    known = [dict(reading.instants) for reading in latest if ("replica_busy_seconds", _NO_LABELS) in reading.increments]
-    return sum(instants.get(("replicas", _NO_LABELS), 0.0) for instants in known)
-
-
-def _cache(total: Mapping[Key, float]) -> dict[Key, float]:
-    hits, misses = (total.get((name, _NO_LABELS), 0.0) for name in ("cache_hits", "cache_misses"))
-    return {("cache_hit_ratio", _NO_LABELS): hits / (hits + misses)} if hits + misses else {}
-
-
-def _means(total: Mapping[Key, float]) -> dict[Key, float]:
-    """Means of what happened in the interval; absent, not 0, where nothing did."""
-    means = {
-        (signal, labels): total[sums, labels] / count
-        for signal, (sums, counts) in _MEANS.items()
-        for (name, labels), count in total.items()
-        if name == counts and count and (sums, labels) in total
-    }
-    queue = means.get(("stage_latency_mean_seconds", _QUEUE))
-    return means if queue is None else means | {("queue_wait_mean_seconds", _NO_LABELS): queue}

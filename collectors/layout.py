@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collectors.exposition import Line
-from collectors.measures import HARDWARE, Measure
+from collectors.measures import Measure
 from collectors.normalise import NORMALISERS, recognise
 from recwatch.core.signals import Series, UInt64
 
@@ -64,7 +64,7 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
     measured = [
         Measured(position, series.id, measure)
         for position, (row, series) in enumerate(first.values())
-        if (measure := measures[row])
+        for measure in measures[row]
     ]
     return Layout(
         lines=lines,
@@ -72,16 +72,16 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
         series=tuple(series for _, series in first.values()),
         ids=np.fromiter(first, dtype=np.uint64, count=len(first)),
         rows=np.array([row for row, _ in first.values()], dtype=np.int64),
-        process=tuple(m for m in measured if m.measure.cumulative and m.measure.quantity not in HARDWARE),
-        hardware=tuple(m for m in measured if m.measure.quantity in HARDWARE),
-        instants=tuple(m for m in measured if not m.measure.cumulative),
+        process=tuple(m for m in measured if m.measure.counts == "process"),
+        hardware=tuple(m for m in measured if m.measure.counts == "hardware"),
+        instants=tuple(m for m in measured if m.measure.counts == "level"),
     )
 
 
-def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[Measure | None]:
-    measures = NORMALISERS[kind].measures(lines) if kind else [None] * len(lines)
+def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[tuple[Measure, ...]]:
+    measures = NORMALISERS[kind].measures(lines) if kind else [()] * len(lines)
     starts = [line.name == "process_start_time_seconds" and not line.labels for line in lines]
-    return [_PROCESS_START if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
+    return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 
 
 def raw_series(line: Line, service: str, url: str) -> Series:

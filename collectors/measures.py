@@ -3,54 +3,160 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-Cumulative = Literal[
-    "requests_ok",
-    "requests_failed",
-    "latency_seconds_sum",
-    "latency_seconds_count",
-    "latency_seconds_bucket",  # {le}
-    "stage_seconds_sum",  # {stage}
-    "stage_seconds_count",  # {stage}
-    "batch_size_sum",
-    "batch_size_count",
-    "batch_seconds_sum",
-    "batch_seconds_count",
-    "replica_busy_seconds",
-    "cache_hits",
-    "cache_misses",
-    "gpu_throttled_seconds",  # {gpu, emulated}
-]
-Instant = Literal[
-    "queue_depth",
-    "replicas",
-    "answer_quality_ratio",
-    "gpu_busy_ratio",  # {gpu, emulated}, as all below
-    "gpu_memory_used_bytes",
-    "gpu_sm_clock_hertz",
-    "gpu_power_watts",
-    "gpu_temperature_celsius",
-    "model_info",  # {version, variant}: 1 for the model that answers
-    "process_start_seconds",  # unix time
-]
-Quantity = Cumulative | Instant
-CUMULATIVE: frozenset[str] = frozenset(get_args(Cumulative))
-INSTANT: frozenset[str] = frozenset(get_args(Instant))
-# Counted by the hardware: a restart of the process that reports them does not set them back.
-HARDWARE: frozenset[str] = frozenset({"gpu_throttled_seconds"})
+from typing import Literal
 
 Labels = tuple[tuple[str, str], ...]
+"""Pairs of label and value, sorted by label."""
 Key = tuple[str, Labels]
+"""A quantity and its labels."""
+
+Counts = Literal["level", "process", "hardware"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Something a server can tell, in the base unit `unit`.
+
+    A `level` is how it stands now. Of a counter only the growth means something: one of the `process` starts at 0 with it,
+    one of the `hardware` outlives the process that reports it.
+    """
+
+    name: str
+    unit: str
+    counts: Counts
+    help: str
+
+
+def _levels(unit: str, **helps: str) -> tuple[Quantity, ...]:
+    return tuple(Quantity(name, unit, "level", text) for name, text in helps.items())
+
+
+def _counters(unit: str, counts: Counts = "process", **helps: str) -> tuple[Quantity, ...]:
+    return tuple(Quantity(name, unit, counts, text) for name, text in helps.items())
+
+
+def _histogram(name: str, unit: str, of: str) -> tuple[Quantity, ...]:
+    """A histogram, or as much of one as a server has: mean from sum and count, quantiles from buckets with a label `le`."""
+    return (
+        Quantity(f"{name}_sum", unit, "process", f"Sum of {of}."),
+        Quantity(f"{name}_count", "", "process", f"Count of {of}."),
+        Quantity(f"{name}_bucket", "", "process", f"Count of {of} of at most `le`."),
+        Quantity(f"{name}_quantile", unit, "level", f"A `quantile` of {of} that one instance worked out itself."),
+    )
+
+
+_ALL = (
+    *_counters(
+        "",
+        requests="Requests answered or refused, failures among them.",
+        requests_failed="Requests that failed or were refused.",
+        prompt_tokens="Tokens of the prompts.",
+        generated_tokens="Tokens generated.",
+        cache_hits="Look-ups that the result cache answered.",
+        cache_misses="Look-ups that it did not.",
+        prefix_cache_hits="Tokens or blocks found in the prefix cache.",
+        prefix_cache_queries="Tokens or blocks looked up in the prefix cache.",
+    ),
+    *_histogram("latency_seconds", "seconds", "times from arrival to answer"),
+    *_histogram("stage_seconds", "seconds", "times in one `stage` of serving"),
+    *_histogram("first_token_seconds", "seconds", "times from arrival to the first token or first part of the answer"),
+    *_histogram("output_token_seconds", "seconds", "times between two tokens of an answer"),
+    *_histogram("batch_size", "requests", "batch sizes"),
+    *_histogram("batch_seconds", "seconds", "times the model took for a batch"),
+    *_counters("seconds", replica_busy_seconds="Time that replicas spent on batches."),
+    *_levels("requests", queue_depth="Requests waiting now.", requests_running="Requests being worked on now."),
+    *_levels("replicas", replicas="Model replicas ready to work."),
+    *_levels(
+        "seconds", last_prediction_seconds="Time of the latest prediction.", process_start_seconds="Unix time of the start."
+    ),
+    *_levels(
+        "ratio",
+        answer_quality_ratio="Quality of a shadow sample of answers, 1 is best.",
+        cache_hit_ratio="Share of look-ups that the result cache answered.",
+        prefix_cache_hit_ratio="Share found in the prefix cache.",
+        kv_cache_used_ratio="Share of the key-value cache in use.",
+        model_info="1 for the model that answers, named by its labels.",
+    ),
+    *_levels(
+        "ratio",
+        gpu_busy_ratio="Share of time with work on the GPU.",
+        gpu_engine_active_ratio="Share of time with the graphics or compute engine active.",
+        gpu_sm_active_ratio="Share of time with a warp on a multiprocessor, averaged over them.",
+        gpu_tensor_active_ratio="Share of time with the tensor cores active.",
+        gpu_dram_active_ratio="Share of time with the memory interface active.",
+        gpu_memory_used_ratio="Share of the GPU's memory in use.",
+    ),
+    *_levels(
+        "bytes",
+        gpu_memory_used_bytes="GPU memory in use.",
+        gpu_memory_free_bytes="GPU memory free.",
+        gpu_memory_reserved_bytes="GPU memory that the driver keeps.",
+        gpu_memory_total_bytes="GPU memory in all.",
+    ),
+    *_levels(
+        "hertz",
+        gpu_sm_clock_hertz="Clock of the multiprocessors.",
+        gpu_sm_clock_max_hertz="The highest clock that the multiprocessors may have.",
+        gpu_memory_clock_hertz="Clock of the memory.",
+    ),
+    *_levels("watts", gpu_power_watts="Power drawn.", gpu_power_limit_watts="Power that may be drawn."),
+    *_levels(
+        "celsius",
+        gpu_temperature_celsius="Temperature of the GPU.",
+        gpu_memory_temperature_celsius="Temperature of its memory.",
+    ),
+    *_levels("bytes/s", gpu_pcie_tx_rate="Sent over PCIe.", gpu_pcie_rx_rate="Received over PCIe."),
+    *_levels(
+        "",
+        gpu_xid_code="The driver's last error (XID), 0 for none.",
+        gpu_row_remap_failed="1 if a memory row cannot be remapped.",
+    ),
+    *_counters("joules", "hardware", gpu_energy_joules="Energy used."),
+    *_counters("seconds", "hardware", gpu_throttled_seconds="Time with clocks held down."),
+    *_counters(
+        "bytes",
+        "hardware",
+        gpu_pcie_tx_bytes="Sent over PCIe.",
+        gpu_pcie_rx_bytes="Received over PCIe.",
+        gpu_link_tx_bytes="Sent to other GPUs.",
+        gpu_link_rx_bytes="Received from other GPUs.",
+    ),
+    *_counters("", "hardware", gpu_ecc_uncorrected="Memory errors that could not be corrected."),
+    *_counters(
+        "seconds", "hardware", host_cpu_seconds="Time of the cores.", host_cpu_busy_seconds="Time they spent working."
+    ),
+    *_levels("ratio", host_cpu_busy_ratio="Share of the cores' time spent working."),
+    *_levels(
+        "bytes",
+        host_memory_total_bytes="Memory of the host.",
+        host_memory_available_bytes="Memory that can be had without swapping.",
+        host_memory_free_bytes="Memory that nothing uses.",
+        host_memory_used_bytes="Memory in use.",
+    ),
+    *_levels("", host_load1="Mean length of the run queue over a minute."),
+    *_levels("seconds", host_boot_time_seconds="Unix time of the host's start."),
+    *_counters(
+        "bytes",
+        "hardware",
+        host_network_received_bytes="Received from the network.",
+        host_network_transmitted_bytes="Sent to the network.",
+        host_disk_read_bytes="Read from disks.",
+        host_disk_written_bytes="Written to disks.",
+    ),
+)
+QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one line of a page measures; `scale` turns its value into the base unit. Lines with one key add up."""
+    """What one line of a page measures; `scale` turns its value into the base unit. Lines with one key add up.
 
-    quantity: Quantity
+    Labels may be finer than those of the signals made of it: `version`, `route`, `cpu` and the like are summed over.
+    """
+
+    quantity: str
     labels: Labels = ()
     scale: float = 1.0
 
@@ -59,9 +165,18 @@ class Measure:
         return (self.quantity, self.labels)
 
     @property
-    def cumulative(self) -> bool:
-        """Whether the value counts up from the process's start, so that only its increments mean something."""
-        return self.quantity in CUMULATIVE
+    def counts(self) -> Counts:
+        return QUANTITIES[self.quantity].counts
+
+    def value(self, printed: float) -> float:
+        """The reading in its base unit; NaN where it makes no sense.
+
+        A ratio below 0 is some servers' way to say that it is undefined; one above 1 is an overshoot of the counters, as
+        DCGM's SM_ACTIVE on MIG.
+        """
+        if QUANTITIES[self.quantity].unit != "ratio":
+            return printed * self.scale
+        return min(1.0, printed * self.scale) if printed >= 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +189,20 @@ class Reading:
     interval_s: float | None
 
 
-def canonical_le(text: str) -> str:
-    """A bucket's upper bound as every part of recwatch writes it, however the server does.
+def labels_of(pairs: Iterable[tuple[str, str]]) -> Labels:
+    """Labels in their order; those with an empty value say nothing and are left out.
 
-    >>> canonical_le("5"), canonical_le("1e-02"), canonical_le("+Inf")
-    ('5.0', '0.01', '+Inf')
+    >>> labels_of({"model": "m", "gpu": ""}.items())
+    (('model', 'm'),)
+    """
+    return tuple(sorted((name, value) for name, value in pairs if value))
+
+
+def canonical_le(text: str, scale: float = 1.0) -> str:
+    """A bucket's upper bound as every part of recwatch writes it, however the server does; `scale` gives the base unit.
+
+    >>> canonical_le("5"), canonical_le("1e-02"), canonical_le("+Inf"), canonical_le("250", 0.001)
+    ('5.0', '0.01', '+Inf', '0.25')
     """
     bound = float(text)
-    return "+Inf" if bound == math.inf else repr(bound)
-
-
-def latency_bucket(le: str) -> Measure | None:
-    """The measure of a latency bucket up to `le`; None where `le`, as some page wrote it, is no number.
-
-    >>> latency_bucket("abc") is None
-    True
-    """
-    try:
-        bound = canonical_le(le)
-    except ValueError:
-        return None
-    return None if bound == "nan" else Measure("latency_seconds_bucket", (("le", bound),))
+    return "+Inf" if bound == math.inf else repr(float(f"{bound * scale:.12g}"))

@@ -95,7 +95,8 @@ class Target:
     def _read(self, layout: Layout, values: Float64, time_ms: int) -> tuple[Mark, ...]:
         """Make the reading of this scrape the latest; return what it tells of deploys and restarts."""
         row_values = values.tolist()
-        instants = tuple((m.measure.key, v * m.measure.scale) for m, v in _present(layout.instants, row_values))
+        levels = ((m.measure.key, m.measure.value(v)) for m, v in _present(layout.instants, row_values))
+        instants = tuple((key, value) for key, value in levels if math.isfinite(value))
         growth = self._increments.advance(
             time_ms,
             {m.series_id: v for m, v in _present(layout.process, row_values)},

@@ -96,7 +96,7 @@ class Roster:
             self.series.append(series)
             self._names.append(_Names.of(series, self._methods))
             self._method_rows.append(self._rows_for(series))
-            if series.name in self._needs:
+            if series.name in self._needs and "model" not in series.labels:
                 self._beside_id.setdefault(known.service, {})[series.name] = series.id
         self.columns = self._columns()
         self._layouts.pop(known.service, None)
@@ -124,7 +124,11 @@ class Roster:
 
     def _bound(self, series: Series) -> float:
         objective = self._objectives.get(series.service)
-        return float("nan") if objective is None else objective.bounds().get(series.name, float("nan"))
+        return (
+            float("nan")
+            if objective is None or "model" in series.labels
+            else objective.bounds().get(series.name, float("nan"))
+        )
 
     def _judges(self, series: Series, method: str) -> bool:
         planned = method in self._plan[series.name].methods

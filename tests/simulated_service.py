@@ -142,7 +142,7 @@ class SimulatedService:
         spent = np.array([batch.seconds for batch in batches for _ in batch.waits])
         latency = waits + spent + self._random.exponential(MEAN_OTHER_STAGES_S, len(waits))
         seconds = sum(batch.seconds for batch in batches)
-        yield ("requests_ok", ()), len(waits)
+        yield ("requests", ()), len(waits) + shed
         yield ("requests_failed", ()), shed
         yield ("latency_seconds_sum", ()), latency.sum()
         yield ("latency_seconds_count", ()), len(waits)

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from collectors.exposition import Line
 from collectors.measures import Measure
-from collectors.normalise.dcgm import Dcgm
-from collectors.normalise.recommender_ref import RecommenderRef
+from collectors.normalise.dcgm import DCGM
+from collectors.normalise.recommender_ref import RECOMMENDER_REF
 
 
 class Normaliser(Protocol):
@@ -20,12 +20,12 @@ class Normaliser(Protocol):
         """Whether only this kind of server writes this name."""
         ...
 
-    def measures(self, lines: Sequence[Line]) -> Sequence[Measure | None]:
-        """What each line of a page measures; None where no canonical signal is made of it."""
+    def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
+        """What each line of a page measures; nothing where no canonical signal is made of it."""
         ...
 
 
-NORMALISERS: Mapping[str, Normaliser] = {"recommender_ref": RecommenderRef(), "dcgm": Dcgm()}
+NORMALISERS: Mapping[str, Normaliser] = {"recommender_ref": RECOMMENDER_REF, "dcgm": DCGM}
 
 
 def recognise(lines: Sequence[Line]) -> str | None:

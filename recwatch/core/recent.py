@@ -51,9 +51,10 @@ class Recent:
         return [s for s in list(self._series.values()) if service in (None, s.service) and name in (None, s.name)]
 
     def of(self, service: str, name: str, labels: Mapping[str, str] | None = None) -> Series | None:
-        """The first series of this name whose labels include `labels`."""
+        """The series of this name whose labels include `labels` and few others: of the service rather than of a model."""
         wanted = (labels or {}).items()
-        return next((s for s in self.series(service, name) if wanted <= s.labels.items()), None)
+        found = (s for s in self.series(service, name) if wanted <= s.labels.items())
+        return min(found, key=lambda s: len(s.labels), default=None)
 
     def by_id(self, series_id: int) -> Series | None:
         return self._series.get(series_id)

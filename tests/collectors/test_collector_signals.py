@@ -297,7 +297,8 @@ def test_an_emulated_gpu_says_so_in_every_signal(server: PageServer) -> None:
     server.answers["/gpu/metrics"] = page(gpu_page(throttled_ns=9.5e9))
     gpu = "{emulated: true, gpu: 0}"
     assert watch.signals(watch.tick(2)) == {
-        f"gpu_busy_ratio{gpu}": 0.5,
+        f"gpu_busy_ratio{gpu}": 0.99,
+        f"gpu_engine_active_ratio{gpu}": 0.5,
         f"gpu_memory_used_bytes{gpu}": 2.0**31,
         f"gpu_sm_clock_hertz{gpu}": 1.41e9,
         f"gpu_power_watts{gpu}": 200.0,

@@ -1,0 +1,133 @@
+"""A server's metric names as a table of rules: which name tells which quantity, in which unit, of which model or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collectors.exposition import Line
+from collectors.measures import QUANTITIES, Measure, canonical_le, labels_of
+from recwatch.core.signals import Kind
+
+ANY = ("*",)
+"""In `where`: the label must be there, with any value."""
+
+MILLI, MICRO, NANO = 1e-3, 1e-6, 1e-9
+PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Lines called one of `names` tell `quantities`; `scale` turns the value into the base unit.
+
+    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's; `fixed`
+    are labels that the name alone tells. `where` admits only lines whose label has one of the values, `kinds` only those of
+    a type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add
+    up, unless the page tells it under one of the names `unless`, too: so a metric that goes by its old and its new name is
+    not counted twice. `versions` and `setting` tell people from when to when the server writes the name, and what makes it
+    do so where it does not by itself.
+    """
+
+    names: tuple[str, ...]
+    quantities: tuple[str, ...]
+    scale: float = 1.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: tuple[Kind, ...] = ()
+    unless: tuple[str, ...] = ()
+    versions: str = ""
+    setting: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.quantities) - set(QUANTITIES)
+        if unknown:
+            raise KeyError(f"{self.names[0]}: {sorted(unknown)} are no quantities")
+
+    def admits(self, line: Line) -> bool:
+        if self.kinds and line.kind not in self.kinds:
+            return False
+        return all(
+            label in line.labels and (values == ANY or line.labels[label] in values) for label, values in self.where.items()
+        )
+
+    def measures(self, line: Line) -> tuple[Measure, ...]:
+        """What an admitted line tells."""
+        pairs = {ours: line.labels.get(theirs, "") for ours, theirs in self.labels.items()} | dict(self.fixed)
+        if "quantile" in pairs:
+            pairs["quantile"] = canonical_le(pairs["quantile"])
+        bound = line.labels.get("le")
+        if bound is None:
+            told = (quantity for quantity in self.quantities if not quantity.endswith("_bucket"))
+            return tuple(Measure(quantity, labels_of(pairs.items()), self.scale) for quantity in told)
+        try:
+            pairs["le"] = canonical_le(bound, self.scale)
+        except ValueError:
+            return ()
+        return tuple(Measure(quantity, labels_of(pairs.items())) for quantity in self.quantities if pairs["le"] != "nan")
+
+
+def rule(names: str | Sequence[str], quantities: str | Sequence[str], scale: float = 1.0, **more: object) -> Rule:
+    """A rule; a single name or quantity needs no tuple.
+
+    >>> rule("nv_gpu_power_usage", "gpu_power_watts", labels={"gpu": "gpu_uuid"}).names
+    ('nv_gpu_power_usage',)
+    """
+    return Rule(_tuple(names), _tuple(quantities), scale, **more)  # type: ignore[arg-type]
+
+
+def histogram(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
+    """The rules of a histogram `name` whose buckets, sum and count tell the quantities `family`_bucket and so on."""
+    return tuple(
+        rule(f"{name}_{part}", f"{family}_{part}", 1.0 if part == "count" else scale, **more)
+        for part in ("bucket", "sum", "count")
+    )
+
+
+def summary(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
+    """The rules of a summary: its sum and count can be merged, its quantiles are of one instance for ever."""
+    labels = {"quantile": "quantile", **more.pop("labels", {})}  # type: ignore[dict-item]
+    return (
+        rule(name, f"{family}_quantile", scale, labels=labels, where={"quantile": ANY}, **more),
+        *(
+            rule(f"{name}_{part}", f"{family}_{part}", scale if part == "sum" else 1.0, labels=labels, **more)
+            for part in ("sum", "count")
+        ),
+    )
+
+
+def _tuple(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
+    return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)
+
+
+class Table:
+    """A normaliser made of rules.
+
+    `marks` are names, or beginnings of names ending in `*`, that only this kind of server writes. Values equal to one of
+    `blanks` mean that there is no reading.
+    """
+
+    def __init__(self, rules: Iterable[Rule | tuple[Rule, ...]], marks: Sequence[str], blanks: Sequence[float] = ()) -> None:
+        self.rules: tuple[Rule, ...] = tuple(r for one in rules for r in (one if isinstance(one, tuple) else (one,)))
+        self.blanks = tuple(blanks)
+        self._marks = frozenset(marks)
+        self._beginnings = tuple(mark[:-1] for mark in marks if mark.endswith("*"))
+        self._by_name: dict[str, list[Rule]] = {}
+        for one in self.rules:
+            for name in one.names:
+                self._by_name.setdefault(name, []).append(one)
+
+    def recognises(self, name: str) -> bool:
+        return name in self._marks or name.startswith(self._beginnings)
+
+    def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
+        """What each line measures."""
+        told = [[(r, r.measures(line)) for r in self._named(line.name) if r.admits(line)] for line in lines]
+        names = {(name, measure.key) for rules in told for r, measures in rules for measure in measures for name in r.names}
+        return [
+            tuple(m for r, measures in rules for m in measures if not any((name, m.key) in names for name in r.unless))
+            for rules in told
+        ]
+
+    def _named(self, name: str) -> Sequence[Rule]:
+        return self._by_name.get(name, self._by_name.get(name.removesuffix("_total"), ()))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from alerting.grouping import GroupingConfig
 from alerting.message import Message
 from recwatch.app.children import Child
 from recwatch.app.patient import RATE_PER_SECOND, Fault, Patient
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 SERVICE = "recommender"
 BASELINE_S = 20.0
-DISTURBED_S = 90.0
+DISTURBED_S = 150.0
 PATIENT_WARM_S = 5.0
 APPROVAL_WAIT_S = 60.0
 TURNS_ON = ("latency_p99_seconds", "latency_mean_seconds", "requests_per_second", "queue_depth")
@@ -125,10 +126,9 @@ class Story:
         )
         self._wait("detectors learn what is normal", lambda: self._warm() or None, 90)
         self._wait_s("a baseline is measured", BASELINE_S)
-        while disturbed := self._open_incident():
+        while disturbed := self._incident_at_hand():
             self._say(f"The machine itself disturbed the baseline ({disturbed.title}); waiting for that to pass.", "yellow")
-            self._wait("the disturbance passes", lambda: self._open_incident() is None or None, DISTURBED_S)
-            self._wait_s("a baseline is measured", BASELINE_S)
+            self._wait("the disturbance passes", lambda: self._incident_at_hand() is None or None, DISTURBED_S)
         self._say(f"Healthy: {self._pulse()}.", "green")
 
     def _break(self) -> None:
@@ -268,6 +268,11 @@ class Story:
 
     def _open_incident(self) -> Incident | None:
         return next((i for i in self._pipeline.live.events(Incident) if i.state == "open"), None)
+
+    def _incident_at_hand(self) -> Incident | None:
+        """An incident that is open, or so fresh that trouble now would open it again."""
+        since_ms = self._clock.now_ms() - 1000 * GroupingConfig().reopen_within_s
+        return next((i for i in self._pipeline.live.events(Incident) if i.end_ms is None or i.end_ms >= since_ms), None)
 
     def _newest_proposal(self) -> Proposal | None:
         proposals = reversed(self._pipeline.live.events(Proposal))

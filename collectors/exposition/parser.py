@@ -1,0 +1,58 @@
+"""The pages of one target, scraped again and again → their lines and values."""
+
+from __future__ import annotations
+
+from collectors.exposition.columns import rows_of
+from collectors.exposition.learning import learn
+from collectors.exposition.page import Page
+from collectors.exposition.repeated import Changed, Layout, read_again
+from recwatch.core.errors import BadInput
+
+
+class PageParser:
+    r"""Reads the pages of one target, in text format or OpenMetrics.
+
+    A row that cannot be read is dropped and counted; the rest of the page is kept. What was there before costs little: see
+    `repeated`.
+
+    >>> parser = PageParser()
+    >>> page = parser.parse('# TYPE hits counter\nhits{cache="a"} 7\nhits{cache=b} 1\n')
+    >>> page.lines[0].name, page.lines[0].kind, page.values
+    ('hits', 'counter', array([7.]))
+    >>> page.dropped
+    {'labels': Dropped(rows=1, example='hits{cache=b} 1')}
+    >>> parser.parse('# TYPE hits counter\nhits{cache="a"} 8\nhits{cache=b} 1\n').lines is page.lines
+    True
+    """
+
+    def __init__(self) -> None:
+        self._known: Layout | None = None
+
+    def parse(self, text: str | bytes, content_type: str | None = None) -> Page:
+        """The page's lines and values.
+
+        It is read as OpenMetrics if the content type says so or, without one, if it ends in `# EOF`. Raises BadInput where
+        the page is cut off or is no exposition text.
+        """
+        body = (text if isinstance(text, bytes) else text.encode(errors="surrogatepass")).replace(b"\r\n", b"\n")
+        openmetrics = _is_openmetrics(body, content_type)
+        whole = body.endswith(b"\n") or not body
+        rows = rows_of(body if whole else body + b"\n")
+        known = self._known if self._known is not None and self._known.openmetrics == openmetrics else None
+        try:
+            if known is not None and whole:
+                return read_again(rows, known)
+        except Changed:
+            pass
+        self._known = learn(rows, known, openmetrics=openmetrics, whole=whole)
+        return read_again(rows, self._known)
+
+
+def _is_openmetrics(body: bytes, content_type: str | None) -> bool:
+    ended = body[-16:].rstrip().rpartition(b"\n")[2] == b"# EOF"
+    if content_type is None:
+        return ended
+    openmetrics = content_type.partition(";")[0].strip().lower() == "application/openmetrics-text"
+    if openmetrics and not ended:
+        raise BadInput("the page is cut off: OpenMetrics ends in '# EOF', and this does not; scrape it again")
+    return openmetrics

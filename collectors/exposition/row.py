@@ -1,0 +1,166 @@
+"""One row of exposition text, read with care, in the words of either format.
+
+The grammar is that of prometheus_client's parsers, which is wider than the standards: blanks and trailing commas may stand
+where text format allows them, unknown escapes are kept as they are, and exemplars are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from collectors.exposition.page import NO_TIME_MS, Reason
+
+# All repetition is possessive: a row that does not match fails in time linear in its length.
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
+QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_BRACES = rf'\{{((?:[^"}}]*+{QUOTED})*+[^"}}]*+)\}}'
+_SERIES = rf"[ \t]*+({NAME})?[ \t]*+(?:{_BRACES}|(?<=[ \t]))[ \t]*+"
+_WORD = r"[^\x00-\x20#{]++"
+_READING = rf"({_WORD})(?:[ \t]++({_WORD}))?"
+_EXEMPLAR = rf"(?: # {_BRACES} ({_WORD})(?: ({_WORD}))?)?"
+
+_ROW = re.compile(rf"{_SERIES}{_READING}{_EXEMPLAR}[ \t\r]*+")
+_SERIES_ONLY = re.compile(_SERIES)
+_READING_ONLY = re.compile(rf"{_READING}[ \t]*+(?=#|$)")
+_VALUE_ONLY = re.compile(rf"{_WORD}[ \t]")
+_BARE_NAME = re.compile(rf"[ \t]*+({NAME})?[ \t]*+")
+_LABEL = re.compile(rf'[ \t]*+(?:({NAME})|({QUOTED}))[ \t]*+(?:=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)")?[ \t]*+(,|$)')
+_ESCAPE = re.compile(r'\\([\\n"])')
+EXACT_MS = 2**53
+"""Up to here, a float holds every millisecond."""
+
+_ESCAPED = {"\\": "\\", "n": "\n", '"': '"'}
+
+
+class Unreadable(ValueError):
+    """The row says nothing that can be used; `reason` is the part at fault."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class Row(NamedTuple):
+    """What a row says. `words` is the number of words at its end that are value and timestamp, each after one blank.
+
+    It is 1 or 2; 0 where the row ends otherwise, as with an exemplar, so that only a careful reading finds its value.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    time_ms: int
+    words: int
+
+
+class RowReader:
+    """Reads rows that belong together; equal names and label values become one object, which keeps many rows small."""
+
+    def __init__(self, *, openmetrics: bool) -> None:
+        self._openmetrics = openmetrics
+        self._words: dict[str, str] = {}
+
+    def read(self, text: str) -> Row:
+        """The sample in a row. Raises Unreadable."""
+        match = _ROW.fullmatch(text)
+        if match is None:
+            raise Unreadable(_fault(text))
+        name, inside, value, time = match.group(1, 2, 3, 4)
+        labels: dict[str, str] = {}
+        if inside:
+            name = self._labels(inside, name, labels)
+        if name is None:
+            raise Unreadable("name")
+        time_ms = _time_ms(time, self._openmetrics)
+        return Row(self._words.setdefault(name, name), labels, number(value), time_ms, _words(match, time_ms))
+
+    def _labels(self, inside: str, name: str | None, labels: dict[str, str]) -> str | None:
+        """Read what stands between braces into `labels`; the name of the sample, which may be quoted among them."""
+        position, end, words = 0, len(inside), self._words
+        while position < end:
+            match = _LABEL.match(inside, position)
+            if match is None:
+                if inside[position:].strip(" \t"):
+                    raise Unreadable("labels")
+                break
+            position = match.end()
+            label, quoted, value = match.group(1, 2, 3)
+            if label is None:
+                label = unescaped(quoted[1:-1])
+                if value is None:
+                    if name is not None or not label:
+                        raise Unreadable("name")
+                    name = label
+                    continue
+            if value is None or label == "__name__" or not label:
+                raise Unreadable("labels")
+            if label in labels:
+                raise Unreadable("duplicate_label")
+            if "\\" in value:
+                value = unescaped(value)
+            labels[words.setdefault(label, label)] = words.setdefault(value, value)
+        return name
+
+
+def unescaped(text: str) -> str:
+    r"""The text that was escaped; a backslash before anything but `\`, `n` and `"` stands for itself.
+
+    >>> unescaped(r'a\"b\\c\d')
+    'a"b\\c\\d'
+    """
+    return _ESCAPE.sub(lambda match: _ESCAPED[match.group(1)], text)
+
+
+def number(text: str) -> float:
+    """The value that a word says, infinite where it is beyond floats. Raises Unreadable.
+
+    >>> number("1e+010"), number("+Inf")
+    (10000000000.0, inf)
+    """
+    if "_" in text or not text.isascii():  # only Python takes `1_000` and other scripts' digits for numbers
+        raise Unreadable("value")
+    try:
+        return float(text)
+    except ValueError:
+        raise Unreadable("value") from None
+
+
+def _time_ms(text: str | None, openmetrics: bool) -> int:
+    """Text format counts milliseconds, OpenMetrics seconds."""
+    if text is None:
+        return NO_TIME_MS
+    try:
+        time = number(text)
+        time_ms = round(time * 1000) if openmetrics else round(time) if abs(time) <= EXACT_MS else int(text)
+    except (ValueError, OverflowError):  # no number, NaN, infinite
+        raise Unreadable("timestamp") from None
+    if not NO_TIME_MS < time_ms < -NO_TIME_MS:
+        raise Unreadable("timestamp")
+    return time_ms
+
+
+def _words(match: re.Match[str], time_ms: int) -> int:
+    text, end = match.string, len(match.string)
+    if text[match.start(3) - 1] not in " \t":
+        return 0
+    if match.end(4) == end and match.start(4) == match.end(3) + 1 and abs(time_ms) <= EXACT_MS:
+        return 2
+    return 1 if match.end(3) == end else 0
+
+
+def _fault(text: str) -> Reason:
+    """Which part of a row that does not match is at fault."""
+    series = _SERIES_ONLY.match(text)
+    if series is None:
+        bare = _BARE_NAME.match(text)
+        rest = text[bare.end() :] if bare else text
+        if rest.startswith("{"):
+            return "labels"
+        return "name" if rest or not text else "value"
+    if series.group(1) is None and series.group(2) is None:
+        return "name"
+    if _READING_ONLY.match(text, series.end()):
+        return "exemplar"
+    return "timestamp" if _VALUE_ONLY.match(text, series.end()) else "value"

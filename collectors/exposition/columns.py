@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def text(self, row: int) -> str:
-        """One row, without its newline. Raises UnicodeDecodeError."""
-        return self.body[self.starts[row] : self.ends[row]].decode()
+    def spelled(self, at: Int64) -> Iterator[tuple[int, bytes]]:
+        """The numbers of rows, and the rows without their newlines."""
+        for row, start, end in zip(at.tolist(), self.starts[at].tolist(), self.ends[at].tolist(), strict=True):
+            yield row, self.body[start:end]
 
     def firsts(self) -> npt.NDArray[np.uint8]:
         """The first byte of each row: the newline where it is empty."""
@@ -72,6 +73,12 @@ def slices(body: bytes, starts: Int64, ends: Int64) -> Slices:
     bounds[::2], bounds[1::2] = starts, ends
     parts = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(body)])
     return parts.take(pa.array(np.arange(0, len(bounds), 2)))
+
+
+def equal(these: Slices, those: Slices) -> Bools:
+    """Which of these equal those in their place."""
+    same: Bools = pc.equal(these, those).to_numpy(zero_copy_only=False)
+    return same
 
 
 def places(wanted: Slices, known: Slices) -> Int64:

@@ -34,7 +34,9 @@ class PageParser:
         It is read as OpenMetrics if the content type says so or, without one, if it ends in `# EOF`. Raises BadInput where
         the page is cut off or is no exposition text.
         """
-        body = (text if isinstance(text, bytes) else text.encode(errors="surrogatepass")).replace(b"\r\n", b"\n")
+        body = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+        if b"\r" in body:
+            body = body.replace(b"\r\n", b"\n")
         openmetrics = _is_openmetrics(body, content_type)
         whole = body.endswith(b"\n") or not body
         rows = rows_of(body if whole else body + b"\n")
@@ -44,8 +46,8 @@ class PageParser:
                 return read_again(rows, known)
         except Changed:
             pass
-        self._known = learn(rows, known, openmetrics=openmetrics, whole=whole)
-        return read_again(rows, self._known)
+        self._known, page = learn(rows, known, openmetrics=openmetrics, whole=whole)
+        return page
 
 
 def _is_openmetrics(body: bytes, content_type: str | None) -> bool:

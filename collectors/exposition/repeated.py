@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from collectors.exposition.columns import Bools, Rows, Slices, numbers, slices
 from collectors.exposition.page import NO_TIME_MS, Dropped, Line, Page, Reason
-from collectors.exposition.row import EXACT_MS, RowReader
+from collectors.exposition.row import EXACT_MS, RowReader, Unreadable
 from recwatch.core.signals import Float64, Int64
 
 NO_SAMPLE, WITH_CARE, VALUE, VALUE_AND_TIME = -1, 0, 1, 2
@@ -50,6 +50,11 @@ class Readings:
     readable: Bools
 
 
+def no_readings(rows: int) -> Readings:
+    """Readings to be filled in."""
+    return Readings(np.zeros(rows), np.full(rows, NO_TIME_MS), np.ones(rows, np.bool_))
+
+
 class Changed(Exception):
     """The page is not the known one with other numbers."""
 
@@ -62,8 +67,13 @@ def read_again(rows: Rows, known: Layout) -> Page:
     if not readings.readable.all():
         raise Changed
     _add_careful(rows, known, readings)
-    values, times_ms = readings.values[known.samples], readings.times_ms[known.samples]
-    return Page(known.lines, values, times_ms if (times_ms != NO_TIME_MS).any() else None, known.dropped)
+    return page_of(known, readings)
+
+
+def page_of(layout: Layout, readings: Readings) -> Page:
+    """The page that has the layout and these numbers."""
+    values, times_ms = readings.values[layout.samples], readings.times_ms[layout.samples]
+    return Page(layout.lines, values, times_ms if (times_ms != NO_TIME_MS).any() else None, layout.dropped)
 
 
 def heads(rows: Rows, ways: Ways) -> Slices:
@@ -73,7 +83,7 @@ def heads(rows: Rows, ways: Ways) -> Slices:
 
 def readings_of(rows: Rows, ways: Ways, *, openmetrics: bool) -> Readings:
     """The numbers at the ends of the rows that end in some."""
-    readings = Readings(np.zeros(len(rows)), np.full(len(rows), NO_TIME_MS), np.ones(len(rows), np.bool_))
+    readings = no_readings(len(rows))
     timed = ways == VALUE_AND_TIME
     starts, ends = np.where(timed, rows.last_but_one, rows.last), np.where(timed, rows.last - 1, rows.ends)
     at = np.flatnonzero(ways > 0)
@@ -92,11 +102,12 @@ def _add_careful(rows: Rows, known: Layout, readings: Readings) -> None:
     """Add the rows that are read with care every time. Raises Changed where one is not of its line any more."""
     at = np.flatnonzero(known.ways == WITH_CARE)
     reader = RowReader(openmetrics=known.openmetrics)
-    for row, line in zip(at.tolist(), np.searchsorted(known.samples, at).tolist(), strict=True):
+    for (row, spelled), position in zip(rows.spelled(at), np.searchsorted(known.samples, at).tolist(), strict=True):
+        line = known.lines[position]
         try:
-            read = reader.read(rows.text(row))
-        except ValueError as error:
-            raise Changed from error
-        if read.words or (read.name, read.labels) != (known.lines[line].name, known.lines[line].labels):
+            read = reader.read(spelled)
+        except Unreadable as fault:
+            raise Changed from fault
+        if read.words or (read.name, read.labels) != (line.name, line.labels):
             raise Changed
         readings.values[row], readings.times_ms[row] = read.value, read.time_ms

@@ -27,6 +27,7 @@ _READING_ONLY = re.compile(rf"{_READING}[ \t]*+(?=#|$)")
 _VALUE_ONLY = re.compile(rf"{_WORD}[ \t]")
 _BARE_NAME = re.compile(rf"[ \t]*+({NAME})?[ \t]*+")
 _LABEL = re.compile(rf'[ \t]*+(?:({NAME})|({QUOTED}))[ \t]*+(?:=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)")?[ \t]*+(,|$)')
+_NAME = re.compile(NAME)
 _ESCAPE = re.compile(r'\\([\\n"])')
 EXACT_MS = 2**53
 """Up to here, a float holds every millisecond."""
@@ -61,20 +62,35 @@ class RowReader:
     def __init__(self, *, openmetrics: bool) -> None:
         self._openmetrics = openmetrics
         self._words: dict[str, str] = {}
+        self._terms = _Terms(self._words)
 
-    def read(self, text: str) -> Row:
+    def read(self, spelled: bytes) -> Row:
         """The sample in a row. Raises Unreadable."""
+        text = decoded(spelled)
         match = _ROW.fullmatch(text)
         if match is None:
             raise Unreadable(_fault(text))
         name, inside, value, time = match.group(1, 2, 3, 4)
         labels: dict[str, str] = {}
-        if inside:
+        if inside and not self._plain_labels(inside, labels):
             name = self._labels(inside, name, labels)
         if name is None:
             raise Unreadable("name")
         time_ms = _time_ms(time, self._openmetrics)
-        return Row(self._words.setdefault(name, name), labels, number(value), time_ms, _words(match, time_ms))
+        return Row(self._words.setdefault(name, name), labels, number(value), time_ms, _plain_words(match, time_ms))
+
+    def _plain_labels(self, inside: str, labels: dict[str, str]) -> bool:
+        """Read labels that have nothing unusual about them; false, and none read, where they do."""
+        if "\\" in inside:
+            return False
+        terms = inside.removesuffix(",").removesuffix('"').split('",')
+        try:
+            labels.update([self._terms[term] for term in terms])
+        except Unreadable:
+            return False
+        if len(labels) < len(terms):
+            raise Unreadable("duplicate_label")
+        return True
 
     def _labels(self, inside: str, name: str | None, labels: dict[str, str]) -> str | None:
         """Read what stands between braces into `labels`; the name of the sample, which may be quoted among them."""
@@ -98,10 +114,44 @@ class RowReader:
                 raise Unreadable("labels")
             if label in labels:
                 raise Unreadable("duplicate_label")
-            if "\\" in value:
-                value = unescaped(value)
+            value = unescaped(value)
             labels[words.setdefault(label, label)] = words.setdefault(value, value)
         return name
+
+
+class _Terms(dict[str, tuple[str, str]]):
+    """The label and value that a term without its last quote says, such as `zone="eu-1`. Raises Unreadable."""
+
+    def __init__(self, words: dict[str, str]) -> None:
+        super().__init__()
+        self._words = words
+        self._labels = _Labels()
+
+    def __missing__(self, term: str) -> tuple[str, str]:
+        label, opened, value = term.partition('="')
+        if not opened or '"' in value:
+            raise Unreadable("labels")
+        self[term] = pair = self._labels[label], self._words.setdefault(value, value)
+        return pair
+
+
+class _Labels(dict[str, str]):
+    """The label that stands between blanks. Raises Unreadable."""
+
+    def __missing__(self, spelled: str) -> str:
+        label = spelled.strip(" \t")
+        if label == "__name__" or not _NAME.fullmatch(label):
+            raise Unreadable("labels")
+        self[spelled] = label
+        return label
+
+
+def decoded(spelled: bytes) -> str:
+    """The text of a row. Raises Unreadable."""
+    try:
+        return spelled.decode()
+    except UnicodeDecodeError:
+        raise Unreadable("encoding") from None
 
 
 def unescaped(text: str) -> str:
@@ -141,7 +191,7 @@ def _time_ms(text: str | None, openmetrics: bool) -> int:
     return time_ms
 
 
-def _words(match: re.Match[str], time_ms: int) -> int:
+def _plain_words(match: re.Match[str], time_ms: int) -> int:
     text, end = match.string, len(match.string)
     if text[match.start(3) - 1] not in " \t":
         return 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collectors.exposition.columns import rows_of
-from collectors.exposition.learning import learn
+from collectors.exposition.learning import learn, nothing_known
 from collectors.exposition.page import Page
-from collectors.exposition.repeated import Changed, Layout, read_again
+from collectors.exposition.repeated import Changed, read_again, spelled_as_known
 from recwatch.core.errors import BadInput
 
 
@@ -26,7 +26,7 @@ class PageParser:
     """
 
     def __init__(self) -> None:
-        self._known: Layout | None = None
+        self._known = nothing_known(openmetrics=False)
 
     def parse(self, text: str | bytes, content_type: str | None = None) -> Page:
         """The page's lines and values.
@@ -40,13 +40,15 @@ class PageParser:
         openmetrics = _is_openmetrics(body, content_type)
         whole = body.endswith(b"\n") or not body
         rows = rows_of(body if whole else body + b"\n")
-        known = self._known if self._known is not None and self._known.openmetrics == openmetrics else None
+        if self._known.openmetrics != openmetrics:
+            self._known = nothing_known(openmetrics=openmetrics)
+        same = spelled_as_known(rows, self._known)
         try:
-            if known is not None and whole:
-                return read_again(rows, known)
+            if whole and len(same) and same.all():
+                return read_again(rows, self._known)
         except Changed:
             pass
-        self._known, page = learn(rows, known, openmetrics=openmetrics, whole=whole)
+        self._known, page = learn(rows, self._known, same, whole=whole)
         return page
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from collectors.exposition.page import NO_TIME_MS, Reason
+from collectors.exposition.page import NO_TIME_MS, Line, Reason
+from recwatch.core.signals import Kind
 
 # All repetition is possessive: a row that does not match fails in time linear in its length.
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -43,54 +43,60 @@ class Unreadable(ValueError):
         self.reason: Reason = reason
 
 
-class Row(NamedTuple):
-    """What a row says. `words` is the number of words at its end that are value and timestamp, each after one blank.
+Read = tuple[Line, float, int, int]
+"""What a row says: its line, value, timestamp in ms or `NO_TIME_MS`, and how many words at its end are value and timestamp.
 
-    It is 1 or 2; 0 where the row ends otherwise, as with an exemplar, so that only a careful reading finds its value.
-    """
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
-    time_ms: int
-    words: int
+That is 1 or 2 where each stands after one blank. It is 0 where the row ends otherwise, as with an exemplar, so that only a
+careful reading finds its value.
+"""
 
 
 class RowReader:
     """Reads rows that belong together; equal names and label values become one object, which keeps many rows small."""
 
-    def __init__(self, *, openmetrics: bool) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], *, openmetrics: bool) -> None:
+        self._kinds = kinds
         self._openmetrics = openmetrics
         self._words: dict[str, str] = {}
+        self._names = _Names()
         self._terms = _Terms(self._words)
 
-    def read(self, spelled: bytes) -> Row:
+    def read(self, spelled: bytes) -> Read:
         """The sample in a row. Raises Unreadable."""
         text = decoded(spelled)
+        try:
+            return self._read_usual(text)
+        except Unreadable:
+            return self._read_any(text)
+
+    def _read_usual(self, text: str) -> Read:
+        """A row as most are: a name, labels without escapes, one blank, a value. Raises Unreadable for any other."""
+        head, _, value = text.rpartition(" ")
+        name, braces, inside = head.partition("{")
+        labels: dict[str, str] = {}
+        if braces:
+            if inside[-2:] != '"}' or "\\" in inside:
+                raise Unreadable("labels")
+            terms = inside[:-2].split('",')
+            labels = dict([self._terms[term] for term in terms])
+            if len(labels) < len(terms):
+                raise Unreadable("duplicate_label")
+        name = self._names[name]
+        return Line(name, labels, self._kinds[name]), number(value), NO_TIME_MS, 1
+
+    def _read_any(self, text: str) -> Read:
         match = _ROW.fullmatch(text)
         if match is None:
             raise Unreadable(_fault(text))
         name, inside, value, time = match.group(1, 2, 3, 4)
         labels: dict[str, str] = {}
-        if inside and not self._plain_labels(inside, labels):
+        if inside:
             name = self._labels(inside, name, labels)
         if name is None:
             raise Unreadable("name")
+        name = self._words.setdefault(name, name)
         time_ms = _time_ms(time, self._openmetrics)
-        return Row(self._words.setdefault(name, name), labels, number(value), time_ms, _plain_words(match, time_ms))
-
-    def _plain_labels(self, inside: str, labels: dict[str, str]) -> bool:
-        """Read labels that have nothing unusual about them; false, and none read, where they do."""
-        if "\\" in inside:
-            return False
-        terms = inside.removesuffix(",").removesuffix('"').split('",')
-        try:
-            labels.update([self._terms[term] for term in terms])
-        except Unreadable:
-            return False
-        if len(labels) < len(terms):
-            raise Unreadable("duplicate_label")
-        return True
+        return Line(name, labels, self._kinds[name]), number(value), time_ms, _plain_words(match, time_ms)
 
     def _labels(self, inside: str, name: str | None, labels: dict[str, str]) -> str | None:
         """Read what stands between braces into `labels`; the name of the sample, which may be quoted among them."""
@@ -119,6 +125,27 @@ class RowReader:
         return name
 
 
+class _Names(dict[str, str]):
+    """Names that are spelled as names are. Raises Unreadable."""
+
+    def __missing__(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise Unreadable("name")
+        self[name] = name
+        return name
+
+
+class _Labels(dict[str, str]):
+    """The label that stands between blanks. Raises Unreadable."""
+
+    def __missing__(self, spelled: str) -> str:
+        label = spelled.strip(" \t")
+        if label == "__name__" or not _NAME.fullmatch(label):
+            raise Unreadable("labels")
+        self[spelled] = label
+        return label
+
+
 class _Terms(dict[str, tuple[str, str]]):
     """The label and value that a term without its last quote says, such as `zone="eu-1`. Raises Unreadable."""
 
@@ -133,17 +160,6 @@ class _Terms(dict[str, tuple[str, str]]):
             raise Unreadable("labels")
         self[term] = pair = self._labels[label], self._words.setdefault(value, value)
         return pair
-
-
-class _Labels(dict[str, str]):
-    """The label that stands between blanks. Raises Unreadable."""
-
-    def __missing__(self, spelled: str) -> str:
-        label = spelled.strip(" \t")
-        if label == "__name__" or not _NAME.fullmatch(label):
-            raise Unreadable("labels")
-        self[spelled] = label
-        return label
 
 
 def decoded(spelled: bytes) -> str:
@@ -169,7 +185,7 @@ def number(text: str) -> float:
     >>> number("1e+010"), number("+Inf")
     (10000000000.0, inf)
     """
-    if "_" in text or not text.isascii():  # only Python takes `1_000` and other scripts' digits for numbers
+    if "_" in text or not text.isascii() or text != text.strip():  # only Python takes `1_000` and other scripts' digits
         raise Unreadable("value")
     try:
         return float(text)

@@ -15,17 +15,17 @@ from recwatch.core.signals import Kind
 # All repetition is possessive: a row that does not match fails in time linear in its length.
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_BRACES = rf'\{{((?:[^"}}]*+{QUOTED})*+[^"}}]*+)\}}'
-_SERIES = rf"[ \t]*+({NAME})?[ \t]*+(?:{_BRACES}|(?<=[ \t]))[ \t]*+"
-_WORD = r"[^\x00-\x20#{]++"
-_READING = rf"({_WORD})(?:[ \t]++({_WORD}))?"
-_EXEMPLAR = rf"(?: # {_BRACES} ({_WORD})(?: ({_WORD}))?)?"
+BRACES = rf'\{{((?:[^"}}]*+{QUOTED})*+[^"}}]*+)\}}'
+_SERIES = rf"[ \t]*+({NAME})?+[ \t]*+(?:{BRACES}|(?<=[ \t]))[ \t]*+"
+WORD = r"[^\x00-\x20#{]++"
+_READING = rf"({WORD})(?:[ \t]++({WORD}))?"
+_EXEMPLAR = rf"(?: # {BRACES} ({WORD})(?: ({WORD}))?)?"
 
 _ROW = re.compile(rf"{_SERIES}{_READING}{_EXEMPLAR}[ \t\r]*+")
 _SERIES_ONLY = re.compile(_SERIES)
 _READING_ONLY = re.compile(rf"{_READING}[ \t]*+(?=#|$)")
-_VALUE_ONLY = re.compile(rf"{_WORD}[ \t]")
-_BARE_NAME = re.compile(rf"[ \t]*+({NAME})?[ \t]*+")
+_VALUE_ONLY = re.compile(rf"{WORD}[ \t]")
+_BARE_NAME = re.compile(rf"[ \t]*+({NAME})?+[ \t]*+")
 _LABEL = re.compile(rf'[ \t]*+(?:({NAME})|({QUOTED}))[ \t]*+(?:=[ \t]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)")?[ \t]*+(,|$)')
 _NAME = re.compile(NAME)
 _ESCAPE = re.compile(r'\\([\\n"])')

@@ -53,8 +53,8 @@ def bad_pages() -> dict[str, Bad]:
         "no gzip": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "gzip"}), "encoding", "cannot be unpacked"),
         "unasked encoding": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "br"}), "encoding", "answers in 'br'"),
         "too many samples": Bad(lambda _: page(many), "too_many_samples", "more than 2000 samples"),
-        "not metrics": Bad(lambda _: page('{"status": "ok"}\n'), "malformed", "not a line of Prometheus text format"),
-        "half a label": Bad(lambda _: page('a{b="c 1\n'), "malformed", "not a line of Prometheus text format"),
+        "not metrics": Bad(lambda _: page('{"status": "ok"}\n'), "malformed", "is no exposition text"),
+        "half a label": Bad(lambda _: page('a{b="c 1\n'), "malformed", "is no exposition text"),
         "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "not UTF-8"),
         "redirects in circles": Bad(lambda s: redirect(s.url("/bad")), "unreachable", "redirects"),
     }

@@ -19,6 +19,7 @@ from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
+from recwatch.core.targets import TargetSet, TargetState
 
 REMEMBER_MS = 3_600_000
 WAIT_FOR_SAMPLES_MS = 5_000
@@ -67,7 +68,7 @@ class AlertingStage:
     """
 
     name = "alerting"
-    topics = ("series", "samples", "anomalies", "marks", "silences")
+    topics = ("series", "targets", "samples", "anomalies", "marks", "silences")
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class AlertingStage:
         self._recent = recent or Recent()
         self._watches: dict[str, Watch] = {}
         self._restored: list[Incident] = []
+        self._down: dict[str, tuple[TargetState, ...]] = {}
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
@@ -89,7 +91,7 @@ class AlertingStage:
         return [Outgoing("incidents", incident.service, incident) for incident in told]
 
     def snapshot(self) -> bytes:
-        """All that is remembered but the samples, as JSON."""
+        """All that is remembered but the samples and how the targets are, as JSON."""
         return _STATE.dump_json(self._watches)
 
     def restore(self, snapshot: bytes) -> None:
@@ -113,6 +115,8 @@ class AlertingStage:
                 self._recent.append(message)
                 watch = self._watch(message.service)
                 watch.sample_ms = max(watch.sample_ms, int(message.time_ms.max()))
+            case TargetSet():
+                self._down[message.service] = message.down
             case Anomaly():
                 known = self._watch(message.service).anomalies
                 known[message.id] = merged(known.get(message.id), message)
@@ -148,7 +152,8 @@ class AlertingStage:
     def _changed(self, watch: Watch, change: Change, now_ms: int) -> Incident:
         service = change.anomalies[0].service
         span_ms = (change.start_ms, watch.time_ms())
-        causes = diagnose(view_of(self._recent, service, span_ms, change.anomalies, watch.marks.values()))
+        view = view_of(self._recent, service, span_ms, change.anomalies, watch.marks.values())
+        causes = diagnose(replace(view, down=self._down.get(service, ())))
         if change.step == "open" or watch.incident is None:
             after = opened(service, change, causes, now_ms)
         else:

@@ -35,6 +35,7 @@ from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
+from recwatch.core.targets import TargetSet, TargetState
 from tuning.stage import TuningStage
 
 logger = logging.getLogger(__name__)
@@ -150,15 +151,18 @@ class Pipeline:
         """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
         troubles: dict[str, Trouble] = {}
         bus = Trouble(service.name, "the bus has room again.")
+        told: TargetSet | None = None
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
             tick = collector.tick(self._clock.now_ms())
             if self._stopping.is_set():
                 return
-            for target in collector.targets():
-                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.last_error)
-            for message in messages_of(service.name, tick):
+            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in collector.targets()))
+            for target in now.targets:
+                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.error)
+            for message in messages_of(service.name, tick, None if now == told else now):
                 self._publish(message, bus)
+            told = now
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
@@ -215,10 +219,12 @@ class Pipeline:
         return Explained(found.series, found.verdict, found.sentences)
 
 
-def messages_of(service: str, tick: Tick) -> Iterator[Outgoing]:
-    """What a tick puts on the bus: series ahead of their samples."""
+def messages_of(service: str, tick: Tick, targets: TargetSet | None) -> Iterator[Outgoing]:
+    """What a tick puts on the bus: series, and how the targets are if that is news, ahead of the samples."""
     if tick.series is not None:
         yield Outgoing("series", service, tick.series)
+    if targets is not None:
+        yield Outgoing("targets", service, targets)
     for samples in tick.samples:
         yield Outgoing("samples", service, samples)
     for mark in tick.marks:

@@ -134,7 +134,9 @@ class Harness:
     def feed(self, *messages: object) -> list[Incident]:
         records = []
         for message in messages:
-            topic = {"SeriesSet": "series", "Samples": "samples"}.get(type(message).__name__, type(message).__name__.lower())
+            topic = {"SeriesSet": "series", "Samples": "samples", "TargetSet": "targets"}.get(
+                type(message).__name__, type(message).__name__.lower()
+            )
             records.append(Record(topic, 0, self.offset, SERVICE, message))
             self.offset += 1
         told = [outgoing.message for outgoing in self.stage.process(records, self.clock.now_ms())]

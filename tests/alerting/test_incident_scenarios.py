@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from alerting.message import message_of
 from alerting.stage import AlertingStage
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
 from recwatch.core.signals import SeriesSet
+from recwatch.core.targets import TargetSet, TargetState
 from tests.alerting.scenarios import (
     DEPLOY,
     DEPLOYED,
@@ -226,6 +228,29 @@ def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
     assert told[0].title == "recommender: targets down, 0 % answer (expected 100 %): telemetry loss"
     assert [e.text for e in told[0].causes[0].evidence] == ["targets down: 0 % answer, were 100 %"]
     assert told[-1].state == "resolved"
+
+
+def test_the_message_names_the_targets_that_are_down_and_what_each_failed_of() -> None:
+    reset = TargetState("http://10.0.0.2:9400/metrics", up=False, error="connection reset")
+    refused = TargetState("http://10.0.0.1:8000/metrics", up=False, error="http://10.0.0.1:8000/metrics cannot be reached")
+    fine = TargetState("http://10.0.0.3:8000/metrics", up=True)
+    harness = Harness()
+    harness.feed(TargetSet(SERVICE, (refused, reset, fine)))
+    lost = raised(anomaly("targets_up_ratio", 121, direction="below", value=0.33, expected=1.0))
+    told = harness.run({"targets_up_ratio": 0.33}, lost)[0]
+    text = message_of(told, "open", at(140)).text
+    assert "- http://10.0.0.1:8000/metrics cannot be reached\n" in text
+    assert "- http://10.0.0.2:9400/metrics: connection reset\n" in text
+    assert fine.url not in text
+
+
+def test_of_many_targets_that_are_down_some_are_named_and_the_rest_counted() -> None:
+    harness = Harness()
+    harness.feed(TargetSet(SERVICE, tuple(TargetState(f"http://10.0.0.{n}/metrics", False, "refused") for n in range(9))))
+    lost = raised(anomaly("targets_up_ratio", 121, direction="below", value=0.0, expected=1.0))
+    said = [e.text for e in harness.run({"targets_up_ratio": 0.0}, lost)[0].causes[0].evidence]
+    assert [text.partition(": ")[0] for text in said[1:5]] == [f"http://10.0.0.{n}/metrics" for n in range(4)]
+    assert said[5:] == ["and 5 more targets"]
 
 
 HUNG = {"requests_per_second": 0.0, "errors_ratio": 0.0, "queue_depth": 90.0, "gpu_busy_ratio": 1.0}

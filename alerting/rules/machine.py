@@ -59,13 +59,20 @@ def host_bound(view: View) -> Finding | None:
 
 
 def telemetry_loss(view: View) -> Finding | None:
-    """A twentieth or more of the targets answers scrapes no more; the more of them, the surer."""
-    lost = -view.rise("targets_up_ratio")
+    """A twentieth or more of the targets answers scrapes no more; the more of them, the surer.
+
+    What was before is not known right after a start: then all should answer.
+    """
+    up = view.readings.get("targets_up_ratio")
+    if up is None or up.now is None:
+        return None
+    before = 1.0 if up.before is None else up.before
+    lost = before - up.now
     if lost < 0.05:
         return None
-    up = view.readings["targets_up_ratio"]
-    said = f"targets down: {figure(up.now or 0.0, up.unit)} answer, were {figure(up.before or 0.0, up.unit)}"
-    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, up.before), *_named(view.down)))
+    against = "all should" if up.before is None else f"were {figure(before, up.unit)}"
+    said = f"targets down: {figure(up.now, up.unit)} answer, {against}"
+    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, before), *_named(view.down)))
 
 
 def _named(down: Sequence[TargetState]) -> Iterator[Evidence]:

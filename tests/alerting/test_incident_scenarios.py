@@ -11,7 +11,7 @@ import pytest
 from alerting.message import message_of
 from alerting.stage import AlertingStage
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
-from recwatch.core.signals import SeriesSet
+from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.targets import TargetSet, TargetState
 from tests.alerting.scenarios import (
     DEPLOY,
@@ -242,6 +242,18 @@ def test_the_message_names_the_targets_that_are_down_and_what_each_failed_of() -
     assert "- http://10.0.0.1:8000/metrics cannot be reached\n" in text
     assert "- http://10.0.0.2:9400/metrics: connection reset\n" in text
     assert fine.url not in text
+
+
+def test_an_outage_from_the_start_on_is_named() -> None:
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, (SERIES["targets_up_ratio"],)))
+    harness.feed(TargetSet(SERVICE, (TargetState("http://10.0.0.1/metrics", up=False, error="refused"),)))
+    lost = anomaly("targets_up_ratio", 0, direction="below", value=0.0, expected=1.0)
+    for second in range(20):
+        harness.feed(Samples.of(SERVICE, "", at(second), {SERIES["targets_up_ratio"].id: 0.0}), lost)
+    assert [i.title for i in harness.published] == ["recommender: targets down, 0 % answer (expected 100 %): telemetry loss"]
+    said = [e.text for e in harness.published[0].causes[0].evidence]
+    assert said == ["targets down: 0 % answer, all should", "http://10.0.0.1/metrics: refused"]
 
 
 def test_of_many_targets_that_are_down_some_are_named_and_the_rest_counted() -> None:

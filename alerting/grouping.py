@@ -72,13 +72,19 @@ def user_facing(anomaly: Anomaly) -> bool:
     return felt or unanswered(anomaly)
 
 
+def patience_s(anomaly: Anomaly, config: GroupingConfig) -> float | None:
+    """How long answers or targets may stay away before that is an incident; None where neither is what is anomalous."""
+    if unanswered(anomaly):
+        return config.unanswered_after_s
+    down = signal_of(anomaly) == "targets_up_ratio" and anomaly.direction == "below"
+    return config.targets_down_after_s if down else None
+
+
 def lost(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
     """Whether answers or targets have stayed away for longer than a restart takes."""
+    patience = patience_s(anomaly, config)
     lasted_ms = (now_ms if anomaly.end_ms is None else anomaly.end_ms) - anomaly.start_ms
-    if unanswered(anomaly):
-        return lasted_ms >= config.unanswered_after_s * 1000
-    down = signal_of(anomaly) == "targets_up_ratio" and anomaly.direction == "below"
-    return down and lasted_ms >= config.targets_down_after_s * 1000
+    return patience is not None and lasted_ms >= patience * 1000
 
 
 def opens_incident(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:

@@ -156,6 +156,32 @@ def test_what_comes_back_late_is_another_incident() -> None:
     assert [i.state for i in told if i.id == told[-1].id][-1] == "resolved"
 
 
+def test_an_incident_long_after_another_ends_too() -> None:
+    first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=125)
+    later = raised(anomaly("latency_p99_seconds", 400, method="objective"), mended_s=410)
+    told = Harness().run(SURGE, {**first, **later}, end_s=460)
+    assert list(dict.fromkeys((i.state, i.start_ms) for i in told)) == [
+        ("open", at(122)),
+        ("resolved", at(122)),
+        ("open", at(400)),
+        ("resolved", at(400)),
+    ]
+
+
+def test_traffic_that_fell_long_ago_and_now_stays_away_keeps_its_incident_open() -> None:
+    fell: dict[str, Any] = {"direction": "below", "value": 40.0, "expected": 110.0}
+    events = raised(anomaly("latency_p99_seconds", 300, method="objective"), mended_s=320)
+    events[10] = [anomaly("requests_per_second", 10, **fell)]
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    for second in range(400):
+        rate = 40.0 if second < 325 else 0.0
+        harness.feed(Samples.of(SERVICE, "", at(second), {SERIES["requests_per_second"].id: rate}), *events.get(second, []))
+        harness.clock.advance(1)
+    assert len({i.id for i in harness.published}) == 1
+    assert (harness.published[-1].state, harness.published[-1].title[:24]) == ("open", "recommender: no answers,")
+
+
 def test_a_short_relief_does_not_resolve() -> None:
     first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=130)
     again = raised(anomaly("latency_p99_seconds", 136, method="objective"), mended_s=150)

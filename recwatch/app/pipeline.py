@@ -20,11 +20,12 @@ from recwatch.app.access import write_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
+from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
 from recwatch.app.telemetry import SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
-from recwatch.app.view import ApiView, prime
+from recwatch.app.view import ApiView
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
@@ -70,10 +71,11 @@ class Pipeline:
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
             self._collectors = [opened.enter_context(closing(Collector(service, clock))) for service in config.services]
             self.sink = Sink(self.store)
-            prime(self.live, self.store, clock.now_ms())
             detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
             stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
             self._runners = [self._runner(stage) for stage in stages]
+            prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
+            resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
             self.token = write_token(config.token_file)
             self._api = create_api(self._view(objectives), self.token)
             opened.callback(self._finish)

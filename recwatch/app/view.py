@@ -9,15 +9,15 @@ from typing import Protocol
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from recwatch.app.live import KINDS, LiveView
+from recwatch.app.live import LiveView
 from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, ServiceStatus, SignalStatus, TargetStatus
 from recwatch.core.bus import Bus
-from recwatch.core.canonical import DERIVED, SIGNALS, TRAFFIC, derived_series
+from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.events import Decision, E, Event, Incident, Mark, Proposal
 from recwatch.core.objective import Objective
 from recwatch.core.recent import usual_interval_ms
-from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
+from recwatch.core.signals import Float64, Int64, Series
 
 Rows = tuple[Int64, Float64]
 STALE_INTERVALS = 3
@@ -171,20 +171,6 @@ def started_ms(event: Event) -> int:
             return event.time_ms
         case _:
             return event.start_ms
-
-
-def prime(live: LiveView, store: History, now_ms: int) -> None:
-    """Fill an empty live view with what the store knows of its span, so that a restart shows no gap."""
-    start_ms = now_ms - live.span_ms
-    for kind in KINDS:
-        for event in reversed(store.events(kind)):
-            live.take(event)
-    series = [s for s in store.series() if s.canonical or s.name in DERIVED]
-    for service in {s.service for s in series}:
-        live.take(SeriesSet(service, tuple(s for s in series if s.service == service)))
-    for series_id, rows in store.read([s.id for s in series], start_ms, now_ms).items():
-        times, values = rows
-        live.take(Samples("", "", times, np.full(len(times), series_id, dtype=np.uint64), values))
 
 
 def _aligned(times: Sequence[int], rows: Rows | None) -> list[float | None]:

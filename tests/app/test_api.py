@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from recwatch.app.access import refusal, write_token
 from recwatch.app.live import LiveView
+from recwatch.app.restart import prime
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
-from recwatch.app.view import prime
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
@@ -315,6 +315,6 @@ def test_a_restart_shows_what_the_store_kept(world: World) -> None:
     world.shelf.kept = [surge_incident(NOW_MS - 15_000)]
     world.shelf.rows[series.id] = (np.array([NOW_MS - 3000, NOW_MS - 2000]), np.array([1.0, 2.0]))
     fresh = LiveView()
-    prime(fresh, world.shelf, NOW_MS)
+    prime(fresh, world.shelf, {SERVICE}, NOW_MS)
     assert fresh.recent.values(SERVICE, "queue_depth").tolist() == [1.0, 2.0]
     assert [i.id for i in fresh.events(Incident)] == ["inc-1"]

@@ -164,10 +164,13 @@ def test_ctrl_c_stores_everything_and_ends_the_console_too(
     assert len(server.requests) - 1 <= len(numbers) <= len(server.requests)
 
 
-def test_more_signals_do_not_cut_the_stopping_short(tmp_path: Path, content: dict[str, Any], server: PageServer) -> None:
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_more_signals_do_not_cut_the_stopping_short(
+    first: signal.Signals, tmp_path: Path, content: dict[str, Any], server: PageServer
+) -> None:
     with up(tmp_path, content) as process:
         until(lambda: len(server.requests) >= 2, "the page is scraped twice")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(first)
         pause = Event()
         while process.poll() is None:
             process.send_signal(signal.SIGINT)

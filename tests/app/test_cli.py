@@ -118,6 +118,23 @@ def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, c
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_check_says_which_secrets_are_not_there(
+    tmp_path: Path, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOP_SECRET", raising=False)
+    hook = {"type": "webhook", "url": "http://127.0.0.1:9/hook"}
+    secrets: tuple[dict[str, str], ...] = ({}, {"secret_env": "SHOP_SECRET"}, {"secret_file": f"{tmp_path}/secret"})
+    file = written(tmp_path, content | {"notify": [hook | secret for secret in secrets]})
+    result = run("check", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"recwatch: {file}: notify[1]: webhook: the secret's environment variable SHOP_SECRET is empty; "
+        "put the secret there or name no secret",
+        f"{file}: notify[2]: webhook: cannot read the secret's file {tmp_path}/secret: No such file or directory",
+    ]
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("up", str(tmp_path / "none.yaml"))
     assert result.exit_code == 1

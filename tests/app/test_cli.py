@@ -152,7 +152,10 @@ def test_an_api_that_is_away_is_one_sentence(command: list[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = run(*command, "--url", url)
     assert result.exit_code == 1
-    assert result.stderr == f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running?\n"
+    assert result.stderr == (
+        f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running? "
+        "To ask another, give --url or set RECWATCH_URL.\n"
+    )
 
 
 @pytest.mark.parametrize("command", [["approve", "x"], ["reject", "x"], ["silence", "shop"], ["mark", "shop", "a note"]])

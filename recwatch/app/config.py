@@ -55,7 +55,7 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `store` is a DSN; `token_file` is written at start, for whoever may write through the API."""
+    """A whole configuration. `store` is a DSN; `token_file`, for whoever may write through the API, is written once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

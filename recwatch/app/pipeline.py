@@ -16,7 +16,7 @@ from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from collectors.collector import Collector, Tick
 from detectors.stage import DetectorStage
-from recwatch.app.access import write_token
+from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
@@ -76,7 +76,7 @@ class Pipeline:
             self._runners = [self._runner(stage) for stage in stages]
             prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
             resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
-            self.token = write_token(config.token_file)
+            self.token = keep_token(config.token_file)
             self._api = create_api(self._view(objectives), self.token)
             opened.callback(self._finish)
             self._opened = opened.pop_all()

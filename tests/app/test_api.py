@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from recwatch.app.access import refusal, write_token
+from recwatch.app.access import keep_token, refusal
 from recwatch.app.live import LiveView
 from recwatch.app.restart import prime
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
-from recwatch.core.errors import Unavailable
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Decision, Incident, Silence
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
@@ -274,13 +274,28 @@ def test_the_guard_stands_before_every_route(world: World) -> None:
 
 def test_the_token_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "run" / "token"
-    path.parent.mkdir()
-    path.write_text("old")
-    path.chmod(0o644)
-    token = write_token(path)
+    token = keep_token(path)
+    assert len(token) > 40
     assert path.read_text() == token
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert write_token(path) != token
+
+
+def test_a_token_is_kept_from_start_to_start_unless_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    token = keep_token(path)
+    assert keep_token(path) == token
+    path.write_text("\n")
+    assert keep_token(path) not in ("", token)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_token_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    path.chmod(mode)
+    with pytest.raises(BadInput, match=rf"is not its user's alone \(mode {mode:04o}, .+ Remove it: the next"):
+        keep_token(path)
+    assert path.read_text() == "old"
 
 
 def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:

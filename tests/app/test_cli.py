@@ -135,6 +135,14 @@ def test_a_check_says_which_secrets_are_not_there(
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_check_finds_a_token_that_others_may_read(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "token").write_text("known")
+    (tmp_path / "token").chmod(0o644)
+    result = run("check", str(written(tmp_path, content)))
+    assert result.exit_code == 1
+    assert f"The token file {tmp_path}/token is not its user's alone (mode 0644, " in result.stderr
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("up", str(tmp_path / "none.yaml"))
     assert result.exit_code == 1

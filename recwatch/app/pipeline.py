@@ -20,10 +20,11 @@ from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
+from recwatch.app.measured import unmeasured
 from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
-from recwatch.app.telemetry import SignalCollector, TotalCollector
+from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView
 from recwatch.client import Explained, Hold, TargetStatus
@@ -94,7 +95,7 @@ class Pipeline:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SignalCollector(self.live, self._clock, self.targets))
         registry.register(TotalCollector(self.totals))
-        return ApiView(
+        view = ApiView(
             bus=self.bus,
             store=self.store,
             live=self.live,
@@ -105,6 +106,8 @@ class Pipeline:
             holds=self.holds,
             explain=self.explain,
         )
+        registry.register(ObjectiveCollector(view.services))
+        return view
 
     def start(self) -> None:
         """Start every thread and return."""
@@ -153,6 +156,7 @@ class Pipeline:
         """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
         troubles: dict[str, Trouble] = {}
         bus = Trouble(service.name, "the bus has room again.")
+        promise = Trouble(service.name, "what its objective promises is measured.")
         told: TargetSet | None = None
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
@@ -165,6 +169,8 @@ class Pipeline:
             for message in messages_of(service.name, tick, None if now == told else now):
                 self._publish(message, bus)
             told = now
+            objective = service.objective.objective() if service.objective else None
+            promise.now("; ".join(unmeasured(self.live.recent, service.name, objective).values()))
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:

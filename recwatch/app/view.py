@@ -10,6 +10,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from recwatch.app.live import LiveView
+from recwatch.app.measured import unmeasured
 from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, ServiceStatus, SignalStatus, TargetStatus
 from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
@@ -76,7 +77,11 @@ class ApiView:
             last_ms=self.live.recent.last_ms(name),
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
             objective=self.objectives.get(name),
+            unmeasured=self._unmeasured(name),
         )
+
+    def _unmeasured(self, name: str) -> Mapping[str, str]:
+        return unmeasured(self.live.recent, name, self.objectives.get(name))
 
     def _quiet_state(self, name: str, targets: Sequence[TargetStatus]) -> ServiceState:
         """How a service is of which no incident is open."""
@@ -89,6 +94,8 @@ class ApiView:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:
             return "stale"
+        if self._unmeasured(name):
+            return "unmeasured"
         judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
         known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]
         return "healthy" if judged and all(done[1] >= 1.0 for done in known if done) else "warming_up"

@@ -13,12 +13,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from recwatch.app.access import keep_token, refusal
 from recwatch.app.live import LiveView
+from recwatch.app.measured import SCRAPES
 from recwatch.app.restart import prime
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Decision, Incident, Silence
+from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified
@@ -73,6 +75,21 @@ def test_a_service_is_healthy_only_while_its_traffic_is_heard_of_and_judged(worl
     clock.advance(5.0)
     world.live.take(Samples.of("news", "", NOW_MS + 5000, {up.id: 0.0}))
     assert state_of(world, "news") == "stale"
+
+
+def test_an_objective_that_nothing_measures_is_never_shown_as_kept(world: World) -> None:
+    up = canonical_series("news", "targets_up_ratio")
+    score = derived_series("recwatch_score", up, "floor")
+    world.view.objectives["news"] = Objective(0.1)  # type: ignore[index]  # a dict in this world
+    world.live.take(SeriesSet("news", (up, score)))
+    for second in range(SCRAPES):
+        world.live.take(Samples.of("news", "", NOW_MS - 40_000 + 1000 * second, {up.id: 1.0, score.id: 0.0}))
+    assert state_of(world, "news") == "unmeasured"
+    (news,) = (s for s in ask(world, "/api/services") if s["name"] == "news")
+    assert set(news["unmeasured"]) == {"latency_p99_seconds", "errors_ratio"}
+    text = world.http.get("/metrics").text
+    assert 'recwatch_objective_unmeasured{service="news",signal="errors_ratio"} 1.0' in text
+    assert 'recwatch_objective_unmeasured{service="shop",signal="errors_ratio"} 0.0' in text
 
 
 def test_signals_carry_ids_as_text_with_their_newest_value_and_score(world: World) -> None:

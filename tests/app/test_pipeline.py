@@ -283,6 +283,20 @@ def test_how_the_targets_are_is_published_when_it_changes(content: dict[str, Any
     ]
 
 
+def test_an_objective_that_nothing_measures_is_logged_once(
+    content: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    content["services"][0]["scrape_interval"] = "50ms"
+    pipeline = pipeline_of(content)
+    pipeline.start()
+    until(lambda: [line for line in warnings_of(caplog) if "judged" in line], "the lack is logged")
+    asked = pipeline.samples_scraped()
+    until(lambda: pipeline.samples_scraped() > 2 * asked, "it is scraped as often again")
+    pipeline.stop()
+    (said,) = (line for line in warnings_of(caplog) if "judged" in line)
+    assert said.startswith("shop: p99 latency cannot be judged: no target has latency buckets")
+
+
 def test_a_trouble_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     trouble = Trouble("sink", "it stores again.")
     for sentence in ("", "the disk is full", "the disk is very full", "", "", "the disk is full"):

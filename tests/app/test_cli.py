@@ -192,6 +192,17 @@ def test_ctrl_c_stores_everything_and_ends_the_console_too(
     assert len(server.requests) - 1 <= len(numbers) <= len(server.requests)
 
 
+def test_the_console_does_not_outlive_a_recwatch_that_is_killed(tmp_path: Path, content: dict[str, Any]) -> None:
+    console = free_port()
+    with up(tmp_path, content | {"console": {"port": console}}) as process:
+        until(lambda: answers(f"http://127.0.0.1:{console}/_stcore/health"), "the console answers")
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        process.kill()
+        _, left = psutil.wait_procs(family, timeout=ENOUGH_S)
+    assert left == []
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
 def test_more_signals_do_not_cut_the_stopping_short(
     first: signal.Signals, tmp_path: Path, content: dict[str, Any], server: PageServer

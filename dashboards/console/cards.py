@@ -42,8 +42,9 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
         st.markdown(f"### :green[●] {name}: healthy")
     else:
         st.markdown(f"### :blue[●] {name}: warming up")
-    for why in service.unmeasured.values():
-        st.warning(f"The objective is not watched in full: {plain(why)}.")
+    if service.unmeasured:
+        reasons = "".join(f"\n- {plain(why)}" for why in service.unmeasured.values())
+        st.warning(f"The objective is not watched in full:{reasons}")
     if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
         silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")

@@ -35,6 +35,7 @@ class Monitor:
     shelf: Shelf = field(default_factory=Shelf)
     detection: DetectorStage = field(default_factory=lambda: DetectorStage({"shop": Objective(0.150)}))
     alerting: AlertingStage = field(default_factory=lambda: AlertingStage({"shop": Objective(0.150)}))
+    live: LiveView = field(default_factory=LiveView)
     told: list[Incident] = field(default_factory=list)
 
     def take(self, second: int, *messages: SeriesSet | Samples) -> None:
@@ -46,6 +47,7 @@ class Monitor:
         for event in (*anomalies, *(outgoing.message for outgoing in told)):
             self.shelf.kept = [e for e in self.shelf.kept if e.id != event.id]
             self.shelf.kept.insert(0, event)
+            self.live.take(event)
 
     @staticmethod
     def _records(messages: Sequence[object]) -> list[Record]:
@@ -64,13 +66,13 @@ class Monitor:
 
 
 def restarted(shelf: Shelf, snapshots: Mapping[str, bytes], services: Collection[str] = ("shop",)) -> Monitor:
-    monitor, live = Monitor(shelf), LiveView()
+    monitor = Monitor(shelf)
     if "detection" in snapshots:
         monitor.detection.restore(snapshots["detection"])
     if "alerting" in snapshots:
         monitor.alerting.restore(snapshots["alerting"])
-    prime(live, shelf, services, START_MS + 1000 * BACK_S)
-    resume(monitor.detection, monitor.alerting, live, services, START_MS + 1000 * BACK_S)
+    prime(monitor.live, shelf, services, START_MS + 1000 * BACK_S)
+    resume(monitor.detection, monitor.alerting, monitor.live, services, START_MS + 1000 * BACK_S)
     return monitor
 
 
@@ -101,6 +103,7 @@ def test_an_incident_that_was_open_resolves_after_the_recovery(detection_s: int 
 def test_a_service_that_is_not_watched_any_more_has_no_open_incident() -> None:
     first = Monitor()
     first.run(0, CRASH_S)
+    first.shelf.known = list(KNOWN.series)
     second = restarted(first.shelf, first.snapshots(), services=("news",))
     second.take(BACK_S)
     second.take(BACK_S + 1)
@@ -108,6 +111,9 @@ def test_a_service_that_is_not_watched_any_more_has_no_open_incident() -> None:
     assert (resolved.state, resolved.history[-1].why) == ("resolved", "recwatch no longer watches this service")
     assert resolved.id == first.told[0].id
     assert [e for e in first.shelf.events(Anomaly) if e.end_ms is None] == []
+    assert [i.state for i in second.live.events(Incident)] == ["resolved"]
+    assert [a for a in second.live.events(Anomaly) if a.end_ms is None] == []
+    assert second.live.recent.series() == []
 
 
 def test_what_the_snapshot_of_detection_alone_knows_is_told_again() -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from alerting.grouping import user_facing
+from alerting.grouping import GroupingConfig, patience_s, user_facing
 from alerting.silences import covered_until, silence_of
 from recwatch.core.canonical import derived_series
 from recwatch.core.errors import BadInput
@@ -18,8 +18,17 @@ from recwatch.core.signals import Series
 from recwatch.core.wording import clean, duration, figure, utc
 
 Verdict = Literal[
-    "not_judged", "no_data", "warming_up", "abstained", "normal", "over_edge", "alarming", "evidence_only", "muted"
-]  # in the order in which they are looked for, the last three only of an open anomaly
+    "not_judged",
+    "no_data",
+    "warming_up",
+    "abstained",
+    "normal",
+    "over_edge",
+    "muted",
+    "alarming",
+    "waiting",
+    "evidence_only",
+]  # the last four of an open anomaly only
 
 LEAST_STALE_MS = 5_000
 
@@ -74,7 +83,7 @@ def explain(
     mine = [a for a in anomalies if a.series == series.key]
     alarming = [a for a in mine if a.end_ms is None]
     if alarming:
-        verdict, reasons = _of_alarm(alarming, incidents, tuple(silences), now_ms)
+        verdict, reasons = _of_alarm(alarming, incidents, tuple(silences), (int(times[-1]), now_ms))
     else:
         verdict, reasons = _of_judgement(series, recent, now_ms - stale_ms)
         reasons += _past(mine)
@@ -82,8 +91,10 @@ def explain(
 
 
 def _of_alarm(
-    alarming: list[Anomaly], incidents: Iterable[Incident], silences: tuple[Silence, ...], now_ms: int
+    alarming: list[Anomaly], incidents: Iterable[Incident], silences: tuple[Silence, ...], until_ms: tuple[int, int]
 ) -> tuple[Verdict, list[str]]:
+    """What becomes of open anomalies; `until_ms` is now in sample time and by the wall clock."""
+    sample_ms, now_ms = until_ms
     reasons = [f"Anomalous since {utc(a.start_ms)} by {clean(a.method)}: {clean(a.reason)}." for a in alarming]
     ids = {a.id for a in alarming}
     for incident in incidents:
@@ -96,7 +107,19 @@ def _of_alarm(
             return "muted", [*reasons, f"No message is sent: it is {why}."]
     if any(map(user_facing, alarming)):
         return "alarming", [*reasons, "Users feel it; its incident is about to open or has just ended."]
+    waits = [said for a in alarming if (said := _waits(a, sample_ms))]
+    if waits:
+        return "waiting", [*reasons, *waits]
     return "evidence_only", [*reasons, "Users do not feel this by itself: it is kept as evidence and pages no one."]
+
+
+def _waits(anomaly: Anomaly, sample_ms: int) -> str:
+    """How long this has lasted and must last to page; empty where it never pages by lasting."""
+    patience = patience_s(anomaly, GroupingConfig())
+    if patience is None:
+        return ""
+    lasted = duration(sample_ms - anomaly.start_ms)
+    return f"It pages once it has lasted for {patience:g} s, as a restart may take as long; so far it has for {lasted}."
 
 
 def _of_judgement(series: Series, recent: Recent, since_ms: int) -> tuple[Verdict, list[str]]:

@@ -72,13 +72,19 @@ def user_facing(anomaly: Anomaly) -> bool:
     return felt or unanswered(anomaly)
 
 
+def patience_s(anomaly: Anomaly, config: GroupingConfig) -> float | None:
+    """How long answers or targets may stay away before that is an incident; None where neither is what is anomalous."""
+    if unanswered(anomaly):
+        return config.unanswered_after_s
+    down = signal_of(anomaly) == "targets_up_ratio" and anomaly.direction == "below"
+    return config.targets_down_after_s if down else None
+
+
 def lost(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
     """Whether answers or targets have stayed away for longer than a restart takes."""
+    patience = patience_s(anomaly, config)
     lasted_ms = (now_ms if anomaly.end_ms is None else anomaly.end_ms) - anomaly.start_ms
-    if unanswered(anomaly):
-        return lasted_ms >= config.unanswered_after_s * 1000
-    down = signal_of(anomaly) == "targets_up_ratio" and anomaly.direction == "below"
-    return down and lasted_ms >= config.targets_down_after_s * 1000
+    return patience is not None and lasted_ms >= patience * 1000
 
 
 def opens_incident(anomaly: Anomaly, now_ms: int, config: GroupingConfig) -> bool:
@@ -102,18 +108,20 @@ def next_change(current: Incident | None, known: Iterable[Anomaly], now_ms: int,
     anomalies = {a.id: a for a in known}
     if current is not None and current.state == "open":
         return _of_open(current, anomalies, now_ms, config)
-    others = {id_: a for id_, a in anomalies.items() if current is None or not _past(a, current, config)}
+    others = {id_: a for id_, a in anomalies.items() if current is None or not _past(a, current)}
     fresh = [a for a in others.values() if opens_incident(a, now_ms, config)]
     if not fresh:
         return None
     start_ms = min(a.start_ms for a in fresh)
     if current is not None and start_ms <= _ended(current) + config.reopen_within_s * 1000:
-        return Change("reopen", current.start_ms, None, _kept(_members(current.start_ms, anomalies, current, config)))
-    return Change("open", start_ms, None, _kept(_members(start_ms, others, None, config)))
+        return Change(
+            "reopen", current.start_ms, None, _kept(_members((current.start_ms, now_ms), anomalies, current, config))
+        )
+    return Change("open", start_ms, None, _kept(_members((start_ms, now_ms), others, None, config)))
 
 
 def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:
-    members = _members(current.start_ms, known, current, config)
+    members = _members((current.start_ms, now_ms), known, current, config)
     felt = [a for a in members if opens_incident(a, now_ms, config)]
     ends = [a.end_ms for a in felt if a.end_ms is not None]
     if len(ends) == len(felt) and now_ms - max(ends, default=now_ms) >= config.resolve_after_s * 1000:
@@ -123,11 +131,18 @@ def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, confi
 
 
 def _members(
-    start_ms: int, known: Mapping[str, Anomaly], current: Incident | None, config: GroupingConfig
+    between_ms: tuple[int, int], known: Mapping[str, Anomaly], current: Incident | None, config: GroupingConfig
 ) -> tuple[Anomaly, ...]:
+    """The anomalies of an incident between its start and now: those near it, and whatever users feel in it."""
+    start_ms, now_ms = between_ms
     since_ms = start_ms - config.evidence_before_s * 1000
+
+    def belongs(a: Anomaly) -> bool:
+        felt = (a.end_ms is None or a.end_ms >= start_ms) and opens_incident(a, now_ms, config)
+        return a.id in kept or a.start_ms >= since_ms or felt
+
     kept = {a.id: a for a in current.anomalies} if current else {}
-    near = {a.id: merged(kept.get(a.id), a) for a in known.values() if a.id in kept or a.start_ms >= since_ms}
+    near = {a.id: merged(kept.get(a.id), a) for a in known.values() if belongs(a)}
     return tuple(sorted({**kept, **near}.values(), key=lambda a: (a.start_ms, a.id)))
 
 
@@ -138,10 +153,9 @@ def _kept(members: tuple[Anomaly, ...]) -> tuple[Anomaly, ...]:
     return tuple(a for a in members if a.id not in dropped)
 
 
-def _past(anomaly: Anomaly, incident: Incident, config: GroupingConfig) -> bool:
-    """Whether an anomaly is of a resolved incident, even one that the incident did not keep."""
-    since_ms = incident.start_ms - config.evidence_before_s * 1000
-    over = anomaly.end_ms is not None and anomaly.start_ms >= since_ms and anomaly.end_ms <= _ended(incident)
+def _past(anomaly: Anomaly, incident: Incident) -> bool:
+    """Whether an anomaly is of a resolved incident, even one that the incident did not keep, or of an earlier one."""
+    over = anomaly.end_ms is not None and anomaly.end_ms <= _ended(incident)
     return over or any(a.id == anomaly.id for a in incident.anomalies)
 
 

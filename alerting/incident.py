@@ -120,6 +120,12 @@ def moved(incident: Incident, change: Change, causes: tuple[RankedCause, ...], n
     )
 
 
+def given_up(incident: Incident, end_ms: int, now_ms: int) -> Incident:
+    """The open incident of a service that is not watched any more, resolved: nobody will see its end."""
+    step = Transition("resolved", now_ms, BY, "recwatch no longer watches this service")
+    return replace(incident, state="resolved", end_ms=end_ms, history=(*incident.history, step))
+
+
 def _because(cause: RankedCause) -> str:
     return "; ".join(e.text for e in cause.evidence[:2]) or "no other fits"
 

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from alerting.message import Message, Occasion, message_of
+from alerting.courier import Courier, Patience, Pending, Start, in_thread
+from alerting.message import Occasion, message_of
 from alerting.notifiers.notifier import Notifier
 from alerting.silences import silence_of
 from recwatch.core.bus import Record
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Incident, Severity, Silence
 from recwatch.core.stage import Outgoing
 
 REMEMBERED = 1000
-
-log = logging.getLogger(__name__)
+SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxConfig:
-    """Retries wait 1, 2, 4 ... seconds up to `longest_wait_s`, or as the receiver says: near two hours by default.
+    """A page goes out at once. A ticket waits `ticket_wait_s` first, as it may be about to become a page.
 
-    A page goes out at once. A ticket waits `ticket_wait_s` first, as it may be about to become a page.
+    What a notifier does not take is tried for near two hours, unless `patience` says otherwise.
     """
 
-    attempts: int = 30
-    longest_wait_s: float = 300.0
+    patience: Patience = field(default_factory=Patience)
     ticket_wait_s: float = 5.0
     console_url: str = ""
 
@@ -52,15 +50,6 @@ class Told:
     incident: Incident
     since_ms: int
     sent: list[Sent] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Pending:
-    """A message that a notifier has not accepted yet. `due_ms` is the wall clock of the next try."""
-
-    message: Message
-    due_ms: int
-    attempts: int = 0
 
 
 @dataclass(slots=True)
@@ -97,26 +86,34 @@ def occasion_for(incident: Incident, sent: Sequence[Sent]) -> Occasion | None:
 class Outbox:
     """Sends messages about incidents; one owner at a time runs it.
 
-    Each notifier has its own queue in order of time. A notifier that is unavailable is tried again with growing waits, and
-    the others are served meanwhile; only a try itself, up to the notifier's time-out, holds them up. After the last attempt,
-    or a refusal, the message is dropped, logged and counted. Silenced incidents are kept, and sent if they are still open
-    when the silence ends. `alerts_sent` and `alerts_failed` count messages by notifier; `pending` is what still waits.
+    Each notifier has a courier of its own, so that none waits for another. Silenced incidents are kept, and sent if they are
+    still open when the silence ends. `start` has the couriers' work done; a thread for each by default.
     """
 
     name = "outbox"
     topics = ("incidents", "silences")
 
-    def __init__(self, notifiers: Mapping[str, Notifier], config: OutboxConfig | None = None) -> None:
-        self._notifiers = dict(notifiers)
+    def __init__(
+        self, notifiers: Mapping[str, Notifier], config: OutboxConfig | None = None, start: Start = in_thread
+    ) -> None:
         self._config = config or OutboxConfig()
-        self._state = State(queues={name: deque() for name in notifiers})
-        self.alerts_sent: Counter[str] = Counter(dict.fromkeys(notifiers, 0))
-        self.alerts_failed: Counter[str] = Counter(dict.fromkeys(notifiers, 0))
+        self._couriers = {n: Courier(n, notifier, self._config.patience, start) for n, notifier in notifiers.items()}
+        self._state = State()
+
+    @property
+    def alerts_sent(self) -> Mapping[str, int]:
+        """Messages accepted, by notifier."""
+        return {name: courier.sent for name, courier in self._couriers.items()}
+
+    @property
+    def alerts_failed(self) -> Mapping[str, int]:
+        """Messages dropped, by notifier: refused, or tried too often."""
+        return {name: courier.failed for name, courier in self._couriers.items()}
 
     @property
     def pending(self) -> int:
         """Messages not yet accepted, over all notifiers."""
-        return sum(map(len, self._state.queues.values()))
+        return sum(len(courier.waiting()) for courier in self._couriers.values())
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
@@ -125,19 +122,25 @@ class Outbox:
         for told in self._state.told.values():
             self._enqueue(told, now_ms)
         self._forget()
-        for name in self._notifiers:
-            self._deliver(name, now_ms)
+        for courier in self._couriers.values():
+            courier.deliver(now_ms)
         return ()
 
     def close(self) -> None:
         """Close every notifier."""
         with ExitStack() as closings:
-            for notifier in self._notifiers.values():
-                closings.callback(notifier.close)
+            for courier in self._couriers.values():
+                closings.callback(courier.close)
 
     def snapshot(self) -> bytes:
-        """All that is remembered, as JSON; it holds messages and no secrets."""
-        return _STATE.dump_json(self._state)
+        """All that is remembered, as JSON; it holds messages and no secrets.
+
+        Sending that is under way gets a moment to end: what is not known to be accepted is sent again after a restore.
+        """
+        for courier in self._couriers.values():
+            courier.settle(SETTLE_S / len(self._couriers))
+        queues = {name: courier.waiting() for name, courier in self._couriers.items()}
+        return _STATE.dump_json(replace(self._state, queues=queues))
 
     def restore(self, snapshot: bytes) -> None:
         """Take up where `snapshot` left off; messages for a notifier that is not configured any more are left out.
@@ -148,8 +151,9 @@ class Outbox:
             state = _STATE.validate_json(snapshot)
         except ValidationError as error:
             raise BadInput("the outbox's snapshot is of another version; start without it") from error
-        state.queues = {name: state.queues.get(name, deque()) for name in self._notifiers}
-        self._state = state
+        for name, courier in self._couriers.items():
+            courier.put(state.queues.get(name, ()))
+        self._state = replace(state, queues={})
 
     def _take(self, message: object, now_ms: int) -> None:
         if isinstance(message, Silence):
@@ -168,38 +172,10 @@ class Outbox:
             return
         told.sent.append(Sent(occasion, incident.cause, incident.severity))
         message = message_of(incident, occasion, now_ms, self._config.console_url, nth=len(told.sent))
-        for queue in self._state.queues.values():
-            queue.append(Pending(message, now_ms))
+        for courier in self._couriers.values():
+            courier.put([Pending(message)])
 
     def _forget(self) -> None:
         resolved = [id_ for id_, told in self._state.told.items() if told.incident.state == "resolved"]
         for id_ in resolved[: max(0, len(resolved) - REMEMBERED)]:
             del self._state.told[id_]
-
-    def _deliver(self, name: str, now_ms: int) -> None:
-        queue = self._state.queues[name]
-        while queue and queue[0].due_ms <= now_ms:
-            if not self._try(name, queue[0], now_ms):
-                return
-            queue.popleft()
-
-    def _try(self, name: str, pending: Pending, now_ms: int) -> bool:
-        """Whether the notifier is done with this message, delivered or given up."""
-        pending.attempts += 1
-        try:
-            self._notifiers[name].send(pending.message)
-        except BadInput as error:
-            return self._give_up(name, str(error))
-        except Unavailable as error:
-            if pending.attempts >= self._config.attempts:
-                return self._give_up(name, f"{error}; gave up after {pending.attempts} attempts")
-            wait_s = min(2.0 ** (pending.attempts - 1), self._config.longest_wait_s)
-            pending.due_ms = now_ms + int(1000 * max(wait_s, error.retry_after_s))
-            return False
-        self.alerts_sent[name] += 1
-        return True
-
-    def _give_up(self, name: str, why: str) -> bool:
-        self.alerts_failed[name] += 1
-        log.warning("Message dropped by notifier %s: %s", name, why)
-        return True

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
 from alerting.diagnosis import diagnose, settled
 from alerting.grouping import Change, GroupingConfig, merged, next_change, opens_incident
-from alerting.incident import described, moved, opened, silenced
+from alerting.incident import described, given_up, moved, opened, silenced
 from alerting.silences import silence_of
 from alerting.view import sunk, view_of
 from recwatch.core.bus import Record
 from recwatch.core.errors import BadInput
-from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.events import Anomaly, Incident, Mark, Silence, version_of
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
+from recwatch.core.targets import TargetSet, TargetState
 
 REMEMBER_MS = 3_600_000
 WAIT_FOR_SAMPLES_MS = 5_000
@@ -67,7 +68,7 @@ class AlertingStage:
     """
 
     name = "alerting"
-    topics = ("series", "samples", "anomalies", "marks", "silences")
+    topics = ("series", "targets", "samples", "anomalies", "marks", "silences")
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class AlertingStage:
         self._recent = recent or Recent()
         self._watches: dict[str, Watch] = {}
         self._restored: list[Incident] = []
+        self._down: dict[str, tuple[TargetState, ...]] = {}
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
@@ -89,7 +91,7 @@ class AlertingStage:
         return [Outgoing("incidents", incident.service, incident) for incident in told]
 
     def snapshot(self) -> bytes:
-        """All that is remembered but the samples, as JSON."""
+        """All that is remembered but the samples and how the targets are, as JSON."""
         return _STATE.dump_json(self._watches)
 
     def restore(self, snapshot: bytes) -> None:
@@ -104,6 +106,33 @@ class AlertingStage:
         known = (watch.incident for watch in self._watches.values())
         self._restored = [incident for incident in known if incident is not None and incident.state == "open"]
 
+    def adopt(
+        self, incidents: Iterable[Incident], anomalies: Iterable[Anomaly], services: Collection[str], now_ms: int
+    ) -> None:
+        """Take up what a store knows and this stage, begun anew or from an older snapshot, does not; once, after `restore`.
+
+        Of services that are not among those watched, every open incident is resolved.
+        """
+        for anomaly in anomalies:
+            self._take(anomaly)
+        for incident in incidents:
+            watch = self._watch(incident.service)
+            if watch.incident is None or _newer(incident, watch.incident):
+                watch.incident = incident
+        known = [(watch, watch.incident) for watch in self._watches.values() if watch.incident is not None]
+        self._restored = [self._resumed(w, incident, services, now_ms) for w, incident in known if incident.state == "open"]
+
+    def open_anomalies(self) -> list[Anomaly]:
+        """Every anomaly of any service that has not ended, as far as is known here."""
+        return [a for watch in self._watches.values() for a in watch.anomalies.values() if a.end_ms is None]
+
+    def _resumed(self, watch: Watch, incident: Incident, services: Collection[str], now_ms: int) -> Incident:
+        for anomaly in incident.anomalies:
+            self._take(anomaly)
+        if incident.service not in services:
+            watch.incident = incident = given_up(incident, watch.time_ms(), now_ms)
+        return incident
+
     def _take(self, message: object) -> None:
         match message:
             case SeriesSet():
@@ -113,6 +142,8 @@ class AlertingStage:
                 self._recent.append(message)
                 watch = self._watch(message.service)
                 watch.sample_ms = max(watch.sample_ms, int(message.time_ms.max()))
+            case TargetSet():
+                self._down[message.service] = message.down
             case Anomaly():
                 known = self._watch(message.service).anomalies
                 known[message.id] = merged(known.get(message.id), message)
@@ -148,7 +179,8 @@ class AlertingStage:
     def _changed(self, watch: Watch, change: Change, now_ms: int) -> Incident:
         service = change.anomalies[0].service
         span_ms = (change.start_ms, watch.time_ms())
-        causes = diagnose(view_of(self._recent, service, span_ms, change.anomalies, watch.marks.values()))
+        view = view_of(self._recent, service, span_ms, change.anomalies, watch.marks.values())
+        causes = diagnose(replace(view, down=self._down.get(service, ())))
         if change.step == "open" or watch.incident is None:
             after = opened(service, change, causes, now_ms)
         else:
@@ -157,6 +189,10 @@ class AlertingStage:
         felt = [a for a in after.anomalies if opens_incident(a, watch.time_ms(), self._grouping)]
         after = described(after, felt, watch.marks.values(), self._recent, objective)
         return silenced(after, silence_of(after, watch.silences.values(), now_ms), now_ms)
+
+
+def _newer(one: Incident, other: Incident) -> bool:
+    return (one.start_ms, version_of(one)) > (other.start_ms, version_of(other))
 
 
 def _differs(before: Incident, after: Incident) -> bool:

@@ -14,6 +14,7 @@ from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Series
+from recwatch.core.targets import TargetState
 from recwatch.core.wording import clean, duration, figure, spoken
 
 NOW_MS = 5_000
@@ -63,7 +64,7 @@ class Reading:
 class View:
     """An incident as `diagnose` sees it, from the first anomaly that users feel to the last sample looked at.
 
-    `anomalous` are the names of the signals that a detector called so.
+    `anomalous` are the names of the signals that a detector called so, `down` the targets that do not answer.
     """
 
     service: str
@@ -72,6 +73,7 @@ class View:
     readings: Mapping[str, Reading]
     marks: tuple[Mark, ...]
     anomalous: frozenset[str] = frozenset()
+    down: tuple[TargetState, ...] = ()
 
     def ratio(self, signal: str) -> float:
         """Now over before; 1 when that cannot be said."""

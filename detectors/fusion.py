@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.panel import Rows
+from recwatch.core.events import Anomaly
 from recwatch.core.signals import Float64, Int64, Judgement
 
 STARTS_AFTER = 2
@@ -119,6 +120,13 @@ class Hysteresis:
         columns["peak"][row] = np.where(over, np.maximum(peak, score), peak)
         return Changes(_pairs(started), _pairs(ended))
 
+    def resume(self, row: int, method: int, anomaly: Anomaly, last_ms: int) -> None:
+        """Go on with an anomaly that another process saw begin, and saw open at `last_ms`."""
+        self.rows.reserve(np.array([row], dtype=np.int64))
+        told = {"open": True, "over": 0.0, "under": 0.0, "since_ms": anomaly.start_ms, "last_ms": last_ms}
+        for column, value in {**told, "peak": anomaly.peak_score}.items():
+            self.rows[column][row, method] = value
+
     def missed(self, row: int, method: int, *, may_end: bool = True) -> bool:
         """An open anomaly's series had no reading; True if that ends it, which only happens where it may."""
         if not may_end:
@@ -126,9 +134,13 @@ class Hysteresis:
         self.rows["under"][row, method] += 1.0
         over = bool(self.rows["under"][row, method] >= ENDS_AFTER)
         if over:
-            self.rows["open"][row, method] = False
-            self.rows["over"][row, method] = 0.0
+            self.forget(row, method)
         return over
+
+    def forget(self, row: int, method: int) -> None:
+        """The pair is in no anomaly any more."""
+        self.rows["open"][row, method] = False
+        self.rows["over"][row, method] = 0.0
 
     def since_ms(self, row: int, method: int) -> int:
         return int(self.rows["since_ms"][row, method])

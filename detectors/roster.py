@@ -102,6 +102,10 @@ class Roster:
         self._layouts.pop(known.service, None)
         return True
 
+    def row_of(self, series_id: int) -> int | None:
+        """The row of a judged series; None where it is not known, or not judged."""
+        return self._row_of.get(series_id)
+
     def derived(self, service: str) -> SeriesSet:
         """Every series under which judgements of the service are published."""
         return SeriesSet(service, tuple(self._derived(service)))

@@ -39,10 +39,14 @@ class DetectorStage:
         self._hysteresis = Hysteresis(len(self._methods))
         self._open: dict[tuple[int, int], Anomaly] = {}
         self._told: set[str] = set()
+        self._orphans: list[tuple[Anomaly, int]] = []
+        self._taken_up: list[Anomaly] = []
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:  # noqa: ARG002  (sample time only)
         messages = [record.message for record in records]
-        outgoing = list(self._learn(message for message in messages if isinstance(message, SeriesSet)))
+        outgoing = [Outgoing("anomalies", anomaly.service, anomaly) for anomaly in self._taken_up]
+        self._taken_up = []
+        outgoing.extend(self._learn(message for message in messages if isinstance(message, SeriesSet)))
         batches = [message for message in messages if isinstance(message, Samples) and not message.target]
         for ticks in rounds(batches):
             judged = self._ensemble.judge(ticks)
@@ -56,6 +60,7 @@ class DetectorStage:
             if new or one.service not in self._told:
                 self._told.add(one.service)
                 yield Outgoing("derived_series", one.service, self._ensemble.roster.derived(one.service))
+        self._take_up()
 
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns
@@ -87,7 +92,7 @@ class DetectorStage:
 
         Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
         """
-        if not self._open:
+        if not self._open and not self._orphans:
             return
         present = set(judged.row.tolist())
         heard = {name: int(judged.time_ms[rows].max()) for name, rows in judged.services.items() if rows.stop > rows.start}
@@ -98,6 +103,11 @@ class DetectorStage:
             felt = SIGNALS[self._ensemble.roster.series[row].name].user_facing
             if self._hysteresis.missed(row, method, may_end=not felt or silent_ms >= SILENCE_MS):
                 yield self._closed(row, method)
+        for orphan in list(self._orphans):
+            anomaly, last_ms = orphan
+            if heard.get(anomaly.service, last_ms) - last_ms >= SILENCE_MS:
+                self._orphans.remove(orphan)
+                yield replace(anomaly, end_ms=last_ms)
 
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
         series, name = self._ensemble.roster.series[row], self._methods[method]
@@ -142,6 +152,38 @@ class DetectorStage:
         for name, part in self._parts().items():
             part.restore(states.get(name, {}))
         self._open = {(row, method): from_json(Anomaly, text) for row, method, text in header["open"]}
+
+    def adopt(self, anomalies: Iterable[Anomaly], heard_ms: Mapping[str, int]) -> None:
+        """Take up open anomalies that this stage, begun anew or from an older snapshot, does not know; once, at the start.
+
+        They end like any other; else nobody would end them. `heard_ms` gives each watched service and the newest sample time
+        known of it. What is of another service, or by a method no longer used, ends at once. All that is open is told
+        again, as what was on the bus may be lost.
+        """
+        for pair in [pair for pair, anomaly in self._open.items() if anomaly.service not in heard_ms]:
+            self._taken_up.append(self._closed(*pair))
+            self._hysteresis.forget(*pair)
+        self._taken_up.extend(self._open.values())
+        held = {anomaly.id for anomaly in self._open.values()}
+        for anomaly in anomalies:
+            if anomaly.end_ms is not None or anomaly.id in held:
+                continue
+            last_ms = max(anomaly.start_ms, heard_ms.get(anomaly.service, 0))
+            if anomaly.service in heard_ms and anomaly.method in self._methods:
+                self._orphans.append((anomaly, last_ms))
+            else:
+                self._taken_up.append(replace(anomaly, end_ms=last_ms))
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Go on with the orphans whose series are known."""
+        for orphan in list(self._orphans):
+            anomaly, last_ms = orphan
+            row, method = self._ensemble.roster.row_of(int(anomaly.series_id)), self._methods.index(anomaly.method)
+            if row is not None:
+                self._hysteresis.resume(row, method, anomaly, last_ms)
+                self._open[row, method] = anomaly
+                self._orphans.remove(orphan)
 
     def _parts(self) -> dict[str, snapshots.Keeps]:
         lasting = {f"lasting {name}": kept for name, kept in self._ensemble.lasting.items()}

@@ -28,7 +28,7 @@ from recwatch.core.events import (
 )
 from recwatch.core.objective import Objective
 
-ServiceState = Literal["incident", "stale", "warming_up", "healthy"]
+ServiceState = Literal["incident", "stale", "unmeasured", "warming_up", "healthy"]
 T = TypeVar("T")
 _TYPES: dict[Any, TypeAdapter[Any]] = {}
 
@@ -49,7 +49,8 @@ class TargetStatus:
 class ServiceStatus:
     """A service at a glance: the worst that holds of it, and the newest sample times of all its signals and of its traffic.
 
-    It is `stale` when nothing is known of its traffic any more, `warming_up` while methods still learn what is usual.
+    It is `stale` when nothing is known of its traffic any more, `unmeasured` when its objective cannot be judged,
+    `warming_up` while methods still learn what is usual. `unmeasured` has the reason for each such signal of the objective.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ServiceStatus:
     last_ms: int | None
     traffic_ms: int | None
     objective: Objective | None
+    unmeasured: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from alerting.rules.finding import Finding
 from alerting.view import View
 from recwatch.core.events import Evidence
+from recwatch.core.targets import TargetState
 from recwatch.core.wording import figure
 
+MOST_NAMED = 4
 _SLOWED = ("batch_duration_mean_seconds", "requests_per_second", "queue_depth")
 
 
@@ -55,10 +59,25 @@ def host_bound(view: View) -> Finding | None:
 
 
 def telemetry_loss(view: View) -> Finding | None:
-    """A twentieth or more of the targets answers scrapes no more; the more of them, the surer."""
-    lost = -view.rise("targets_up_ratio")
+    """A twentieth or more of the targets answers scrapes no more; the more of them, the surer.
+
+    What was before is not known right after a start: then all should answer.
+    """
+    up = view.readings.get("targets_up_ratio")
+    if up is None or up.now is None:
+        return None
+    before = 1.0 if up.before is None else up.before
+    lost = before - up.now
     if lost < 0.05:
         return None
-    up = view.readings["targets_up_ratio"]
-    said = f"targets down: {figure(up.now or 0.0, up.unit)} answer, were {figure(up.before or 0.0, up.unit)}"
-    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, up.before),))
+    against = "all should" if up.before is None else f"were {figure(before, up.unit)}"
+    said = f"targets down: {figure(up.now, up.unit)} answer, {against}"
+    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, before), *_named(view.down)))
+
+
+def _named(down: Sequence[TargetState]) -> Iterator[Evidence]:
+    """Which targets are down, and of what."""
+    for target in down[:MOST_NAMED]:
+        yield Evidence(target.error if target.url in target.error else f"{target.url}: {target.error}")
+    if len(down) > MOST_NAMED:
+        yield Evidence(f"and {len(down) - MOST_NAMED} more targets")

@@ -36,10 +36,15 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
     elif service.state == "stale":
         since = "yet" if service.traffic_ms is None else f"since {clock_time(service.traffic_ms)}"
         st.markdown(f"### :orange[●] {name}: no traffic figures {since}")
+    elif service.state == "unmeasured":
+        st.markdown(f"### :orange[●] {name}: objective not measured")
     elif service.state == "healthy":
         st.markdown(f"### :green[●] {name}: healthy")
     else:
         st.markdown(f"### :blue[●] {name}: warming up")
+    if service.unmeasured:
+        reasons = "".join(f"\n- {plain(why)}" for why in service.unmeasured.values())
+        st.warning(f"The objective is not watched in full:{reasons}")
     if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
         silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")

@@ -23,7 +23,10 @@ _OPTIONS = {
 
 
 def command(url: str, token_file: Path, port: int) -> list[str]:
-    """The command line of a console on `port` of loopback, for the API at `url`; it approves with the token in the file."""
+    """The command line of a console on `port` of loopback, for the API at `url`; it approves with the token in the file.
+
+    It ends when its standard input does: give it a pipe, and it never outlives the process that holds the other end.
+    """
     app = Path(__file__).with_name("app.py")
     flags = [f"--{name}={value}" for name, value in {"server.port": port, **_OPTIONS}.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", url, str(token_file)]
+    return [sys.executable, "-m", "dashboards.console", "run", str(app), *flags, "--", url, str(token_file)]

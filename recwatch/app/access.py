@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from recwatch.core.errors import Unavailable
+from recwatch.core.errors import BadInput, Unavailable
 
 READS = ("GET", "HEAD", "OPTIONS")
 
@@ -75,11 +76,34 @@ class Guard:
         await self._app(scope, receive, send)
 
 
-def write_token(path: Path) -> str:
-    """Write a fresh token to a file that only its owner may read, and return it.
+def keep_token(path: Path) -> str:
+    """The token in a file that only its owner may read; a fresh one is written where there is none yet.
 
-    Raises Unavailable when it cannot, and then leaves no file.
+    Raises BadInput for a file that others may read, or that another user owns, and Unavailable when none can be written;
+    then no file is left half-written.
     """
+    return known_token(path) or _write_token(path)
+
+
+def known_token(path: Path) -> str:
+    """The token that the file holds; empty where there is none. Raises BadInput for a file that is not its owner's alone."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+                mode = f"mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}"
+                raise BadInput(
+                    f"The token file {path} is not its user's alone ({mode}), and whoever has the token may act here. "
+                    "Remove it: the next start writes a fresh one."
+                )
+            return file.read().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The token file {path} cannot be read ({error}). Remove it, or set token_file.") from error
+
+
+def _write_token(path: Path) -> str:
     token = secrets.token_urlsafe(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,8 @@ def free_port(wanted: int = 0, setting: str = "") -> int:
 class Child:
     """A process of ours, in a process group of its own so that Ctrl-C reaches it through us only.
 
-    `lines` holds its last lines of output, standard error among them.
+    Its standard input stays open, and empty, for as long as we are there: by its end it learns of ours. `lines` holds its
+    last lines of output, standard error among them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Child:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours, never outside text
                 list(command),
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -95,6 +97,8 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._reader.join(timeout=1.0)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def __enter__(self) -> Self:
         return self

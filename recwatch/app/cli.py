@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from recwatch.app.shell import app as shell
-from recwatch.core.errors import RecwatchError
+from recwatch.core.errors import BadInput, RecwatchError
 
 
 class Plain(TyperGroup):
@@ -87,10 +87,13 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
 
 @app.command()
 def check(file: FileArgument) -> None:
-    """Check a configuration and say what is wrong with it, and where."""
+    """Check a configuration, and what it names on this machine; say what is wrong, and where. Nothing is started."""
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
+    from recwatch.app.preflight import stumbles  # noqa: PLC0415 - heavy
 
     config = load_config(file)
+    if faults := [f"{file}: {sentence}" for sentence in stumbles(config)]:
+        raise BadInput("\n".join(faults))
     targets = sum(len(service.targets) for service in config.services)
     sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
     Console(soft_wrap=True).print(sentence, markup=False, highlight=False)

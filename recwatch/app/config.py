@@ -15,6 +15,7 @@ from collectors.config import Duration, ServiceConfig
 from detectors.plan import DetectionConfig
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
+from recwatch.core.store.connection import parse_dsn
 from tuning.config import TuningConfig
 
 
@@ -54,7 +55,7 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `store` is a DSN; `token_file` is written at start, for whoever may write through the API."""
+    """A whole configuration. `store` is a DSN; `token_file`, for whoever may write through the API, is written once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,6 +78,17 @@ class Config(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BadInput(f"services {twice} are there twice; give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _store_is_somewhere(self) -> Config:
+        parse_dsn(self.store)
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Config:
+        if self.console is not None and self.console.port == self.api.port != 0:
+            raise BadInput(f"api.port and console.port are both {self.api.port}; give each a port of its own")
         return self
 
 
@@ -112,6 +124,8 @@ def _causes(faults: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
 
 
 def _sentence(fault: ErrorDetails) -> str:
+    if not fault["loc"]:
+        return f"{fault['msg'].removeprefix('Value error, ')}."
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
     if fault["type"] == "extra_forbidden":
         owner = _model_at(fault["loc"][:-1])

@@ -16,15 +16,17 @@ from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from collectors.collector import Collector, Tick
 from detectors.stage import DetectorStage
-from recwatch.app.access import write_token
+from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
+from recwatch.app.measured import unmeasured
+from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
-from recwatch.app.telemetry import SignalCollector, TotalCollector
+from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
-from recwatch.app.view import ApiView, prime
+from recwatch.app.view import ApiView
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
@@ -35,6 +37,7 @@ from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
+from recwatch.core.targets import TargetSet, TargetState
 from tuning.stage import TuningStage
 
 logger = logging.getLogger(__name__)
@@ -69,11 +72,12 @@ class Pipeline:
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
             self._collectors = [opened.enter_context(closing(Collector(service, clock))) for service in config.services]
             self.sink = Sink(self.store)
-            prime(self.live, self.store, clock.now_ms())
             detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
             stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
             self._runners = [self._runner(stage) for stage in stages]
-            self.token = write_token(config.token_file)
+            prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
+            resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
+            self.token = keep_token(config.token_file)
             self._api = create_api(self._view(objectives), self.token)
             opened.callback(self._finish)
             self._opened = opened.pop_all()
@@ -91,7 +95,7 @@ class Pipeline:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SignalCollector(self.live, self._clock, self.targets))
         registry.register(TotalCollector(self.totals))
-        return ApiView(
+        view = ApiView(
             bus=self.bus,
             store=self.store,
             live=self.live,
@@ -102,6 +106,8 @@ class Pipeline:
             holds=self.holds,
             explain=self.explain,
         )
+        registry.register(ObjectiveCollector(view.services))
+        return view
 
     def start(self) -> None:
         """Start every thread and return."""
@@ -150,15 +156,21 @@ class Pipeline:
         """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
         troubles: dict[str, Trouble] = {}
         bus = Trouble(service.name, "the bus has room again.")
+        promise = Trouble(service.name, "what its objective promises is measured.")
+        told: TargetSet | None = None
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
             tick = collector.tick(self._clock.now_ms())
             if self._stopping.is_set():
                 return
-            for target in collector.targets():
-                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.last_error)
-            for message in messages_of(service.name, tick):
+            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in collector.targets()))
+            for target in now.targets:
+                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.error)
+            for message in messages_of(service.name, tick, None if now == told else now):
                 self._publish(message, bus)
+            told = now
+            objective = service.objective.objective() if service.objective else None
+            promise.now("; ".join(unmeasured(self.live.recent, service.name, objective).values()))
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
@@ -215,10 +227,12 @@ class Pipeline:
         return Explained(found.series, found.verdict, found.sentences)
 
 
-def messages_of(service: str, tick: Tick) -> Iterator[Outgoing]:
-    """What a tick puts on the bus: series ahead of their samples."""
+def messages_of(service: str, tick: Tick, targets: TargetSet | None) -> Iterator[Outgoing]:
+    """What a tick puts on the bus: series, and how the targets are if that is news, ahead of the samples."""
     if tick.series is not None:
         yield Outgoing("series", service, tick.series)
+    if targets is not None:
+        yield Outgoing("targets", service, targets)
     for samples in tick.samples:
         yield Outgoing("samples", service, samples)
     for mark in tick.marks:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import getpass
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from recwatch.client import Client
-from recwatch.core.errors import BadInput
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Cause, Incident, Proposal
 from recwatch.core.wording import clean, local
 
@@ -33,27 +34,25 @@ TOKEN_FILE = Path(".recwatch/token")
 
 @app.command()
 def incidents(url: UrlOption = URL, service: ServiceOption = None) -> None:
-    """List incidents, newest first."""
-    table = Table("id", "state", "severity", "since", "service", "cause", "what")
-    with closing(Client(url)) as client:
+    """List incidents, newest first: id, state, severity and start, and below what it is about."""
+    with _asking(url) as client:
         found = client.incidents(service)
     for incident in found:
-        when = _clock(incident.start_ms)
-        _add(table, incident.id, incident.state, incident.severity, when, incident.service, incident.cause, incident.title)
-    _show(table, "No incidents.")
+        _entry((incident.id, incident.state, incident.severity, f"since {_clock(incident.start_ms)}"), incident.title)
+    _none(found, "No incidents.")
 
 
 @app.command()
 def incident(incident_id: str, url: UrlOption = URL) -> None:
     """Show one incident whole: causes with their evidence, marks near it, history."""
-    with closing(Client(url)) as client:
+    with _asking(url) as client:
         Console().print(incident_text(client.incident(incident_id)))
 
 
 @app.command()
 def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) -> None:
     """Say why a series did or did not alarm. SERIES is a signal's name or a whole key."""
-    with closing(Client(url)) as client:
+    with _asking(url) as client:
         known = [status.name for status in client.services()]
         if service is None and len(known) != 1:
             raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
@@ -64,19 +63,19 @@ def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) ->
 
 @app.command()
 def proposals(url: UrlOption = URL, service: ServiceOption = None) -> None:
-    """List proposals, newest first."""
-    table = Table("id", "state", "service", "change", "p99 predicted", "p99 measured", "why")
-    with closing(Client(url)) as client:
+    """List proposals, newest first: id, state, service and change, and below what it promises and why."""
+    with _asking(url) as client:
         found = client.proposals(service)
     for proposal in found:
-        _add(table, *_proposal_cells(proposal))
-    _show(table, "No proposals.")
+        change = f"{proposal.knob} {proposal.from_value} → {proposal.to_value}"
+        _entry((proposal.id, proposal.state, proposal.service, change), _promise(proposal), proposal.reason)
+    _none(found, "No proposals.")
 
 
 @app.command()
 def approve(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
-    with _writer(url, token_file) as client:
+    with _writing(url, token_file) as client:
         client.decide(proposal_id, "approve", getpass.getuser(), why)
     Console().print(f"Approved {proposal_id}.", markup=False, highlight=False)
 
@@ -84,7 +83,7 @@ def approve(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_f
 @app.command()
 def reject(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
     """Reject a proposal."""
-    with _writer(url, token_file) as client:
+    with _writing(url, token_file) as client:
         client.decide(proposal_id, "reject", getpass.getuser(), why)
     Console().print(f"Rejected {proposal_id}.", markup=False, highlight=False)
 
@@ -99,7 +98,7 @@ def silence(
     token_file: TokenOption = TOKEN_FILE,
 ) -> None:
     """Keep a service's incidents, but do not send them, for a while."""
-    with _writer(url, token_file) as client:
+    with _writing(url, token_file) as client:
         made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
     said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
     Console(soft_wrap=True).print(said, markup=False, highlight=False)
@@ -108,7 +107,7 @@ def silence(
 @app.command()
 def unsilence(silence_id: str, url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
     """End a silence now; `recwatch silence` said its id."""
-    with _writer(url, token_file) as client:
+    with _writing(url, token_file) as client:
         ended = client.unsilence(silence_id, getpass.getuser())
     Console().print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
 
@@ -122,7 +121,7 @@ def mark(
     token_file: TokenOption = TOKEN_FILE,
 ) -> None:
     """Tell recwatch that something was done to a service."""
-    with _writer(url, token_file) as client:
+    with _writing(url, token_file) as client:
         made = client.mark(service, kind, text, getpass.getuser())
     Console().print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
 
@@ -144,33 +143,40 @@ def incident_text(incident: Incident) -> Text:
     return Text.assemble(*lines)
 
 
-def _proposal_cells(proposal: Proposal) -> tuple[str, ...]:
+def _promise(proposal: Proposal) -> str:
     predicted = proposal.predicted.p99_ms
-    measured = "" if proposal.measured_p99_ms is None else f"{proposal.measured_p99_ms:.0f} ms"
-    return (
-        proposal.id,
-        proposal.state,
-        proposal.service,
-        f"{proposal.knob} {proposal.from_value} → {proposal.to_value}",
-        f"{predicted.mid:.0f} ms ({predicted.low:.0f} to {predicted.high:.0f})",
-        measured,
-        proposal.reason,
-    )
+    measured = "" if proposal.measured_p99_ms is None else f", measured {proposal.measured_p99_ms:.0f} ms"
+    return f"p99 predicted {predicted.mid:.0f} ms ({predicted.low:.0f} to {predicted.high:.0f}){measured}"
 
 
-def _writer(url: str, token_file: Path) -> closing[Client]:
+@contextmanager
+def _asking(url: str, token: str | None = None) -> Iterator[Client]:
+    """A client of the API at `url`; where that does not answer, the person is told how to name another."""
+    with closing(Client(url, token)) as client:
+        try:
+            yield client
+        except Unavailable as error:
+            raise Unavailable(f"{error} To ask another, give --url or set RECWATCH_URL.") from error
+
+
+def _writing(url: str, token_file: Path) -> AbstractContextManager[Client]:
     try:
-        return closing(Client(url, token_file.read_text(encoding="utf-8").strip()))
+        return _asking(url, token_file.read_text(encoding="utf-8").strip())
     except OSError as error:
         raise BadInput(f"The token file {token_file} cannot be read ({error.strerror}). Give --token-file.") from error
 
 
-def _add(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(clean(cell)) for cell in cells))
+def _entry(head: tuple[str, ...], *below: str) -> None:
+    """One line that begins with an id, never cut however narrow the terminal; then what there is to read, indented."""
+    id_, *others = map(clean, head)
+    Console(soft_wrap=True).print(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
+    for text in below:
+        Console().print(Padding(Text(clean(text)), (0, 0, 0, 4), expand=False))
 
 
-def _show(table: Table, when_empty: str) -> None:
-    Console().print(table if table.row_count else when_empty)
+def _none(found: Sequence[object], sentence: str) -> None:
+    if not found:
+        Console().print(sentence)
 
 
 def _clock(time_ms: int) -> str:

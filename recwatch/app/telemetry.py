@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from recwatch.app.live import LiveView
-from recwatch.client import TargetStatus
+from recwatch.client import ServiceStatus, TargetStatus
 from recwatch.core.canonical import DERIVED, SIGNALS
 from recwatch.core.clock import Clock
 from recwatch.core.events import Anomaly, Incident, Proposal
@@ -31,6 +31,7 @@ _COUNTS = {
     "recwatch_anomalies_open": "Anomalies that have not ended.",
     "recwatch_proposals": "Proposals in memory, by state.",
     "recwatch_target_up": "Whether a target answers scrapes.",
+    "recwatch_objective_unmeasured": "1 where a signal of the objective was not measured in the last scrapes, else 0.",
 }
 _TOTALS = {
     "recwatch_stage_records": ("stage", "Records that a stage has handled."),
@@ -64,6 +65,25 @@ class TotalCollector(Collector):
             for of, count in sorted(dict(counted).items()):
                 family.add_metric((of,), count)
             yield family
+
+
+class ObjectiveCollector(Collector):
+    """Collects, for each signal of each service's objective, whether it is measured at all."""
+
+    def __init__(self, services: Callable[[], Iterable[ServiceStatus]]) -> None:
+        self._services = services
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        name = "recwatch_objective_unmeasured"
+        family = GaugeMetricFamily(name, _COUNTS[name], labels=("service", "signal"))
+        for service in self._services():
+            for signal in service.objective.bounds() if service.objective else ():
+                family.add_metric((service.name, signal), float(signal in service.unmeasured))
+        yield family
 
 
 class SignalCollector(Collector):

@@ -27,13 +27,14 @@ class ConsoleChild(Child):
 
 
 def run_up(config: Config, out: Console) -> None:
-    """Watch until Ctrl-C or SIGTERM; what was started is stopped, and what was scraped is stored, on the way out.
+    """Watch until Ctrl-C, SIGTERM or the terminal's end; then stop what was started, and store what was scraped.
 
-    A second Ctrl-C does not cut the stopping short. Raises what a part of the pipeline died of.
+    Under nohup the terminal's end changes nothing. A second Ctrl-C does not cut the stopping short. Raises what a part of
+    the pipeline died of.
     """
     told: list[int] = []
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _heeded():
             signal.signal(number, lambda number, _: told.append(number))
             stack.callback(signal.signal, number, signal.SIG_IGN)  # the interpreter's own end is not cut short either
         pipeline = Pipeline(config, SystemClock())
@@ -51,3 +52,9 @@ def run_up(config: Config, out: Console) -> None:
             pipeline.check()
             trouble.now(console.failure() if console else "")
             pause.wait(0.2)
+
+
+def _heeded() -> tuple[signal.Signals, ...]:
+    """The signals that end recwatch."""
+    always = (signal.SIGINT, signal.SIGTERM)
+    return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)

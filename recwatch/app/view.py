@@ -9,15 +9,16 @@ from typing import Protocol
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from recwatch.app.live import KINDS, LiveView
+from recwatch.app.live import LiveView
+from recwatch.app.measured import unmeasured
 from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, ServiceStatus, SignalStatus, TargetStatus
 from recwatch.core.bus import Bus
-from recwatch.core.canonical import DERIVED, SIGNALS, TRAFFIC, derived_series
+from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.events import Decision, E, Event, Incident, Mark, Proposal
 from recwatch.core.objective import Objective
 from recwatch.core.recent import usual_interval_ms
-from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
+from recwatch.core.signals import Float64, Int64, Series
 
 Rows = tuple[Int64, Float64]
 STALE_INTERVALS = 3
@@ -76,7 +77,11 @@ class ApiView:
             last_ms=self.live.recent.last_ms(name),
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
             objective=self.objectives.get(name),
+            unmeasured=self._unmeasured(name),
         )
+
+    def _unmeasured(self, name: str) -> Mapping[str, str]:
+        return unmeasured(self.live.recent, name, self.objectives.get(name))
 
     def _quiet_state(self, name: str, targets: Sequence[TargetStatus]) -> ServiceState:
         """How a service is of which no incident is open."""
@@ -89,6 +94,8 @@ class ApiView:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:
             return "stale"
+        if self._unmeasured(name):
+            return "unmeasured"
         judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
         known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]
         return "healthy" if judged and all(done[1] >= 1.0 for done in known if done) else "warming_up"
@@ -171,20 +178,6 @@ def started_ms(event: Event) -> int:
             return event.time_ms
         case _:
             return event.start_ms
-
-
-def prime(live: LiveView, store: History, now_ms: int) -> None:
-    """Fill an empty live view with what the store knows of its span, so that a restart shows no gap."""
-    start_ms = now_ms - live.span_ms
-    for kind in KINDS:
-        for event in reversed(store.events(kind)):
-            live.take(event)
-    series = [s for s in store.series() if s.canonical or s.name in DERIVED]
-    for service in {s.service for s in series}:
-        live.take(SeriesSet(service, tuple(s for s in series if s.service == service)))
-    for series_id, rows in store.read([s.id for s in series], start_ms, now_ms).items():
-        times, values = rows
-        live.take(Samples("", "", times, np.full(len(times), series_id, dtype=np.uint64), values))
 
 
 def _aligned(times: Sequence[int], rows: Rows | None) -> list[float | None]:

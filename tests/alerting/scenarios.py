@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from alerting.notifiers import Notifier
+from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from recwatch.core.bus import Record
 from recwatch.core.canonical import canonical_series
@@ -134,7 +136,9 @@ class Harness:
     def feed(self, *messages: object) -> list[Incident]:
         records = []
         for message in messages:
-            topic = {"SeriesSet": "series", "Samples": "samples"}.get(type(message).__name__, type(message).__name__.lower())
+            topic = {"SeriesSet": "series", "Samples": "samples", "TargetSet": "targets"}.get(
+                type(message).__name__, type(message).__name__.lower()
+            )
             records.append(Record(topic, 0, self.offset, SERVICE, message))
             self.offset += 1
         told = [outgoing.message for outgoing in self.stage.process(records, self.clock.now_ms())]
@@ -173,6 +177,11 @@ def raised(*anomalies: Anomaly, mended_s: int = MENDED_S + 6) -> dict[int, list[
 
 
 OUT_OF_OBJECTIVE: Mapping[str, Any] = {"value": 0.21, "expected": 0.15, "reason": "p99 latency is out of its objective"}
+
+
+def at_once(notifiers: Mapping[str, Notifier], config: OutboxConfig | None = None) -> Outbox:
+    """An outbox that has delivered what was due when `process` returns."""
+    return Outbox(notifiers, config, start=lambda work: work())
 
 
 def surge_events() -> dict[int, list[Anomaly | Mark]]:

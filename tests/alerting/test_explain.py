@@ -131,6 +131,21 @@ def test_evidence_only() -> None:
     assert told.verdict == "evidence_only"
 
 
+def test_targets_that_are_down_page_by_lasting_and_before_that_it_says_when() -> None:
+    up = canonical_series("shop", "targets_up_ratio")
+    recent = Recent()
+    recent.learn(SeriesSet("shop", (up,)))
+    for second in range(10):
+        recent.append(Samples.of("shop", "", NOW_MS - 9000 + 1000 * second, {up.id: 0.0}))
+    reason = "targets up 0 %, expected 100 %"
+    down = replace(OPEN, series=up.key, series_id=str(up.id), direction="below", value=0.0, expected=1.0, reason=reason)
+    told = explain(up, recent, ([down], [], []), NOW_MS)
+    assert told.verdict == "waiting"
+    assert told.sentences[-1] == (
+        "It pages once it has lasted for 15 s, as a restart may take as long; so far it has for 9 s."
+    )
+
+
 def test_user_facing_without_an_incident_yet_is_alarming() -> None:
     assert why(recent_of(JUDGED), OPEN).verdict == "alarming"
 

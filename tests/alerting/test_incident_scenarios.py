@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from alerting.message import message_of
 from alerting.stage import AlertingStage
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
-from recwatch.core.signals import SeriesSet
+from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.targets import TargetSet, TargetState
 from tests.alerting.scenarios import (
     DEPLOY,
     DEPLOYED,
@@ -154,6 +156,32 @@ def test_what_comes_back_late_is_another_incident() -> None:
     assert [i.state for i in told if i.id == told[-1].id][-1] == "resolved"
 
 
+def test_an_incident_long_after_another_ends_too() -> None:
+    first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=125)
+    later = raised(anomaly("latency_p99_seconds", 400, method="objective"), mended_s=410)
+    told = Harness().run(SURGE, {**first, **later}, end_s=460)
+    assert list(dict.fromkeys((i.state, i.start_ms) for i in told)) == [
+        ("open", at(122)),
+        ("resolved", at(122)),
+        ("open", at(400)),
+        ("resolved", at(400)),
+    ]
+
+
+def test_traffic_that_fell_long_ago_and_now_stays_away_keeps_its_incident_open() -> None:
+    fell: dict[str, Any] = {"direction": "below", "value": 40.0, "expected": 110.0}
+    events = raised(anomaly("latency_p99_seconds", 300, method="objective"), mended_s=320)
+    events[10] = [anomaly("requests_per_second", 10, **fell)]
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    for second in range(400):
+        rate = 40.0 if second < 325 else 0.0
+        harness.feed(Samples.of(SERVICE, "", at(second), {SERIES["requests_per_second"].id: rate}), *events.get(second, []))
+        harness.clock.advance(1)
+    assert len({i.id for i in harness.published}) == 1
+    assert (harness.published[-1].state, harness.published[-1].title[:24]) == ("open", "recommender: no answers,")
+
+
 def test_a_short_relief_does_not_resolve() -> None:
     first = raised(anomaly("latency_p99_seconds", 122, method="objective"), mended_s=130)
     again = raised(anomaly("latency_p99_seconds", 136, method="objective"), mended_s=150)
@@ -226,6 +254,41 @@ def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:
     assert told[0].title == "recommender: targets down, 0 % answer (expected 100 %): telemetry loss"
     assert [e.text for e in told[0].causes[0].evidence] == ["targets down: 0 % answer, were 100 %"]
     assert told[-1].state == "resolved"
+
+
+def test_the_message_names_the_targets_that_are_down_and_what_each_failed_of() -> None:
+    reset = TargetState("http://10.0.0.2:9400/metrics", up=False, error="connection reset")
+    refused = TargetState("http://10.0.0.1:8000/metrics", up=False, error="http://10.0.0.1:8000/metrics cannot be reached")
+    fine = TargetState("http://10.0.0.3:8000/metrics", up=True)
+    harness = Harness()
+    harness.feed(TargetSet(SERVICE, (refused, reset, fine)))
+    lost = raised(anomaly("targets_up_ratio", 121, direction="below", value=0.33, expected=1.0))
+    told = harness.run({"targets_up_ratio": 0.33}, lost)[0]
+    text = message_of(told, "open", at(140)).text
+    assert "- http://10.0.0.1:8000/metrics cannot be reached\n" in text
+    assert "- http://10.0.0.2:9400/metrics: connection reset\n" in text
+    assert fine.url not in text
+
+
+def test_an_outage_from_the_start_on_is_named() -> None:
+    harness = Harness()
+    harness.feed(SeriesSet(SERVICE, (SERIES["targets_up_ratio"],)))
+    harness.feed(TargetSet(SERVICE, (TargetState("http://10.0.0.1/metrics", up=False, error="refused"),)))
+    lost = anomaly("targets_up_ratio", 0, direction="below", value=0.0, expected=1.0)
+    for second in range(20):
+        harness.feed(Samples.of(SERVICE, "", at(second), {SERIES["targets_up_ratio"].id: 0.0}), lost)
+    assert [i.title for i in harness.published] == ["recommender: targets down, 0 % answer (expected 100 %): telemetry loss"]
+    said = [e.text for e in harness.published[0].causes[0].evidence]
+    assert said == ["targets down: 0 % answer, all should", "http://10.0.0.1/metrics: refused"]
+
+
+def test_of_many_targets_that_are_down_some_are_named_and_the_rest_counted() -> None:
+    harness = Harness()
+    harness.feed(TargetSet(SERVICE, tuple(TargetState(f"http://10.0.0.{n}/metrics", False, "refused") for n in range(9))))
+    lost = raised(anomaly("targets_up_ratio", 121, direction="below", value=0.0, expected=1.0))
+    said = [e.text for e in harness.run({"targets_up_ratio": 0.0}, lost)[0].causes[0].evidence]
+    assert [text.partition(": ")[0] for text in said[1:5]] == [f"http://10.0.0.{n}/metrics" for n in range(4)]
+    assert said[5:] == ["and 5 more targets"]
 
 
 HUNG = {"requests_per_second": 0.0, "errors_ratio": 0.0, "queue_depth": 90.0, "gpu_busy_ratio": 1.0}

@@ -23,11 +23,10 @@ from alerting.message import Message, message_of
 from alerting.notifiers import NOTIFIERS, Notifier, NotifierConfig, notifier_of
 from alerting.notifiers.printer import Printer, PrinterConfig
 from alerting.notifiers.webhook import Webhook, WebhookConfig
-from alerting.outbox import Outbox
 from recwatch.core.bus import Record
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
-from tests.alerting.scenarios import DEPLOY, DEPLOYED, Harness, at, deploy_events
+from tests.alerting.scenarios import DEPLOY, DEPLOYED, Harness, at, at_once, deploy_events
 
 GOLDEN = Path(__file__).parent / "golden" / "webhook_v1.json"
 SECRET = "correct horse battery staple"
@@ -193,7 +192,7 @@ def test_the_outbox_tries_again_with_the_same_message_until_it_is_taken(
     receive: Callable[..., Receiver], webhook: Callable[..., Webhook]
 ) -> None:
     receiver = receive((503, {}), (429, {"Retry-After": "30"}), (200, {}))
-    outbox = Outbox({"hook": webhook(receiver.url)})
+    outbox = at_once({"hook": webhook(receiver.url)})
     outbox.process([Record("incidents", 0, 0, "recommender", message().incident)], at(130))
     for second in (131, 135, 164, 165, 200):
         outbox.process([], at(second))

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from threading import Event, Semaphore
 
 import pytest
 
+from alerting.courier import Patience
 from alerting.message import Message
 from alerting.outbox import Outbox, OutboxConfig
 from recwatch.core.bus import Record
-from recwatch.core.errors import BadInput, RecwatchError, Unavailable
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Cause, Incident, RankedCause, Severity, Silence, Transition
+from tests.alerting.scenarios import at_once
 
 NOW_MS = 1_700_000_000_000
+ENOUGH_S = 60.0
 
 
 @dataclass(slots=True)
 class Recorder:
     """A notifier that raises what it is told to, then delivers."""
 
-    failures: list[RecwatchError] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
     tries: int = 0
     got: list[Message] = field(default_factory=list)
     closed: bool = False
@@ -37,6 +41,21 @@ class Recorder:
     @property
     def occasions(self) -> list[str]:
         return [m.occasion for m in self.got]
+
+
+@dataclass(slots=True)
+class Hanging:
+    """A notifier that takes each message only once it is released."""
+
+    entered: Semaphore = field(default_factory=lambda: Semaphore(0))
+    released: Event = field(default_factory=Event)
+
+    def send(self, message: Message) -> None:
+        self.entered.release()
+        self.released.wait()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def incident(id_: str = "i1", severity: Severity = "page", cause: Cause = Cause.LOAD_SURGE) -> Incident:
@@ -63,7 +82,7 @@ def feed(outbox: Outbox, *messages: object, after_s: float = 0.0) -> None:
 
 def test_one_message_at_the_start_and_one_at_the_end() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     feed(outbox, OPEN)
     feed(outbox, OPEN, after_s=1)
     feed(outbox, after_s=2)
@@ -77,7 +96,7 @@ def test_one_message_at_the_start_and_one_at_the_end() -> None:
 
 def test_at_most_one_update_for_a_changed_cause() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     feed(outbox, OPEN)
     feed(outbox, OTHER_CAUSE, after_s=1)
     feed(outbox, then(OTHER_CAUSE, "updated", causes=(RankedCause(Cause.CAPACITY, 1.0, ()),)), after_s=2)
@@ -86,13 +105,13 @@ def test_at_most_one_update_for_a_changed_cause() -> None:
 
 def test_what_resolved_before_anyone_was_told_is_not_sent() -> None:
     told = Recorder()
-    feed(Outbox({"a": told}), OPEN, RESOLVED)
+    feed(at_once({"a": told}), OPEN, RESOLVED)
     assert told.got == []
 
 
 def test_flapping_is_told_once_and_then_silent() -> None:
     told, latest = Recorder(), OPEN
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     for flap in range(5):
         feed(outbox, latest, after_s=flap)
         latest = then(latest, "resolved")
@@ -103,7 +122,7 @@ def test_flapping_is_told_once_and_then_silent() -> None:
 
 def test_a_ticket_waits_and_a_page_does_not() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     ticket = incident(severity="ticket")
     feed(outbox, ticket)
     feed(outbox, after_s=4.9)
@@ -115,7 +134,7 @@ def test_a_ticket_waits_and_a_page_does_not() -> None:
 
 def test_a_ticket_that_becomes_a_page_later_says_so() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     ticket = incident(severity="ticket")
     feed(outbox, ticket)
     feed(outbox, after_s=5)
@@ -129,7 +148,7 @@ def silence(cause: Cause | None = None, end_s: int = 60, service: str = "shop") 
 
 def test_a_silenced_incident_is_kept_and_sent_when_the_silence_ends() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told})
+    outbox = at_once({"a": told})
     feed(outbox, OPEN, silence())
     feed(outbox, after_s=59)
     assert told.got == []
@@ -139,16 +158,16 @@ def test_a_silenced_incident_is_kept_and_sent_when_the_silence_ends() -> None:
 
 def test_a_lifted_silence_and_one_of_another_cause_or_service_hide_nothing() -> None:
     told = Recorder()
-    feed(Outbox({"a": told}), silence(Cause.GPU_FAULT), OPEN)
-    feed(Outbox({"a": told}), silence(service="search"), OPEN)
-    feed(Outbox({"a": told}), silence(), silence(end_s=0), OPEN)
+    feed(at_once({"a": told}), silence(Cause.GPU_FAULT), OPEN)
+    feed(at_once({"a": told}), silence(service="search"), OPEN)
+    feed(at_once({"a": told}), silence(), silence(end_s=0), OPEN)
     assert told.occasions == ["open"] * 3
 
 
 def test_a_failing_notifier_is_tried_again_and_holds_up_no_other() -> None:
     failing = Recorder([Unavailable("down"), Unavailable("down"), Unavailable("busy", 30)])
     fine = Recorder()
-    outbox = Outbox({"failing": failing, "fine": fine})
+    outbox = at_once({"failing": failing, "fine": fine})
     feed(outbox, OPEN)
     assert (fine.occasions, failing.occasions, outbox.pending) == (["open"], [], 1)
     for after_s, tries in ((0.9, 1), (1, 2), (2.9, 2), (3, 3), (32.9, 3), (33, 4)):
@@ -158,9 +177,33 @@ def test_a_failing_notifier_is_tried_again_and_holds_up_no_other() -> None:
     assert (outbox.alerts_sent, outbox.alerts_failed) == ({"failing": 1, "fine": 1}, {"failing": 0, "fine": 0})
 
 
+def test_a_notifier_that_hangs_holds_up_no_other_and_keeps_its_messages() -> None:
+    hanging, fine = Hanging(), Hanging()
+    fine.released.set()
+    outbox = Outbox({"hanging": hanging, "fine": fine})
+    feed(outbox, OPEN)
+    assert hanging.entered.acquire(timeout=ENOUGH_S)
+    feed(outbox, RESOLVED)
+    for _ in range(2):
+        assert fine.entered.acquire(timeout=ENOUGH_S)
+        feed(outbox)
+    after = at_once({"hanging": (late := Recorder())})
+    after.restore(outbox.snapshot())
+    feed(after)
+    assert late.occasions == ["open", "resolved"]
+    hanging.released.set()
+
+
+def test_a_bug_of_a_notifier_is_raised_where_the_stage_runs() -> None:
+    outbox = at_once({"a": Recorder([ZeroDivisionError("a bug")])})
+    feed(outbox, OPEN)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        feed(outbox)
+
+
 def test_messages_keep_their_order_behind_one_that_waits() -> None:
     failing = Recorder([Unavailable("down", 10)])
-    outbox = Outbox({"a": failing})
+    outbox = at_once({"a": failing})
     feed(outbox, OPEN)
     feed(outbox, RESOLVED, after_s=1)
     feed(outbox, after_s=10)
@@ -170,7 +213,7 @@ def test_messages_keep_their_order_behind_one_that_waits() -> None:
 def test_the_last_attempt_and_a_refusal_are_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     hopeless = Recorder([Unavailable("down", 1)] * 3)
     refused = Recorder([BadInput("webhook shop answered 404")])
-    outbox = Outbox({"hopeless": hopeless, "refused": refused}, OutboxConfig(attempts=3))
+    outbox = at_once({"hopeless": hopeless, "refused": refused}, OutboxConfig(Patience(attempts=3)))
     with caplog.at_level(logging.WARNING):
         for second in range(10):
             feed(outbox, OPEN, after_s=second)
@@ -182,15 +225,15 @@ def test_the_last_attempt_and_a_refusal_are_counted_and_logged(caplog: pytest.Lo
 
 def test_closing_closes_every_notifier() -> None:
     told = {"a": Recorder(), "b": Recorder()}
-    Outbox(told).close()
+    at_once(told).close()
     assert [recorder.closed for recorder in told.values()] == [True, True]
 
 
 def test_a_restart_neither_loses_nor_repeats_a_message() -> None:
     failing, fine = Recorder([Unavailable("down", 5)]), Recorder()
-    before = Outbox({"failing": failing, "fine": fine, "gone": Recorder()})
+    before = at_once({"failing": failing, "fine": fine, "gone": Recorder()})
     feed(before, OPEN)
-    after = Outbox({"failing": failing, "fine": fine, "new": Recorder()})
+    after = at_once({"failing": failing, "fine": fine, "new": Recorder()})
     after.restore(before.snapshot())
     feed(after, OPEN, after_s=5)
     assert (failing.occasions, fine.occasions) == (["open"], ["open"])
@@ -198,7 +241,7 @@ def test_a_restart_neither_loses_nor_repeats_a_message() -> None:
 
 def test_the_text_helps_at_night() -> None:
     told = Recorder()
-    outbox = Outbox({"a": told}, OutboxConfig(console_url="http://127.0.0.1:8501"))
+    outbox = at_once({"a": told}, OutboxConfig(console_url="http://127.0.0.1:8501"))
     feed(outbox, OPEN)
     text = told.got[0].text
     assert text.splitlines()[0] == "[PAGE] shop: p99 latency"

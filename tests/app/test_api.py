@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from recwatch.app.access import refusal, write_token
+from recwatch.app.access import keep_token, refusal
 from recwatch.app.live import LiveView
+from recwatch.app.measured import SCRAPES
+from recwatch.app.restart import prime
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
-from recwatch.app.view import prime
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
-from recwatch.core.errors import Unavailable
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Decision, Incident, Silence
+from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified
@@ -73,6 +75,21 @@ def test_a_service_is_healthy_only_while_its_traffic_is_heard_of_and_judged(worl
     clock.advance(5.0)
     world.live.take(Samples.of("news", "", NOW_MS + 5000, {up.id: 0.0}))
     assert state_of(world, "news") == "stale"
+
+
+def test_an_objective_that_nothing_measures_is_never_shown_as_kept(world: World) -> None:
+    up = canonical_series("news", "targets_up_ratio")
+    score = derived_series("recwatch_score", up, "floor")
+    world.view.objectives["news"] = Objective(0.1)  # type: ignore[index]  # a dict in this world
+    world.live.take(SeriesSet("news", (up, score)))
+    for second in range(SCRAPES):
+        world.live.take(Samples.of("news", "", NOW_MS - 40_000 + 1000 * second, {up.id: 1.0, score.id: 0.0}))
+    assert state_of(world, "news") == "unmeasured"
+    (news,) = (s for s in ask(world, "/api/services") if s["name"] == "news")
+    assert set(news["unmeasured"]) == {"latency_p99_seconds", "errors_ratio"}
+    text = world.http.get("/metrics").text
+    assert 'recwatch_objective_unmeasured{service="news",signal="errors_ratio"} 1.0' in text
+    assert 'recwatch_objective_unmeasured{service="shop",signal="errors_ratio"} 0.0' in text
 
 
 def test_signals_carry_ids_as_text_with_their_newest_value_and_score(world: World) -> None:
@@ -274,13 +291,28 @@ def test_the_guard_stands_before_every_route(world: World) -> None:
 
 def test_the_token_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "run" / "token"
-    path.parent.mkdir()
-    path.write_text("old")
-    path.chmod(0o644)
-    token = write_token(path)
+    token = keep_token(path)
+    assert len(token) > 40
     assert path.read_text() == token
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert write_token(path) != token
+
+
+def test_a_token_is_kept_from_start_to_start_unless_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    token = keep_token(path)
+    assert keep_token(path) == token
+    path.write_text("\n")
+    assert keep_token(path) not in ("", token)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_token_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "token"
+    path.write_text("old")
+    path.chmod(mode)
+    with pytest.raises(BadInput, match=rf"is not its user's alone \(mode {mode:04o}, .+ Remove it: the next"):
+        keep_token(path)
+    assert path.read_text() == "old"
 
 
 def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:
@@ -315,6 +347,6 @@ def test_a_restart_shows_what_the_store_kept(world: World) -> None:
     world.shelf.kept = [surge_incident(NOW_MS - 15_000)]
     world.shelf.rows[series.id] = (np.array([NOW_MS - 3000, NOW_MS - 2000]), np.array([1.0, 2.0]))
     fresh = LiveView()
-    prime(fresh, world.shelf, NOW_MS)
+    prime(fresh, world.shelf, {SERVICE}, NOW_MS)
     assert fresh.recent.values(SERVICE, "queue_depth").tolist() == [1.0, 2.0]
     assert [i.id for i in fresh.events(Incident)] == ["inc-1"]

@@ -118,6 +118,31 @@ def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, c
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_check_says_which_secrets_are_not_there(
+    tmp_path: Path, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOP_SECRET", raising=False)
+    hook = {"type": "webhook", "url": "http://127.0.0.1:9/hook"}
+    secrets: tuple[dict[str, str], ...] = ({}, {"secret_env": "SHOP_SECRET"}, {"secret_file": f"{tmp_path}/secret"})
+    file = written(tmp_path, content | {"notify": [hook | secret for secret in secrets]})
+    result = run("check", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"recwatch: {file}: notify[1]: webhook: the secret's environment variable SHOP_SECRET is empty; "
+        "put the secret there or name no secret",
+        f"{file}: notify[2]: webhook: cannot read the secret's file {tmp_path}/secret: No such file or directory",
+    ]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_check_finds_a_token_that_others_may_read(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "token").write_text("known")
+    (tmp_path / "token").chmod(0o644)
+    result = run("check", str(written(tmp_path, content)))
+    assert result.exit_code == 1
+    assert f"The token file {tmp_path}/token is not its user's alone (mode 0644, " in result.stderr
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("up", str(tmp_path / "none.yaml"))
     assert result.exit_code == 1
@@ -135,7 +160,10 @@ def test_an_api_that_is_away_is_one_sentence(command: list[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = run(*command, "--url", url)
     assert result.exit_code == 1
-    assert result.stderr == f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running?\n"
+    assert result.stderr == (
+        f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running? "
+        "To ask another, give --url or set RECWATCH_URL.\n"
+    )
 
 
 @pytest.mark.parametrize("command", [["approve", "x"], ["reject", "x"], ["silence", "shop"], ["mark", "shop", "a note"]])
@@ -164,10 +192,24 @@ def test_ctrl_c_stores_everything_and_ends_the_console_too(
     assert len(server.requests) - 1 <= len(numbers) <= len(server.requests)
 
 
-def test_more_signals_do_not_cut_the_stopping_short(tmp_path: Path, content: dict[str, Any], server: PageServer) -> None:
+def test_the_console_does_not_outlive_a_recwatch_that_is_killed(tmp_path: Path, content: dict[str, Any]) -> None:
+    console = free_port()
+    with up(tmp_path, content | {"console": {"port": console}}) as process:
+        until(lambda: answers(f"http://127.0.0.1:{console}/_stcore/health"), "the console answers")
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert family
+        process.kill()
+        _, left = psutil.wait_procs(family, timeout=ENOUGH_S)
+    assert left == []
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_more_signals_do_not_cut_the_stopping_short(
+    first: signal.Signals, tmp_path: Path, content: dict[str, Any], server: PageServer
+) -> None:
     with up(tmp_path, content) as process:
         until(lambda: len(server.requests) >= 2, "the page is scraped twice")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(first)
         pause = Event()
         while process.poll() is None:
             process.send_signal(signal.SIGINT)

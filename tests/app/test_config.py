@@ -63,11 +63,29 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
         ({"services": [SERVICE], "api": {"port": "eighty"}}, "key 'api.port' is 'eighty'"),
         ({"services": [SERVICE], "api": {"host": "0.0.0.0"}}, "unknown key 'api.host'. Valid keys there: port"),
         ({"services": [SERVICE, SERVICE]}, "services ['shop'] are there twice"),
+        (
+            {"services": [SERVICE], "store": "clickhouse:/db"},
+            "recwatch.yaml: 'clickhouse:/db' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/",
+        ),
+        (
+            {"services": [SERVICE], "api": {"port": 8301}},
+            "recwatch.yaml: api.port and console.port are both 8301; give each a port of its own.",
+        ),
         ({"services": [{**SERVICE, "targets": ["ftp://x"]}]}, "is no HTTP address"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(content: object, words: str) -> None:
     assert words in refused(content)
+
+
+def test_a_password_in_the_stores_address_is_refused_and_not_shown() -> None:
+    sentence = refused({"services": [SERVICE], "store": "clickhouse://ada:hunter2@db/recwatch"})
+    assert "the store's DSN holds a password; take it out" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_two_ports_that_are_chosen_at_the_start_do_not_collide() -> None:
+    parse_config({"services": [SERVICE], "api": {"port": 0}, "console": {"port": 0}}, "recwatch.yaml")
 
 
 def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.store import open_store
+from recwatch.core.targets import TargetState
 from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
 from tests.collectors.server import PageServer, page, stalled
 from tests.dashboards.story import surge_incident
@@ -264,6 +265,36 @@ def test_a_target_that_goes_away_is_logged_when_it_goes_and_when_it_comes(
     url = server.url(PATH)
     assert warnings_of(caplog) == [f"shop: {url} answers HTTP status 503, not 200", f"shop: {url} answers."]
     assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_how_the_targets_are_is_published_when_it_changes(content: dict[str, Any], server: PageServer) -> None:
+    pipeline = pipeline_of(content)
+    told = pipeline.bus.subscribe("reader", ("targets",))
+    run_until_scraped(pipeline)
+    server.answers[PATH] = page("", status=503)
+    asked = len(server.requests)
+    until(lambda: len(server.requests) >= asked + 3, "the page is asked for three times more")
+    sets = [record.message for record in told.poll(0.0)]
+    pipeline.stop()
+    url = server.url(PATH)
+    assert [one.targets for one in sets] == [
+        (TargetState(url, up=True),),
+        (TargetState(url, up=False, error=f"{url} answers HTTP status 503, not 200"),),
+    ]
+
+
+def test_an_objective_that_nothing_measures_is_logged_once(
+    content: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    content["services"][0]["scrape_interval"] = "50ms"
+    pipeline = pipeline_of(content)
+    pipeline.start()
+    until(lambda: [line for line in warnings_of(caplog) if "judged" in line], "the lack is logged")
+    asked = pipeline.samples_scraped()
+    until(lambda: pipeline.samples_scraped() > 2 * asked, "it is scraped as often again")
+    pipeline.stop()
+    (said,) = (line for line in warnings_of(caplog) if "judged" in line)
+    assert said.startswith("shop: p99 latency cannot be judged: no target has latency buckets")
 
 
 def test_a_trouble_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:

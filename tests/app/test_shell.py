@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from recwatch.app.shell import app
 from recwatch.core.clock import FakeClock
-from recwatch.core.events import Evidence, Mark, RankedCause, Silence
+from recwatch.core.events import Evidence, Mark, RankedCause, Silence, event_id
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import SERVICE, proposal, surge_incident
 
@@ -28,9 +28,9 @@ class Shell:
         self._token_file = folder / "token"
         self._token_file.write_text(TOKEN)
 
-    def ask(self, *command: str) -> str:
-        """What a command prints on a wide terminal."""
-        result = CliRunner(env={"COLUMNS": "300"}).invoke(app, [*command, "--url", self.world.url])
+    def ask(self, *command: str, columns: int = 300) -> str:
+        """What a command prints on a terminal of this width."""
+        result = CliRunner(env={"COLUMNS": str(columns)}).invoke(app, [*command, "--url", self.world.url])
         assert result.exit_code == 0, result.exception
         return result.output
 
@@ -73,6 +73,16 @@ def test_incidents_show_severity_and_the_date_of_another_day(shell: Shell) -> No
     (row,) = (line for line in shell.ask("incidents").splitlines() if "inc-1" in line)
     assert "page" in row
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
+
+
+def test_ids_are_whole_on_a_narrow_terminal(shell: Shell) -> None:
+    id_ = event_id("incident", SERVICE, 1)
+    shell.world.live.take(replace(surge_incident(NOW_MS), id=id_, service="recommender-eu-west-1"))
+    shell.world.live.take(replace(proposal(NOW_MS), id=id_, service="recommender-eu-west-1", knob="batch_delay_ms"))
+    for command in ("incidents", "proposals"):
+        head, *below = shell.ask(command, columns=60).splitlines()
+        assert head.split()[0] == id_
+        assert all(len(line) <= 60 for line in below if line.startswith("    "))
 
 
 def test_text_from_outside_cannot_paint_the_terminal(shell: Shell) -> None:

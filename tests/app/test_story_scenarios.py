@@ -75,7 +75,7 @@ class Story:
         self.live = LiveView()
         config = TuningConfig(actuator=ActuatorConfig(url="http://127.0.0.1:1/knobs"))
         self.tuning = TuningStage({SERVICE: config}, OBJECTIVES, {SERVICE: self.service})
-        outbox = Outbox({"inbox": self.inbox})
+        outbox = Outbox({"inbox": self.inbox}, start=lambda work: work())
         stages = (DetectorStage(OBJECTIVES), AlertingStage(OBJECTIVES), self.tuning, outbox, self.live)
         self._runners = [StageRunner(stage, self.bus, self.clock) for stage in stages]
         self._known: dict[int, Series] = {}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from recwatch.app.api import create_api
 from recwatch.app.live import LiveView
 from recwatch.app.server import ApiServer
-from recwatch.app.telemetry import SignalCollector
+from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
@@ -75,6 +75,7 @@ class World:
             holds=lambda: (Hold(SERVICE, "no incident is open", now_ms),),
             explain=lambda service, series: Explained(series, "quiet", ("score 0.2",)),
         )
+        registry.register(ObjectiveCollector(self.view.services))
         Story(self.live, surge_ms=now_ms - 20_000).run(now_ms - 60_000, now_ms)
         for event in (surge_incident(now_ms - 15_000), proposal(now_ms - 10_000), deploy_mark(now_ms - 50_000)):
             self.live.take(event)

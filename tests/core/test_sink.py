@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recwatch.core.bus import TOPICS, Position, Record, next_offsets
+from recwatch.core.bus import STORED, Position, Record, next_offsets
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import Unavailable
@@ -59,7 +59,7 @@ def tick(offset: int, partition: int = 0) -> Record:
 def test_it_listens_to_everything_and_says_what_is_durable(store: Store) -> None:
     sink = Sink(store)
     assert isinstance(sink, Buffered)
-    assert set(sink.topics) == set(TOPICS)
+    assert set(sink.topics) == set(STORED)
 
 
 def test_it_writes_when_the_first_record_has_waited_long_enough(store: Store) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-COMPACTED = frozenset({"series", "derived_series"})
+COMPACTED = frozenset({"series", "derived_series", "targets"})
 TOPICS = (
     "series",
+    "targets",
     "samples",
     "derived_series",
     "judgements",
@@ -29,6 +30,8 @@ TOPICS = (
     "silences",
     "marks",
 )
+STORED = tuple(topic for topic in TOPICS if topic != "targets")
+"""What is history. How targets are now is not: their own `up` series keep how they were."""
 
 
 class Position(NamedTuple):

@@ -1,4 +1,4 @@
-"""The stage that stores whatever is on the bus: records in, rows out, nothing published."""
+"""The stage that stores what is on the bus and is history: records in, rows out, nothing published."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import xxhash
 
-from recwatch.core.bus import TOPICS, Position, Record
+from recwatch.core.bus import STORED, Position, Record
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
 from recwatch.core.store.database import Store
@@ -22,7 +22,7 @@ class Sink:
     """
 
     name = "sink"
-    topics = TOPICS
+    topics = STORED
 
     def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000) -> None:
         self.samples_stored: Counter[str] = Counter()

@@ -101,7 +101,7 @@ def readings_of(rows: Rows, ways: Ways, *, openmetrics: bool) -> Readings:
         at = np.flatnonzero(timed)
         times, readable = numbers(slices(rows.body, rows.last[at], rows.ends[at]))
         times_ms = np.rint(times * 1000 if openmetrics else times)
-        readable &= np.abs(times_ms) <= EXACT_MS
+        readable &= np.abs(times_ms) < EXACT_MS
         readings.times_ms[at] = np.where(readable, times_ms, 0)
         readings.readable[at] &= readable
     return readings

@@ -38,12 +38,14 @@ PAUSE_S = 0.1
 
 
 def scrape(out: Console) -> Sequence[Row]:
-    """Parsers take turns on pages whose values always differ; CPU time is that of all our threads; figures are medians."""
+    """Parsers take turns on pages whose values always differ; ours read the bytes, prometheus_client the text they decode to.
+
+    CPU time is that of all our threads; figures are medians.
+    """
     return [*_parsers(out), *_ticks(out)]
 
 
 def _parsers(out: Console) -> list[Row]:
-    """Ours read the bytes that come over the wire, prometheus_client the text they decode to."""
     repeated, changing = PageParser(), PageParser()
     repeated.parse(page(SERIES, 0))
     changing.parse(page(SERIES, 0))

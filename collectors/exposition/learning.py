@@ -47,7 +47,14 @@ def nothing_known(*, openmetrics: bool) -> Layout:
     """The layout before the first page."""
     nothing = np.zeros(0, np.int64)
     return Layout(
-        openmetrics, {}, {}, nothing.astype(np.int8), slices(b"", nothing, nothing), nothing.astype(np.object_), (), {}
+        openmetrics=openmetrics,
+        types={},
+        kinds={},
+        ways=nothing.astype(np.int8),
+        heads=slices(b"", nothing, nothing),
+        line_of=nothing.astype(np.object_),
+        lines=(),
+        dropped={},
     )
 
 

@@ -31,7 +31,7 @@ class Layout:
 
     For each row, `ways` says how it is read again, `heads` how what stands before its numbers is spelled, and `line_of` its
     line. A row without a sample has no line, and all of it is its head; one that is read with care every time has no head.
-    `lines` are those of the page in order, `types` the types of its families.
+    `lines` are those of the page in order, `types` the types that it states of families, `kinds` what follows of names.
     """
 
     openmetrics: bool

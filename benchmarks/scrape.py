@@ -38,7 +38,7 @@ PAUSE_S = 0.1
 
 
 def scrape(out: Console) -> Sequence[Row]:
-    """Parsers take turns on pages whose values always differ; ours read the bytes, prometheus_client the text they decode to.
+    """Parsers take turns on pages whose values always differ; ours read bytes, prometheus_client the text they decode to.
 
     CPU time is that of all our threads; figures are medians.
     """

@@ -40,7 +40,7 @@ PAUSE_S = 0.1
 def scrape(out: Console) -> Sequence[Row]:
     """Parsers take turns on pages whose values always differ; ours read bytes, prometheus_client the text they decode to.
 
-    CPU time is that of all our threads; figures are medians.
+    Time is CPU time, that of all our threads together, so a sample a second is one on one core; figures are medians.
     """
     return [*_parsers(out), *_ticks(out)]
 
@@ -57,7 +57,7 @@ def _parsers(out: Console) -> list[Row]:
         "repeated": _reading(repeated.parse, pages),
         "5 % new": lambda: changing.parse(next(churned)),
     }
-    taken = in_turns(sides, track(range(ROUNDS), "parsers", console=out, transient=True))
+    taken = in_turns(sides, track(range(ROUNDS), "parsers", console=out, transient=True), time.process_time)
     return [row for side, goals in GOALS.items() for row in _compared(side, taken, *goals)]
 
 

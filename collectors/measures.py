@@ -97,6 +97,7 @@ _ALL = (
         gpu_tensor_active_ratio="Share of time with the tensor cores active.",
         gpu_dram_active_ratio="Share of time with the memory interface active.",
         gpu_memory_used_ratio="Share of the GPU's memory in use.",
+        gpu_throttled="1 while clocks are held down.",
     ),
     *_levels(
         "bytes",
@@ -104,6 +105,7 @@ _ALL = (
         gpu_memory_free_bytes="GPU memory free.",
         gpu_memory_reserved_bytes="GPU memory that the driver keeps.",
         gpu_memory_total_bytes="GPU memory in all.",
+        gpu_memory_top_process_bytes="GPU memory of the process that uses most.",
     ),
     *_levels(
         "hertz",
@@ -117,11 +119,20 @@ _ALL = (
         gpu_temperature_celsius="Temperature of the GPU.",
         gpu_memory_temperature_celsius="Temperature of its memory.",
     ),
-    *_levels("bytes/s", gpu_pcie_tx_rate="Sent over PCIe.", gpu_pcie_rx_rate="Received over PCIe."),
+    *_levels(
+        "bytes/s",
+        gpu_pcie_tx_rate="Sent over PCIe.",
+        gpu_pcie_rx_rate="Received over PCIe.",
+        gpu_link_tx_rate="Sent to other GPUs.",
+        gpu_link_rx_rate="Received from other GPUs.",
+    ),
     *_levels(
         "",
         gpu_xid_code="The driver's last error (XID), 0 for none.",
-        gpu_row_remap_failed="1 if a memory row cannot be remapped.",
+        gpu_xid_errors="Errors of the driver in the last minutes, by `xid`.",
+        gpu_ecc_uncorrected_errors="Memory errors so far that could not be corrected.",
+        gpu_rows_remapped="Memory rows replaced so far for errors that could not be corrected.",
+        gpu_row_remap_failed="1 if a memory row cannot be replaced.",
     ),
     *_counters("joules", "hardware", gpu_energy_joules="Energy used."),
     *_counters("seconds", "hardware", gpu_throttled_seconds="Time with clocks held down."),
@@ -133,11 +144,10 @@ _ALL = (
         gpu_link_tx_bytes="Sent to other GPUs.",
         gpu_link_rx_bytes="Received from other GPUs.",
     ),
-    *_counters("", "hardware", gpu_ecc_uncorrected="Memory errors that could not be corrected."),
     *_counters(
-        "seconds", "hardware", host_cpu_seconds="Time of the cores.", host_cpu_busy_seconds="Time they spent working."
+        "seconds", "hardware", host_cpu_seconds="Time of the cores.", host_cpu_busy_seconds="Time they were not idle."
     ),
-    *_levels("ratio", host_cpu_busy_ratio="Share of the cores' time spent working."),
+    *_levels("ratio", host_cpu_busy_ratio="Share of the cores' time not idle."),
     *_levels(
         "bytes",
         host_memory_total_bytes="Memory of the host.",
@@ -167,12 +177,14 @@ SLICES = frozenset({"model", "version", "application", "route", "code", "le", "q
 class Measure:
     """What one line of a page measures; `scale` turns its value into the base unit. Lines with one key add up.
 
+    Where there are `flags`, the value printed is a set of them, and what is measured is whether one of these is up.
     Labels may be finer than those of the signals made of it: `version`, `route`, `cpu` and the like are summed over.
     """
 
     quantity: str
     labels: Labels = ()
     scale: float = 1.0
+    flags: int = 0
 
     @property
     def key(self) -> Key:
@@ -197,6 +209,8 @@ class Measure:
         A ratio below 0 is some servers' way to say that it is undefined; one above 1 is an overshoot of the counters, as
         DCGM's SM_ACTIVE on MIG.
         """
+        if self.flags:
+            return float(bool(int(printed) & self.flags))
         if QUANTITIES[self.quantity].unit != "ratio":
             return printed * self.scale
         return min(1.0, printed * self.scale) if printed >= 0 else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,10 +25,12 @@ class Rule:
 
     Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's, the first
     that a line has where there are several spellings; `fixed` are labels that the name alone tells. `where` admits only
-    lines whose label has one of the values, `kinds` only those of a type, for names that are a counter here and a gauge
-    there. Lines that tell the same quantity with the same labels add up, unless the page tells it of the same thing under
-    one of the names `unless`, too: so a metric that goes by its old and its new name is not counted twice. `versions` and
-    `setting` tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
+    lines whose label has one of the values, `excluding` none whose label matches the whole pattern, `kinds` only those of a
+    type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add up,
+    unless the page tells it of the same thing under one of the names `unless`, too: so a metric that goes by its old and its
+    new name is not counted twice. Where there are `flags`, the value is a set of them and tells whether one of these is up.
+    `versions` and `setting` tell people from when to when the server writes the name, and what makes it do so where it does
+    not by itself.
     """
 
     names: tuple[str, ...]
@@ -36,8 +39,10 @@ class Rule:
     labels: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    excluding: Mapping[str, str] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
     unless: tuple[str, ...] = ()
+    flags: int = 0
     versions: str = ""
     setting: str = ""
 
@@ -48,6 +53,8 @@ class Rule:
 
     def admits(self, line: Line) -> bool:
         if self.kinds and line.kind not in self.kinds:
+            return False
+        if any(re.fullmatch(pattern, line.labels.get(label, ABSENT)) for label, pattern in self.excluding.items()):
             return False
         found = ((line.labels.get(label, ABSENT), values) for label, values in self.where.items())
         return all(value != ABSENT if values == ANY else value in values for value, values in found)
@@ -60,7 +67,7 @@ class Rule:
         bound = line.labels.get("le")
         if bound is None:
             told = (quantity for quantity in self.quantities if not quantity.endswith("_bucket"))
-            return tuple(Measure(quantity, labels_of(pairs.items()), self.scale) for quantity in told)
+            return tuple(Measure(quantity, labels_of(pairs.items()), self.scale, self.flags) for quantity in told)
         try:
             pairs["le"] = canonical_le(bound, self.scale)
         except ValueError:
@@ -118,12 +125,20 @@ class Table:
     """A normaliser made of rules.
 
     `marks` are names, or beginnings of names ending in `*`, that only this kind of server writes. Values equal to one of
-    `blanks` mean that there is no reading.
+    `blanks` mean that there is no reading. `repeats` is set where a server prints one figure several times, such as a GPU's
+    for each pod that shares it: of the lines of one name that tell the same with the same labels only the first counts.
     """
 
-    def __init__(self, rules: Iterable[Rule | tuple[Rule, ...]], marks: Sequence[str], blanks: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule | tuple[Rule, ...]],
+        marks: Sequence[str],
+        blanks: Sequence[float] = (),
+        repeats: bool = False,
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(r for one in rules for r in (one if isinstance(one, tuple) else (one,)))
         self.blanks = tuple(blanks)
+        self._repeats = repeats
         self._marks = frozenset(marks)
         self._beginnings = tuple(mark[:-1] for mark in marks if mark.endswith("*"))
         self._by_name: dict[str, list[Rule]] = {}
@@ -137,6 +152,7 @@ class Table:
     def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
         """What each line measures."""
         told = [[(r, r.measures(line)) for r in self._named(line.name) if r.admits(line)] for line in lines]
+        told = _once(lines, told) if self._repeats else told
         names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
         return [
             tuple(m for r, ms in rules for m in ms if not any((name, m.quantity, m.thing) in names for name in r.unless))
@@ -145,3 +161,19 @@ class Table:
 
     def _named(self, name: str) -> Sequence[Rule]:
         return self._by_name.get(name, self._by_name.get(name.removesuffix("_total"), ()))
+
+
+_Told = list[list[tuple[Rule, tuple[Measure, ...]]]]
+
+
+def _once(lines: Sequence[Line], told: _Told) -> _Told:
+    """What each line tells that no line of the same name told before it."""
+    first: dict[object, int] = {}
+    for row, (line, rules) in enumerate(zip(lines, told, strict=True)):
+        for _, measures in rules:
+            for measure in measures:
+                first.setdefault((line.name, measure.key), row)
+    return [
+        [(r, tuple(m for m in measures if first[line.name, m.key] == row)) for r, measures in rules]
+        for row, (line, rules) in enumerate(zip(lines, told, strict=True))
+    ]

@@ -132,7 +132,7 @@ class Code:
         return highest
 
 
-_PROFILED = ("gpu_engine_active_ratio", "gpu_sm_active_ratio", "gpu_dram_active_ratio")
+_PROFILED = ("gpu_engine_active_ratio", "gpu_sm_active_ratio")
 _PLAINLY_BUSY = 0.05
 
 
@@ -243,6 +243,9 @@ _MADE: Mapping[str, tuple[Formula, ...]] = {
         Level("prefix_cache_hit_ratio", "mean"),
     ),
     **{name: (Profiled(name),) for name in (*_PROFILED, "gpu_tensor_active_ratio")},
+    "gpu_dram_active_ratio": (Profiled("gpu_dram_active_ratio"), Level("gpu_memory_busy_ratio", "mean")),
+    "gpu_power_watts": (Level("gpu_power_watts", "mean"), Level("gpu_average_power_watts", "mean")),
+    "gpu_temperature_celsius": (Level("gpu_temperature_celsius", "mean"), Level("gpu_edge_temperature_celsius", "mean")),
     "gpu_throttled_ratio": (ShareOfTime("gpu_throttled_seconds"), Level("gpu_throttled", "most")),
     "gpu_memory_total_bytes": (
         _TOTAL,

@@ -97,6 +97,7 @@ _ALL = (
         gpu_tensor_active_ratio="Share of time with the tensor cores active.",
         gpu_dram_active_ratio="Share of time with the memory interface active.",
         gpu_memory_used_ratio="Share of the GPU's memory in use.",
+        gpu_memory_busy_ratio="Share of time with the memory controller active.",
         gpu_throttled="1 while clocks are held down.",
     ),
     *_levels(
@@ -113,10 +114,16 @@ _ALL = (
         gpu_sm_clock_max_hertz="The highest clock that the multiprocessors may have.",
         gpu_memory_clock_hertz="Clock of the memory.",
     ),
-    *_levels("watts", gpu_power_watts="Power drawn.", gpu_power_limit_watts="Power that may be drawn."),
+    *_levels(
+        "watts",
+        gpu_power_watts="Power drawn.",
+        gpu_average_power_watts="Power drawn, averaged by the GPU.",
+        gpu_power_limit_watts="Power that may be drawn.",
+    ),
     *_levels(
         "celsius",
         gpu_temperature_celsius="Temperature of the GPU.",
+        gpu_edge_temperature_celsius="Temperature at the edge of its die.",
         gpu_memory_temperature_celsius="Temperature of its memory.",
     ),
     *_levels(
@@ -169,7 +176,10 @@ _ALL = (
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 
 
-SLICES = frozenset({"model", "version", "application", "route", "code", "le", "quantile"})
+SLICES = frozenset(
+    {"model", "version", "application", "route", "code", "le", "quantile"}
+    | {"cpu", "mode", "device", "link", "die", "event", "xid"}
+)
 """Labels by which a server cuts up what it tells of one thing; any other, such as `gpu` or `stage`, tells things apart."""
 
 
@@ -207,11 +217,14 @@ class Measure:
         """The reading in its base unit; NaN where it makes no sense.
 
         A ratio below 0 is some servers' way to say that it is undefined; one above 1 is an overshoot of the counters, as
-        DCGM's SM_ACTIVE on MIG.
+        DCGM's SM_ACTIVE on MIG. Nothing that runs draws 0 watts or is at 0 °C: that is a sensor which is not there.
         """
+        unit = QUANTITIES[self.quantity].unit
         if self.flags:
             return float(bool(int(printed) & self.flags))
-        if QUANTITIES[self.quantity].unit != "ratio":
+        if unit in ("watts", "celsius") and printed == 0:
+            return math.nan
+        if unit != "ratio":
             return printed * self.scale
         return min(1.0, printed * self.scale) if printed >= 0 else math.nan
 

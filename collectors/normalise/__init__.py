@@ -9,7 +9,10 @@ from typing import Protocol
 
 from collectors.exposition import Line
 from collectors.measures import Labels, Measure
+from collectors.normalise.amd import AMD
 from collectors.normalise.dcgm import DCGM
+from collectors.normalise.node_exporter import NODE_EXPORTER
+from collectors.normalise.ray_node import RAY_NODE
 from collectors.normalise.recommender_ref import RECOMMENDER_REF
 
 
@@ -27,7 +30,13 @@ class Normaliser(Protocol):
         ...
 
 
-NORMALISERS: Mapping[str, Normaliser] = {"recommender_ref": RECOMMENDER_REF, "dcgm": DCGM}
+NORMALISERS: Mapping[str, Normaliser] = {
+    "recommender_ref": RECOMMENDER_REF,
+    "dcgm": DCGM,
+    "amd": AMD,
+    "node_exporter": NODE_EXPORTER,
+    "ray_node": RAY_NODE,
+}
 """By kind. Of several kinds on one page the one that stands first here goes first: what is nearer to the user."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from collectors.normalise.rules import ANY, MHZ, MIB, MILLI, NANO, NONE, PERCENT, Rule, Table, rule
+from collectors.normalise.rules import ABSENT, ANY, MHZ, MIB, MILLI, NANO, PERCENT, Rule, Table, rule
 
 # DCGM's "no data", "not found", "not supported" and "not permitted", as int32, double and (one float for all) int64.
 _BLANKS = (*(0x7FFFFFF0 + n for n in range(4)), *(2.0**47 + n for n in range(4)), 2.0**63)
@@ -25,14 +25,14 @@ _GPU: Any = {
         "emulated": "emulated",
     },
     # Rows of the links of a switch look like those of a GPU.
-    "where": {"nvswitch": NONE},
+    "where": {"nvswitch": (ABSENT,)},
 }
 _NAMED: Any = {**_GPU, "where": {**_GPU["where"], "gpu": ANY}}
 
 _HELD_DOWN = ("power_cap", "hw_slowdown", "sync_boost", "sw_thermal", "hw_thermal", "hw_power_brake")
 _HELD_DOWN_FLAGS = 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80
 """The same as bits; the others are an idle GPU and clocks that somebody chose."""
-_OTHER_EVENTS = ("", "gpu_idle", "clocks_setting", "display_clocks")
+_OTHER_EVENTS = (ABSENT, "gpu_idle", "clocks_setting", "display_clocks")
 _VIOLATIONS = ("THERMAL", "POWER", "BOARD_LIMIT", "RELIABILITY", "SYNC_BOOST")
 
 _UTIL = ("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization")

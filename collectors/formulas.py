@@ -244,7 +244,7 @@ _MADE: Mapping[str, tuple[Formula, ...]] = {
     ),
     **{name: (Profiled(name),) for name in (*_PROFILED, "gpu_tensor_active_ratio")},
     "gpu_dram_active_ratio": (Profiled("gpu_dram_active_ratio"), Level("gpu_memory_busy_ratio", "mean")),
-    "gpu_power_watts": (Level("gpu_power_watts", "mean"), Level("gpu_average_power_watts", "mean")),
+    "gpu_power_watts": (Level("gpu_power_watts", "mean"), Level("gpu_average_power_watts", "most")),
     "gpu_temperature_celsius": (Level("gpu_temperature_celsius", "mean"), Level("gpu_edge_temperature_celsius", "mean")),
     "gpu_throttled_ratio": (ShareOfTime("gpu_throttled_seconds"), Level("gpu_throttled", "most")),
     "gpu_memory_total_bytes": (

@@ -50,8 +50,7 @@ AMD = Table(
         rule(_named("gpu_max_clock"), "gpu_sm_clock_max_hertz", MHZ, **_clock("system")),
         # MI300 has the first of these sensors, MI200 the second.
         rule(_named("gpu_package_power"), "gpu_power_watts", **_GPU),
-        rule(_named("gpu_average_package_power"), "gpu_average_power_watts", **_GPU),
-        rule(_named("gpu_power_usage"), "gpu_average_power_watts", unless=_named("gpu_average_package_power"), **_GPU),
+        rule(_named("gpu_average_package_power", "gpu_power_usage"), "gpu_average_power_watts", **_GPU),
         rule(_named("gpu_energy_consumed"), "gpu_energy_joules", MICRO, **_GPU),
         rule(_named("gpu_junction_temperature"), "gpu_temperature_celsius", **_GPU),
         rule(_named("gpu_edge_temperature"), "gpu_edge_temperature_celsius", **_GPU),
@@ -77,6 +76,7 @@ AMD = Table(
         "gpu_gfx_activity",
         "gpu_package_power",
         "gpu_average_package_power",
+        "gpu_power_usage",
         "gpu_energy_consumed",
         "gpu_total_vram",
         "gpu_used_vram",

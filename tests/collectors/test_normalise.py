@@ -15,6 +15,9 @@ needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
     "dcgm": 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 5\nDCGM_FI_DEV_THERMAL_VIOLATION{gpu="0"} 5\n',
+    "amd": 'gpu_gfx_activity{gpu_id="0"} 5\n',
+    "node_exporter": "node_load1 0.5\n",
+    "ray_node": 'ray_node_cpu_utilization{ip="10.0.0.2"} 5\n',
 }
 
 

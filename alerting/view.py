@@ -166,10 +166,17 @@ def _reading(recent: Recent, series: Series, start_ms: int, until_ms: int, expec
     )
 
 
-def _change(reading: Reading | None) -> float:
-    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown."""
+def _change(reading: Reading | None) -> tuple[float, float]:
+    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown.
+
+    From or to nothing is further than any factor, and the further the more it is.
+    """
     if reading is None:
-        return -1.0
+        return (-1.0, 0.0)
     if reading.now is None:
-        return inf
-    return abs(log(reading.ratio)) if reading.ratio > 0 else inf
+        return (inf, inf)
+    if reading.before is None or reading.now == reading.before:
+        return (0.0, 0.0)
+    if reading.before <= 0 or reading.now <= 0:
+        return (inf, abs(reading.now - reading.before))
+    return (abs(log(reading.ratio)), 0.0)

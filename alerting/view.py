@@ -13,7 +13,7 @@ from alerting.grouping import signal_of, unanswered
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
-from recwatch.core.signals import Series
+from recwatch.core.signals import Float64, Series
 from recwatch.core.targets import TargetState
 from recwatch.core.wording import clean, duration, figure, spoken
 
@@ -159,11 +159,16 @@ def _reading(recent: Recent, series: Series, start_ms: int, until_ms: int, expec
         series.name,
         series.key,
         series.unit,
-        float(np.median(before)) if len(before) >= BASELINE_ROWS else None,
-        float(np.median(now)) if len(now) else None,
+        _median(before, series.unit) if len(before) >= BASELINE_ROWS else None,
+        _median(now, series.unit) if len(now) else None,
         series.labels.get("emulated") == "true",
         expected,
     )
+
+
+def _median(values: Float64, unit: str) -> float:
+    """The middle one; of what has no unit, such as codes and counts, never a mean of two."""
+    return float(np.median(values)) if unit else float(np.quantile(values, 0.5, method="higher"))
 
 
 def _change(reading: Reading | None) -> tuple[float, float]:

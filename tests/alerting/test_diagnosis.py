@@ -163,6 +163,15 @@ def test_the_damaged_gpu_of_several_is_the_one_shown() -> None:
     assert diagnose(shown)[0].cause is Cause.GPU_FAULT
 
 
+def test_a_code_is_one_that_was_read_and_no_mean_of_two() -> None:
+    series = canonical_series(SERVICE, "gpu_xid_code", {"gpu": "0"})
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, (series,)))
+    for second in range(104):
+        recent.append(Samples.of(SERVICE, "", at(second), {series.id: 79.0 if second >= 102 else 0.0}))
+    assert view_of(recent, SERVICE, (at(100), at(103)), (), ()).now("gpu_xid_code") == 79.0
+
+
 LANGUAGE = {**HEALTHY, "generated_tokens_per_second": 2400.0, "prompt_tokens_per_second": 900.0}
 SILENT = {"requests_per_second": 0.0, "gpu_busy_ratio": 1.0, "queue_depth": 90.0}
 

@@ -1,7 +1,8 @@
 """AMD's device metrics exporter. Its names may carry a prefix that its configuration chooses; `amd_` and `amd` are known.
 
 Where a card lacks a sensor some versions print 0, others the largest number of the sensor's width. "MB" of GPU memory are
-MiB: a card of 192 GiB prints 196592. "KB" of xGMI are taken as 1000 bytes; AMD does not say.
+MiB: a card of 24 GiB with a window of 256 MiB prints 24534 and 253 as free. "KB" of xGMI are taken as 1000 bytes, since AMD
+does not say.
 """
 
 from __future__ import annotations

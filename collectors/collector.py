@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from collectors.config import ServiceConfig
 from collectors.fleet import Fleet
-from collectors.host import Host
+from collectors.machine import Machine
 from collectors.measures import Key
-from collectors.nvml import GpuDriver, Nvml, gpu_signals
+from collectors.nvml import GpuDriver, Nvml
 from collectors.scrape import Scraped, Scrapers
 from collectors.target import CollectorCounters, Target, TargetStatus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import Clock
-from recwatch.core.errors import Unavailable
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series, SeriesSet
 
@@ -47,9 +46,7 @@ class Collector:
         self._targets = [Target(config.name, target, self._stale_ms, self.counters) for target in config.targets]
         self._scrapers = Scrapers(config, clock)
         self._fleet = Fleet()
-        self._host = Host() if config.host else None
-        self._gpus = (gpus or Nvml()) if config.nvml else None
-        self._gpu_status: TargetStatus | None = None
+        self._machine = Machine(config.host, (gpus or Nvml()) if config.nvml else None, self._stale_ms)
         self._canonical: dict[Key, Series] = {}
         self._seen: dict[str, tuple[Series, ...]] = {}
         self._known: dict[int, Series] = {}
@@ -77,7 +74,7 @@ class Collector:
     def targets(self) -> tuple[TargetStatus, ...]:
         """How each target fares, in the configured order; then this machine's GPUs, under `nvml:`, if asked for."""
         scraped = tuple(target.status for target in self._targets)
-        return scraped if self._gpu_status is None else (*scraped, self._gpu_status)
+        return scraped if self._machine.status is None else (*scraped, self._machine.status)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -89,21 +86,7 @@ class Collector:
         self.counters.stale_targets += len(self._targets) - len(fresh)
         signals = self._fleet.signals(time_ms, fresh)
         signals["targets_up_ratio", ()] = up / len(self._targets)
-        if self._host is not None:
-            signals |= self._host.read()
-        return signals | self._gpu_signals(time_ms)
-
-    def _gpu_signals(self, time_ms: int) -> dict[Key, float]:
-        if self._gpus is None:
-            return {}
-        try:
-            signals = gpu_signals(self._gpus.gpus())
-        except Unavailable as error:
-            last_ms = self._gpu_status.last_scrape_ms if self._gpu_status else None
-            self._gpu_status = TargetStatus("nvml:", "nvml", False, str(error), last_ms, 0)
-            return {}
-        self._gpu_status = TargetStatus("nvml:", "nvml", True, "", time_ms, len(signals))
-        return signals
+        return signals | self._machine.signals(time_ms)
 
     def _announced(self, signals: Mapping[Key, float]) -> SeriesSet | None:
         """Every series so far, if there are any that were not announced before."""

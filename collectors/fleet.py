@@ -16,8 +16,8 @@ WINDOW_REQUESTS = 500
 WINDOW_MS = 60_000
 _QUEUE: Labels = (("stage", "queue"),)
 _NO_LABELS: Labels = ()
-_INNER = frozenset({"le", "quantile"})
-"""Labels within a histogram or a summary, which formulas look at."""
+_INNER = frozenset({"le", "quantile", "xid"})
+"""Labels that formulas look at: within a histogram or a summary, and codes."""
 
 
 class Fleet:

@@ -93,6 +93,7 @@ _ALL = (
         gpu_memory_free_bytes="GPU memory free.",
         gpu_memory_reserved_bytes="GPU memory that the driver keeps.",
         gpu_memory_total_bytes="GPU memory in all.",
+        gpu_memory_top_process_bytes="GPU memory of the process that uses most.",
     ),
     *_of_gpus(
         "hertz",
@@ -118,13 +119,14 @@ _ALL = (
         gpu_link_tx_bytes_per_second="Sent to other GPUs.",
         gpu_link_rx_bytes_per_second="Received from other GPUs.",
     ),
-    *_of_gpus("errors/s", gpu_ecc_uncorrected_per_second="Memory errors that could not be corrected."),
     *_of_gpus(
         "",
         gpu_xid_code="The driver's last error (XID), 0 for none.",
-        gpu_row_remap_failed="1 if a memory row cannot be remapped.",
+        gpu_ecc_uncorrected_errors="Memory errors so far that could not be corrected.",
+        gpu_rows_remapped="Memory rows replaced so far for errors that could not be corrected.",
+        gpu_row_remap_failed="1 if a memory row cannot be replaced.",
     ),
-    *_of_hosts("ratio", host_cpu_busy_ratio="Share of all cores' time spent working."),
+    *_of_hosts("ratio", host_cpu_busy_ratio="Share of all cores' time not idle."),
     *_of_hosts(
         "bytes",
         host_memory_available_bytes="Memory that can be had without swapping.",

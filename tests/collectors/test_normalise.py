@@ -15,6 +15,9 @@ needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
     "dcgm": 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 5\nDCGM_FI_DEV_THERMAL_VIOLATION{gpu="0"} 5\n',
+    "amd": 'gpu_gfx_activity{gpu_id="0"} 5\n',
+    "node_exporter": "node_load1 0.5\n",
+    "ray_node": 'ray_node_cpu_utilization{ip="10.0.0.2"} 5\n',
 }
 
 
@@ -25,7 +28,7 @@ def lines_of(text: str) -> tuple[Line, ...]:
 @pytest.mark.parametrize("kind", NORMALISERS)
 def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: str) -> None:
     lines = lines_of(EXAMPLES[kind])
-    assert recognise(lines) == kind
+    assert recognise(lines) == (kind,)
     measures = NORMALISERS[kind].measures(lines)
     assert len(measures) == len(lines)
     assert any(measures)
@@ -34,7 +37,7 @@ def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: 
 
 def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
     layout = layout_of(lines_of("go_goroutines 5\n"), "shop", "http://10.0.0.1:9/metrics")
-    assert layout.kind is None
+    assert layout.kinds == ()
     assert [series.key for series in layout.series] == ['go_goroutines{instance="10.0.0.1:9",job="shop",service="shop"}']
     assert layout.process == layout.hardware == layout.instants == ()
 

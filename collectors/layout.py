@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from collectors.exposition import Line
 from collectors.measures import Measure
-from collectors.normalise import NORMALISERS, recognise
+from collectors.normalise import NORMALISERS, measures_of, recognise
 from recwatch.core.signals import Series, UInt64
 
 _UNITS = ("seconds", "bytes", "ratio", "watts", "celsius", "hertz", "joules", "volts", "amperes", "meters", "grams")
@@ -36,7 +36,7 @@ class Layout:
     """
 
     lines: tuple[Line, ...]
-    kind: str | None
+    kinds: tuple[str, ...]
     series: tuple[Series, ...]
     ids: UInt64
     rows: npt.NDArray[np.int64]
@@ -50,17 +50,17 @@ class Layout:
 
     @property
     def blanks(self) -> tuple[float, ...]:
-        return NORMALISERS[self.kind].blanks if self.kind else ()
+        return tuple(blank for kind in self.kinds for blank in NORMALISERS[kind].blanks)
 
 
 def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None = None) -> Layout:
-    """The layout of a page of the service's target; its kind is recognised where it is not given."""
-    kind = kind or recognise(lines)
+    """The layout of a page of the service's target; what else than `kind` is on the page is recognised."""
+    kinds = recognise(lines, first=kind)
     first: dict[int, tuple[int, Series]] = {}
     for row, line in enumerate(lines):
         series = raw_series(line, service, url)
         first.setdefault(series.id, (row, series))
-    measures = _measures(lines, kind)
+    measures = _measures(lines, kinds)
     measured = [
         Measured(position, series.id, measure)
         for position, (row, series) in enumerate(first.values())
@@ -68,7 +68,7 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
     ]
     return Layout(
         lines=lines,
-        kind=kind,
+        kinds=kinds,
         series=tuple(series for _, series in first.values()),
         ids=np.fromiter(first, dtype=np.uint64, count=len(first)),
         rows=np.array([row for row, _ in first.values()], dtype=np.int64),
@@ -78,8 +78,8 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
     )
 
 
-def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[tuple[Measure, ...]]:
-    measures = NORMALISERS[kind].measures(lines) if kind else [()] * len(lines)
+def _measures(lines: Sequence[Line], kinds: Sequence[str]) -> Sequence[tuple[Measure, ...]]:
+    measures = measures_of(lines, kinds)
     starts = [line.name == "process_start_time_seconds" and not line.labels for line in lines]
     return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 

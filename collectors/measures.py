@@ -20,13 +20,15 @@ class Quantity:
     """Something a server can tell, in the base unit `unit`.
 
     A `level` is how it stands now. Of a counter only the growth means something: one of the `process` starts at 0 with it,
-    one of the `hardware` outlives the process that reports it.
+    one of the `hardware` outlives the process that reports it. Quantities of one `family` make sense only together, told by
+    one and the same server.
     """
 
     name: str
     unit: str
     counts: Counts
     help: str
+    family: str = ""
 
 
 def _levels(unit: str, **helps: str) -> tuple[Quantity, ...]:
@@ -40,18 +42,26 @@ def _counters(unit: str, counts: Counts = "process", **helps: str) -> tuple[Quan
 def _histogram(name: str, unit: str, of: str) -> tuple[Quantity, ...]:
     """A histogram, or as much of one as a server has: mean from sum and count, quantiles from buckets with a label `le`."""
     return (
-        Quantity(f"{name}_sum", unit, "process", f"Sum of {of}."),
-        Quantity(f"{name}_count", "", "process", f"Count of {of}."),
-        Quantity(f"{name}_bucket", "", "process", f"Count of {of} of at most `le`."),
-        Quantity(f"{name}_quantile", unit, "level", f"A `quantile` of {of} that one instance worked out itself."),
+        Quantity(f"{name}_sum", unit, "process", f"Sum of {of}.", name),
+        Quantity(f"{name}_count", "", "process", f"Count of {of}.", name),
+        Quantity(f"{name}_bucket", "", "process", f"Count of {of} of at most `le`.", name),
+        Quantity(f"{name}_quantile", unit, "level", f"A `quantile` of {of} that one instance worked out itself.", name),
     )
 
 
+def _outcomes(**helps: str) -> tuple[Quantity, ...]:
+    return tuple(Quantity(name, "", "process", text, "outcomes") for name, text in helps.items())
+
+
 _ALL = (
+    *_outcomes(
+        requests="Requests answered or refused, failures among them.",
+        requests_failed="Requests that failed or were refused, but for those that were the caller's mistake.",
+        client_errors="Requests refused as the caller's mistake.",
+        other_calls="Calls beside the requests, such as for health, where failures are counted among calls of all kinds.",
+    ),
     *_counters(
         "",
-        requests="Requests answered or refused, failures among them.",
-        requests_failed="Requests that failed or were refused.",
         prompt_tokens="Tokens of the prompts.",
         generated_tokens="Tokens generated.",
         cache_hits="Look-ups that the result cache answered.",
@@ -149,6 +159,10 @@ _ALL = (
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 
 
+SLICES = frozenset({"model", "version", "application", "route", "code", "le", "quantile"})
+"""Labels by which a server cuts up what it tells of one thing; any other, such as `gpu` or `stage`, tells things apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What one line of a page measures; `scale` turns its value into the base unit. Lines with one key add up.
@@ -163,6 +177,15 @@ class Measure:
     @property
     def key(self) -> Key:
         return (self.quantity, self.labels)
+
+    @property
+    def thing(self) -> Labels:
+        """What it is told of, however finely the server cuts it up."""
+        return tuple(pair for pair in self.labels if pair[0] not in SLICES)
+
+    @property
+    def family(self) -> str:
+        return QUANTITIES[self.quantity].family or self.quantity
 
     @property
     def counts(self) -> Counts:

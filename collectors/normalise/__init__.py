@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from collectors.exposition import Line
-from collectors.measures import Measure
+from collectors.measures import Labels, Measure
 from collectors.normalise.dcgm import DCGM
 from collectors.normalise.recommender_ref import RECOMMENDER_REF
 
@@ -26,13 +28,42 @@ class Normaliser(Protocol):
 
 
 NORMALISERS: Mapping[str, Normaliser] = {"recommender_ref": RECOMMENDER_REF, "dcgm": DCGM}
+"""By kind. Of several kinds on one page the one that stands first here goes first: what is nearer to the user."""
 
 
-def recognise(lines: Sequence[Line]) -> str | None:
-    """The kind of server that wrote the page; None for one that is not known here.
+def recognise(lines: Sequence[Line], first: str | None = None) -> tuple[str, ...]:
+    """The kinds of servers that wrote the page, `first` before all others; none for a page that nobody here knows.
 
     >>> recognise([Line("up", {}, "gauge"), Line("DCGM_FI_DEV_GPU_UTIL", {"gpu": "0"}, "gauge")])
-    'dcgm'
+    ('dcgm',)
     """
     names = {line.name for line in lines}
-    return next((kind for kind, server in NORMALISERS.items() if any(map(server.recognises, names))), None)
+    found = [kind for kind, server in NORMALISERS.items() if any(map(server.recognises, names))]
+    return tuple(dict.fromkeys(([first] if first else []) + found))
+
+
+def measures_of(lines: Sequence[Line], kinds: Sequence[str]) -> Sequence[tuple[Measure, ...]]:
+    """What each line of a page of these kinds measures.
+
+    Where two kinds tell the same thing, such as a model server and the proxy in front of it the requests, the first counts;
+    a later one adds only models of which the first says nothing, provided that both tell models apart.
+    """
+    models_told: dict[tuple[str, Labels], set[str]] = defaultdict(set)
+    found: list[tuple[Measure, ...]] = [()] * len(lines)
+    for kind in kinds:
+        new = [
+            tuple(m for m in measures if not _is_told(_model(m), models_told.get((m.family, m.thing), set())))
+            for measures in NORMALISERS[kind].measures(lines)
+        ]
+        for measure in chain.from_iterable(new):
+            models_told[measure.family, measure.thing].add(_model(measure))
+        found = [before + more for before, more in zip(found, new, strict=True)]
+    return found
+
+
+def _model(measure: Measure) -> str:
+    return dict(measure.labels).get("model", "")
+
+
+def _is_told(model: str, of_models: set[str]) -> bool:
+    return bool(of_models) and (not model or "" in of_models or model in of_models)

@@ -11,6 +11,8 @@ from recwatch.core.signals import Kind
 
 ANY = ("*",)
 """In `where`: the label must be there, with any value."""
+ABSENT = ""
+"""In `where`: the label may be missing."""
 
 MILLI, MICRO, NANO = 1e-3, 1e-6, 1e-9
 PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
@@ -20,18 +22,18 @@ PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
 class Rule:
     """Lines called one of `names` tell `quantities`; `scale` turns the value into the base unit.
 
-    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's; `fixed`
-    are labels that the name alone tells. `where` admits only lines whose label has one of the values, `kinds` only those of
-    a type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add
-    up, unless the page tells it under one of the names `unless`, too: so a metric that goes by its old and its new name is
-    not counted twice. `versions` and `setting` tell people from when to when the server writes the name, and what makes it
-    do so where it does not by itself.
+    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's, the first
+    that a line has where there are several spellings; `fixed` are labels that the name alone tells. `where` admits only
+    lines whose label has one of the values, `kinds` only those of a type, for names that are a counter here and a gauge
+    there. Lines that tell the same quantity with the same labels add up, unless the page tells it of the same thing under
+    one of the names `unless`, too: so a metric that goes by its old and its new name is not counted twice. `versions` and
+    `setting` tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
     """
 
     names: tuple[str, ...]
     quantities: tuple[str, ...]
     scale: float = 1.0
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
@@ -47,13 +49,12 @@ class Rule:
     def admits(self, line: Line) -> bool:
         if self.kinds and line.kind not in self.kinds:
             return False
-        return all(
-            label in line.labels and (values == ANY or line.labels[label] in values) for label, values in self.where.items()
-        )
+        found = ((line.labels.get(label, ABSENT), values) for label, values in self.where.items())
+        return all(value != ABSENT if values == ANY else value in values for value, values in found)
 
     def measures(self, line: Line) -> tuple[Measure, ...]:
         """What an admitted line tells."""
-        pairs = {ours: line.labels.get(theirs, "") for ours, theirs in self.labels.items()} | dict(self.fixed)
+        pairs = {ours: _first(line.labels, theirs) for ours, theirs in self.labels.items()} | dict(self.fixed)
         if "quantile" in pairs:
             pairs["quantile"] = canonical_le(pairs["quantile"])
         bound = line.labels.get("le")
@@ -78,22 +79,35 @@ def rule(names: str | Sequence[str], quantities: str | Sequence[str], scale: flo
 
 def histogram(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
     """The rules of a histogram `name` whose buckets, sum and count tell the quantities `family`_bucket and so on."""
-    return tuple(
-        rule(f"{name}_{part}", f"{family}_{part}", 1.0 if part == "count" else scale, **more)
-        for part in ("bucket", "sum", "count")
-    )
+    return _parts(name, family, scale, ("bucket", "sum", "count"), more)
 
 
 def summary(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
     """The rules of a summary: its sum and count can be merged, its quantiles are of one instance for ever."""
+    return (quantiles(name, family, scale, **more), *_parts(name, family, scale, ("sum", "count"), more))
+
+
+def quantiles(name: str, family: str, scale: float = 1.0, **more: object) -> Rule:
+    """The rule of a summary's quantiles alone, where other names tell sum and count."""
     labels = {"quantile": "quantile", **more.pop("labels", {})}  # type: ignore[dict-item]
-    return (
-        rule(name, f"{family}_quantile", scale, labels=labels, where={"quantile": ANY}, **more),
-        *(
-            rule(f"{name}_{part}", f"{family}_{part}", scale if part == "sum" else 1.0, labels=labels, **more)
-            for part in ("sum", "count")
-        ),
+    return rule(name, f"{family}_quantile", scale, labels=labels, where={"quantile": ANY}, **more)
+
+
+def _parts(name: str, family: str, scale: float, parts: Sequence[str], more: Mapping[str, object]) -> tuple[Rule, ...]:
+    others: tuple[str, ...] = more.get("unless", ())  # type: ignore[assignment]
+    return tuple(
+        rule(
+            f"{name}_{part}",
+            f"{family}_{part}",
+            1.0 if part == "count" else scale,
+            **{**more, "unless": tuple(f"{other}_{part}" for other in others)},
+        )
+        for part in parts
     )
+
+
+def _first(labels: Mapping[str, str], spellings: str | Sequence[str]) -> str:
+    return next((labels[name] for name in _tuple(spellings) if name in labels), "")
 
 
 def _tuple(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
@@ -123,9 +137,9 @@ class Table:
     def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
         """What each line measures."""
         told = [[(r, r.measures(line)) for r in self._named(line.name) if r.admits(line)] for line in lines]
-        names = {(name, measure.key) for rules in told for r, measures in rules for measure in measures for name in r.names}
+        names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
         return [
-            tuple(m for r, measures in rules for m in measures if not any((name, m.key) in names for name in r.unless))
+            tuple(m for r, ms in rules for m in ms if not any((name, m.quantity, m.thing) in names for name in r.unless))
             for rules in told
         ]
 

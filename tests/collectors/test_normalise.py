@@ -25,7 +25,7 @@ def lines_of(text: str) -> tuple[Line, ...]:
 @pytest.mark.parametrize("kind", NORMALISERS)
 def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: str) -> None:
     lines = lines_of(EXAMPLES[kind])
-    assert recognise(lines) == kind
+    assert recognise(lines) == (kind,)
     measures = NORMALISERS[kind].measures(lines)
     assert len(measures) == len(lines)
     assert any(measures)
@@ -34,7 +34,7 @@ def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: 
 
 def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
     layout = layout_of(lines_of("go_goroutines 5\n"), "shop", "http://10.0.0.1:9/metrics")
-    assert layout.kind is None
+    assert layout.kinds == ()
     assert [series.key for series in layout.series] == ['go_goroutines{instance="10.0.0.1:9",job="shop",service="shop"}']
     assert layout.process == layout.hardware == layout.instants == ()
 

@@ -22,12 +22,13 @@ PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
 class Rule:
     """Lines called one of `names` tell `quantities`; `scale` turns the value into the base unit.
 
-    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's, the first
-    that a line has where there are several spellings; `fixed` are labels that the name alone tells. `where` admits only
-    lines whose label has one of the values, `kinds` only those of a type, for names that are a counter here and a gauge
-    there. Lines that tell the same quantity with the same labels add up, unless the page tells it of the same thing under
-    one of the names `unless`, too: so a metric that goes by its old and its new name is not counted twice. `versions` and
-    `setting` tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
+    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's; `fixed`
+    are labels that the name alone tells. `where` admits only lines whose label has one of the values, `kinds` only those of
+    a type, for names that are a counter here and a gauge there. A label of the server's with several spellings is the first
+    of them that a line has. Lines that tell the same quantity with the same labels add up, unless the page tells it of the
+    same thing under one of the names `unless`, too: so a metric that goes by its old and its new name is not counted twice.
+    `versions` and `setting` tell people from when to when the server writes the name, and what makes it do so where it does
+    not by itself.
     """
 
     names: tuple[str, ...]
@@ -35,7 +36,7 @@ class Rule:
     scale: float = 1.0
     labels: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Mapping[str | tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
     unless: tuple[str, ...] = ()
     versions: str = ""
@@ -49,7 +50,7 @@ class Rule:
     def admits(self, line: Line) -> bool:
         if self.kinds and line.kind not in self.kinds:
             return False
-        found = ((line.labels.get(label, ABSENT), values) for label, values in self.where.items())
+        found = ((_first(line.labels, label), values) for label, values in self.where.items())
         return all(value != ABSENT if values == ANY else value in values for value, values in found)
 
     def measures(self, line: Line) -> tuple[Measure, ...]:
@@ -107,7 +108,7 @@ def _parts(name: str, family: str, scale: float, parts: Sequence[str], more: Map
 
 
 def _first(labels: Mapping[str, str], spellings: str | Sequence[str]) -> str:
-    return next((labels[name] for name in _tuple(spellings) if name in labels), "")
+    return next((labels[name] for name in _tuple(spellings) if name in labels), ABSENT)
 
 
 def _tuple(one_or_more: str | Sequence[str]) -> tuple[str, ...]:

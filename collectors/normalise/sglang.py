@@ -22,7 +22,6 @@ def _rules(p: str) -> tuple[Rule, ...]:
     return (
         rule(f"{p}num_requests", "requests", versions=_NEW, **_MODEL),
         rule(f"{p}e2e_request_latency_seconds_count", "requests", unless=(f"{p}num_requests",), versions=_OLD, **_MODEL),
-        rule(f"{p}num_aborted_requests", "requests_failed", versions=_NEW, **_MODEL),
         *histogram(f"{p}e2e_request_latency_seconds", "latency_seconds", **_MODEL),
         *histogram(f"{p}time_to_first_token_seconds", "first_token_seconds", **_MODEL),
         *histogram(f"{p}inter_token_latency_seconds", "output_token_seconds", versions=_NEW, **_MODEL),

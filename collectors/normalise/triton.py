@@ -48,6 +48,7 @@ TRITON = Table(
         rule(_SUCCESS, "latency_seconds_count", **_MODEL),
         quantiles("nv_inference_request_summary_us", "latency_seconds", MICRO, setting=_SUMMARIES, **_MODEL),
         *_stage("queue"),
+        *_stage("compute"),  # of TensorRT Inference Server, which did not tell its parts
         *(one for part in ("input", "infer", "output") for one in _computed(f"compute_{part}")),
         histogram(
             _FIRST, "first_token_seconds", MILLI, versions="24.11 on, decoupled models", setting=_HISTOGRAMS, **_MODEL

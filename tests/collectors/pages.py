@@ -49,3 +49,11 @@ class PageRead:
 
 def _sorted(labels: dict[str, str]) -> Labels:
     return tuple(sorted(labels.items()))
+
+
+def rows(name: str, labels: str, buckets: dict[str, int], total: float) -> str:
+    """A histogram: its cumulative buckets, its sum, and its count, which is the last bucket."""
+    inside = f"{labels}," if labels else ""
+    count = list(buckets.values())[-1]
+    les = "".join(f'{name}_bucket{{{inside}le="{le}"}} {n}\n' for le, n in buckets.items())
+    return f"{les}{name}_sum{{{labels}}} {total}\n{name}_count{{{labels}}} {count}\n"

@@ -13,7 +13,7 @@ from collectors.normalise.anywhere import ANYWHERE
 from collectors.normalise.dcgm import DCGM
 from collectors.normalise.knative import KNATIVE
 from collectors.normalise.kserve import KSERVE
-from collectors.normalise.ray import RAY
+from collectors.normalise.ray_serve import RAY_SERVE
 from collectors.normalise.recommender_ref import RECOMMENDER_REF
 from collectors.normalise.redis import REDIS
 from collectors.normalise.sglang import SGLANG
@@ -41,7 +41,7 @@ class Normaliser(Protocol):
 NORMALISERS: Mapping[str, Normaliser] = {
     "recommender_ref": RECOMMENDER_REF,
     "knative": KNATIVE,
-    "ray": RAY,
+    "ray_serve": RAY_SERVE,
     "vllm": VLLM,
     "sglang": SGLANG,
     "tgi": TGI,

@@ -17,9 +17,11 @@ _BATCHING: Any = {"setting": f"{_CONFIG}; --enable_batching"}
 
 TF_SERVING = Table(
     (
-        outcomes(f"{_SERVING}request_count", "status", **_MODEL),
-        histogram(f"{_SERVING}request_latency", "latency_seconds", MICRO, versions="2.4 on", **_MODEL),
-        histogram(f"{_SERVING}runtime_latency", "stage_seconds", MICRO, fixed={"stage": "runtime"}, **_MODEL),
+        outcomes(f"{_SERVING}request_count", "status", versions="2.5 on", **_MODEL),
+        histogram(f"{_SERVING}request_latency", "latency_seconds", MICRO, versions="2.5 on", **_MODEL),
+        histogram(
+            f"{_SERVING}runtime_latency", "stage_seconds", MICRO, fixed={"stage": "runtime"}, versions="2.4 on", **_MODEL
+        ),
         rule(":tensorflow:core:graph_run_time_usecs", "stage_seconds_sum", MICRO, fixed={"stage": "graph"}, setting=_CONFIG),
         rule(":tensorflow:core:graph_runs", "stage_seconds_count", fixed={"stage": "graph"}, setting=_CONFIG),
         *(

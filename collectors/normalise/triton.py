@@ -23,7 +23,9 @@ def _stage(stage: str) -> tuple[Rule, ...]:
     return (
         rule(f"nv_inference_{stage}_duration_us", "stage_seconds_sum", MICRO, **told),
         rule(_SUCCESS, "stage_seconds_count", **told),
-        quantiles(f"nv_inference_{stage}_summary_us", "stage_seconds", MICRO, setting=_SUMMARIES, **told),
+        quantiles(
+            f"nv_inference_{stage}_summary_us", "stage_seconds", MICRO, versions="23.04 on", setting=_SUMMARIES, **told
+        ),
     )
 
 
@@ -36,13 +38,13 @@ def _computed(stage: str) -> tuple[Rule, ...]:
 
 
 def _trt_llm(name: str, label: str, value: str, quantity: str) -> Rule:
-    return rule(f"nv_trt_llm_{name}_metrics", quantity, where={label: (value,)}, versions="23.12 on, TensorRT-LLM", **_MODEL)
+    return rule(f"nv_trt_llm_{name}_metrics", quantity, where={label: (value,)}, versions="with TensorRT-LLM", **_MODEL)
 
 
 TRITON = Table(
     (
         rule(_SUCCESS, "requests", **_MODEL),
-        # One row before 24.08, since then one a reason.
+        # One row before 24.07, since then one a reason.
         rule("nv_inference_request_failure", ("requests", "requests_failed"), **_MODEL),
         rule("nv_inference_request_duration_us", "latency_seconds_sum", MICRO, **_MODEL),
         rule(_SUCCESS, "latency_seconds_count", **_MODEL),
@@ -70,8 +72,8 @@ TRITON = Table(
         _trt_llm("kv_cache_block", "kv_cache_block_type", "fraction", "kv_cache_used_ratio"),
         _trt_llm("kv_cache_block", "kv_cache_block_type", "used", "kv_cache_used_blocks"),
         _trt_llm("kv_cache_block", "kv_cache_block_type", "max", "kv_cache_blocks"),
-        rule("nv_llm_input_token_len_sum", "prompt_tokens", versions="25.01 on, TensorRT-LLM", **_MODEL),
-        rule("nv_llm_output_token_len_sum", "generated_tokens", versions="25.01 on, TensorRT-LLM", **_MODEL),
+        rule("nv_llm_input_token_len_sum", "prompt_tokens", versions="with TensorRT-LLM", **_MODEL),
+        rule("nv_llm_output_token_len_sum", "generated_tokens", versions="with TensorRT-LLM", **_MODEL),
         rule("nv_gpu_utilization", "gpu_busy_ratio", **_GPU),
         rule("nv_gpu_memory_used_bytes", "gpu_memory_used_bytes", **_GPU),
         rule("nv_gpu_memory_total_bytes", "gpu_memory_total_bytes", **_GPU),

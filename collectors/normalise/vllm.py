@@ -24,7 +24,7 @@ def named_after_vllm(prefix: str) -> tuple[Rule, ...]:
     old: Any = {**_MODEL, "setting": _HIDDEN}
     return (
         rule(success, "requests", **_MODEL),
-        rule(success, "requests_failed", where={"finished_reason": ("error",)}, versions="0.14 on", **_MODEL),
+        rule(success, "requests_failed", where={"finished_reason": ("error",)}, versions="2026 on", **_MODEL),
         rule(failure, ("requests", "requests_failed"), versions="NIM", **_MODEL),
         rule(f"{p}request_finish", "requests", unless=(success, failure), versions="NIM", **_MODEL),
         rule(f"{p}e2e_request_latency_seconds_count", "requests", unless=(success, failure, f"{p}request_finish"), **_MODEL),
@@ -43,7 +43,7 @@ def named_after_vllm(prefix: str) -> tuple[Rule, ...]:
             fixed={"stage": "queue"},
             unless=(f"{p}request_queue_time_seconds",),
             versions="0.6 to 0.8, V0",
-            **old,
+            **_MODEL,
         ),
         *histogram(
             f"{p}model_execute_time_milliseconds",
@@ -52,7 +52,7 @@ def named_after_vllm(prefix: str) -> tuple[Rule, ...]:
             fixed={"stage": "execute"},
             versions="0.6 to 0.9, V0",
             setting="--collect-detailed-traces",
-            labels=_MODEL["labels"],
+            **_MODEL,
         ),
         *histogram(f"{p}iteration_tokens_total", "iteration_tokens", versions="0.6.5 on", **_MODEL),
         rule(f"{p}num_requests_running", "requests_running", **_MODEL),
@@ -63,7 +63,7 @@ def named_after_vllm(prefix: str) -> tuple[Rule, ...]:
         rule(usage, "kv_cache_used_ratio", versions="0.9 on", **_MODEL),
         rule(f"{p}gpu_cache_usage_perc", "kv_cache_used_ratio", unless=(usage,), versions="to 0.10", **old),
         # -1 while there is nothing to speak of.
-        rule(f"{p}gpu_prefix_cache_hit_rate", "prefix_cache_hit_ratio", versions="0.6 to 0.8, V0", **old),
+        rule(f"{p}gpu_prefix_cache_hit_rate", "prefix_cache_hit_ratio", versions="0.6 to 0.8, V0", **_MODEL),
         *(
             one
             for new, what in (("queries", "prefix_cache_queries"), ("hits", "prefix_cache_hits"))
@@ -76,7 +76,7 @@ def named_after_vllm(prefix: str) -> tuple[Rule, ...]:
 
 
 _PREFIXES = ("vllm:", "ray_vllm_", "ray_vllm:", "vllm_", "")
-"""Plain; under Ray, before and after it took colons for underscores; past a collector that does so; NVIDIA NIM."""
+"""Plain; under Ray, since it allows no colons, and before; past a collector that allows none; NVIDIA NIM."""
 
 VLLM = Table(
     (one for prefix in _PREFIXES for one in named_after_vllm(prefix)),

@@ -15,7 +15,7 @@ needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
     "knative": 'revision_request_count{response_code="200"} 5\n',
-    "ray": 'ray_serve_num_http_requests{route="/",status_code="200"} 5\n',
+    "ray_serve": 'ray_serve_num_http_requests{route="/",status_code="200"} 5\n',
     "vllm": 'vllm:request_success_total{model_name="m"} 5\n',
     "sglang": 'sglang:num_requests_total{model_name="m"} 5\n',
     "tgi": "tgi_request_success 5\n",

@@ -40,15 +40,6 @@ def test_ray_serve_told_a_status_only_of_errors_once() -> None:
     assert PageRead(newer).total("requests_failed") == 3
 
 
-def test_rays_node_tells_percent_and_mebibytes_of_gpus() -> None:
-    page = PageRead(
-        'ray_node_cpu_utilization{ip="10.0.0.1"} 25\nray_node_gpus_utilization{ip="10.0.0.1",GpuIndex="0"} 50\n'
-        'ray_node_gram_used{ip="10.0.0.1",GpuIndex="0"} 2\nray_node_gram_used{ip="10.0.0.1"} 2\n'
-    )
-    assert (page.signal("host_cpu_busy_ratio"), page.signal("gpu_busy_ratio", gpu="0")) == (0.25, 0.5)
-    assert page.level("gpu_memory_used_bytes") == [2 * 2**20]
-
-
 def test_the_proxy_in_front_tells_the_requests_and_the_engine_the_rest() -> None:
     page = PageRead(
         'ray_serve_num_http_requests{route="/v1",status_code="200"} 12\n'
@@ -56,7 +47,7 @@ def test_the_proxy_in_front_tells_the_requests_and_the_engine_the_rest() -> None
         'ray_vllm_kv_cache_usage_perc{model_name="m"} 0.5\n'
         'ray_vllm_num_requests_waiting{model_name="m"} 2\nray_serve_deployment_queued_queries{deployment="llm"} 1\n'
     )
-    assert page.layout.kinds == ("ray", "vllm")
+    assert page.layout.kinds == ("ray_serve", "vllm")
     assert page.total("requests") == 12
     assert page.signal("kv_cache_used_ratio", model="m") == 0.5
     assert page.signal("queue_depth") == 3
@@ -81,6 +72,17 @@ def test_a_queue_proxy_shares_its_page_with_the_model_behind_it() -> None:
     assert (page.total("requests"), page.total("requests_failed")) == (10, 1)
     assert page.signal("latency_mean_seconds") == pytest.approx(0.015)
     assert page.signal("stage_latency_mean_seconds", stage="predict") == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", ["kn_queueproxy_app_duration_seconds", "kn_serving_invocation_duration_seconds"])
+def test_knatives_newer_names_are_in_seconds(name: str) -> None:
+    page = PageRead(
+        rows(name, 'http_response_status_code="200"', {"0.01": 0, "0.02": 9, "+Inf": 9}, 0.135)
+        + rows(name, 'http_response_status_code="503"', {"0.01": 0, "0.02": 1, "+Inf": 1}, 0.015)
+    )
+    assert page.layout.kinds == ("knative",)
+    assert (page.total("requests"), page.total("requests_failed")) == (10, 1)
+    assert page.signal("latency_mean_seconds") == pytest.approx(0.015)
 
 
 HTTP = (

@@ -18,15 +18,19 @@ _HISTOGRAMS = "--metrics-config histogram_latencies=true"
 _FIRST = "nv_inference_first_response_histogram_ms"
 
 
-def _stage(stage: str) -> tuple[Rule, ...]:
-    told: Any = {**_MODEL, "fixed": {"stage": stage}}
+def _timed(what: str, family: str, **told: Any) -> tuple[Rule, ...]:
+    """Times as counters or, where these were switched off or summaries on, as a summary of the same."""
+    counter, summary = f"nv_inference_{what}_duration_us", f"nv_inference_{what}_summary_us"
     return (
-        rule(f"nv_inference_{stage}_duration_us", "stage_seconds_sum", MICRO, **told),
-        rule(_SUCCESS, "stage_seconds_count", **told),
-        quantiles(
-            f"nv_inference_{stage}_summary_us", "stage_seconds", MICRO, versions="23.04 on", setting=_SUMMARIES, **told
-        ),
+        rule(counter, f"{family}_sum", MICRO, **told),
+        rule(_SUCCESS, f"{family}_count", **told),
+        rule(f"{summary}_sum", f"{family}_sum", MICRO, unless=(counter,), versions="23.04 on", setting=_SUMMARIES, **told),
+        quantiles(summary, family, MICRO, versions="23.04 on", setting=_SUMMARIES, **told),
     )
+
+
+def _stage(stage: str) -> tuple[Rule, ...]:
+    return _timed(stage, "stage_seconds", fixed={"stage": stage}, **_MODEL)
 
 
 def _computed(stage: str) -> tuple[Rule, ...]:
@@ -46,9 +50,7 @@ TRITON = Table(
         rule(_SUCCESS, "requests", **_MODEL),
         # One row before 24.07, since then one a reason.
         rule("nv_inference_request_failure", ("requests", "requests_failed"), **_MODEL),
-        rule("nv_inference_request_duration_us", "latency_seconds_sum", MICRO, **_MODEL),
-        rule(_SUCCESS, "latency_seconds_count", **_MODEL),
-        quantiles("nv_inference_request_summary_us", "latency_seconds", MICRO, setting=_SUMMARIES, **_MODEL),
+        *_timed("request", "latency_seconds", **_MODEL),
         *_stage("queue"),
         *_stage("compute"),  # of TensorRT Inference Server, which did not tell its parts
         *(one for part in ("input", "infer", "output") for one in _computed(f"compute_{part}")),

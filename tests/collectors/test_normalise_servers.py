@@ -25,6 +25,13 @@ def test_tritons_means_come_from_its_counters_without_summaries() -> None:
     assert (page.total("requests", model="m"), page.total("requests_failed", model="m")) == (12, 2)
 
 
+def test_tritons_means_come_from_summaries_where_its_counters_are_off() -> None:
+    summary = 'nv_inference_queue_summary_us_sum{model="m",version="1"} 30000\n'
+    success = 'nv_inference_request_success{model="m",version="1"} 10\n'
+    assert PageRead(summary + success).signal("stage_latency_mean_seconds", stage="queue") == pytest.approx(0.003)
+    assert PageRead(TRITON + summary).signal("stage_latency_mean_seconds", stage="queue") == pytest.approx(0.002)
+
+
 def test_answers_from_tritons_cache_were_not_computed() -> None:
     page = PageRead(
         TRITON

@@ -158,9 +158,9 @@ def window_errors(intervals: Sequence[Interval]) -> float | None:
 
 def _outcomes(tally: Tally) -> Mapping[Labels, Mapping[str, float]]:
     """Requests, and those that failed, where a server counts these at all."""
-    requests, failed = tally.growth("requests"), tally.growth("requests_failed")
+    requests, others, failed = (tally.growth(told) for told in ("requests", "other_calls", "requests_failed"))
     return {
-        labels: {"requests": requests[labels], "requests_failed": count}
+        labels: {"requests": requests[labels] + others.get(labels, 0.0), "requests_failed": count}
         for labels, count in failed.items()
         if labels in requests
     }

@@ -103,6 +103,19 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareOfLevel:
+    """A part now over the whole now, each summed over the targets."""
+
+    part: str
+    whole: str
+
+    def of(self, tally: Tally) -> By:
+        wholes = {labels: sum(_values(told)) for labels, told in tally.levels(self.whole).items()}
+        parts = tally.levels(self.part).items()
+        return {labels: sum(_values(told)) / wholes[labels] for labels, told in parts if wholes.get(labels, 0.0) > 0}
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The quantile `q` that a server worked out itself; of one instance only, since such quantiles cannot be merged."""
 
@@ -186,7 +199,7 @@ def _without(labels: Labels, pair: tuple[str, str]) -> Labels:
     return tuple(one for one in labels if one != pair)
 
 
-Formula = Level | Rate | ShareOfTime | Utilisation | Mean | Share | Summary | Code | Profiled | Made
+Formula = Level | Rate | ShareOfTime | Utilisation | Mean | Share | ShareOfLevel | Summary | Code | Profiled | Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +217,15 @@ QUANTILES: Mapping[str, Quantile] = {
     "first_token_p99_seconds": Quantile("first_token_seconds", 0.99),
     "output_token_p99_seconds": Quantile("output_token_seconds", 0.99),
     "stage_latency_p99_seconds": Quantile("stage_seconds", 0.99),
+    "iteration_tokens_p99": Quantile("iteration_tokens", 0.99),
 }
 
 _SUMMED = (
     "queue_depth",
     "requests_running",
     "replicas",
+    "cache_memory_bytes",
+    "process_memory_bytes",
     "host_memory_total_bytes",
     "host_memory_available_bytes",
     "host_memory_free_bytes",
@@ -229,6 +245,7 @@ _MADE: Mapping[str, tuple[Formula, ...]] = {
     "requests_per_second": (Rate("requests"),),
     "prompt_tokens_per_second": (Rate("prompt_tokens"),),
     "generated_tokens_per_second": (Rate("generated_tokens"),),
+    "client_errors_per_second": (Rate("client_errors"),),
     "latency_mean_seconds": (Mean("latency_seconds"),),
     "first_token_mean_seconds": (Mean("first_token_seconds"),),
     "output_token_mean_seconds": (Mean("output_token_seconds"),),
@@ -236,8 +253,13 @@ _MADE: Mapping[str, tuple[Formula, ...]] = {
     **{name: (Summary(quantile.histogram, quantile.q),) for name, quantile in QUANTILES.items()},
     "batch_size_mean": (Mean("batch_size"),),
     "batch_duration_mean_seconds": (Mean("batch_seconds"),),
+    "iteration_tokens_mean": (Mean("iteration_tokens"),),
+    "preemptions_per_second": (Rate("preemptions"),),
+    "kv_cache_used_ratio": (Level("kv_cache_used_ratio", "mean"), ShareOfLevel("kv_cache_used_blocks", "kv_cache_blocks")),
     "replicas_busy_ratio": (Utilisation("replica_busy_seconds", "replicas"),),
     "cache_hit_ratio": (Share("cache_hits", ("cache_hits", "cache_misses")), Level("cache_hit_ratio", "mean")),
+    "cache_evictions_per_second": (Rate("cache_evictions"),),
+    "process_cpu_cores": (Rate("process_cpu_seconds"),),
     "prefix_cache_hit_ratio": (
         Share("prefix_cache_hits", ("prefix_cache_queries",)),
         Level("prefix_cache_hit_ratio", "mean"),

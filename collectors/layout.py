@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from collectors.normalise import NORMALISERS, measures_of, recognise
 from recwatch.core.signals import Series, UInt64
 
 _UNITS = ("seconds", "bytes", "ratio", "watts", "celsius", "hertz", "joules", "volts", "amperes", "meters", "grams")
-_PROCESS_START = Measure("process_start_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
     for row, line in enumerate(lines):
         series = raw_series(line, service, url)
         first.setdefault(series.id, (row, series))
-    measures = _measures(lines, kinds)
+    measures = measures_of(lines, kinds)
     measured = [
         Measured(position, series.id, measure)
         for position, (row, series) in enumerate(first.values())
@@ -76,12 +74,6 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
         hardware=tuple(m for m in measured if m.measure.counts == "hardware"),
         instants=tuple(m for m in measured if m.measure.counts == "level"),
     )
-
-
-def _measures(lines: Sequence[Line], kinds: Sequence[str]) -> Sequence[tuple[Measure, ...]]:
-    measures = measures_of(lines, kinds)
-    starts = [line.name == "process_start_time_seconds" and not line.labels for line in lines]
-    return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 
 
 def raw_series(line: Line, service: str, url: str) -> Series:

@@ -68,16 +68,24 @@ _ALL = (
         cache_misses="Look-ups that it did not.",
         prefix_cache_hits="Tokens or blocks found in the prefix cache.",
         prefix_cache_queries="Tokens or blocks looked up in the prefix cache.",
+        cache_evictions="Entries that the cache dropped to make room.",
+        preemptions="Requests set back to make room for others.",
     ),
     *_histogram("latency_seconds", "seconds", "times from arrival to answer"),
     *_histogram("stage_seconds", "seconds", "times in one `stage` of serving"),
     *_histogram("first_token_seconds", "seconds", "times from arrival to the first token or first part of the answer"),
     *_histogram("output_token_seconds", "seconds", "times between two tokens of an answer"),
     *_histogram("batch_size", "requests", "batch sizes"),
+    *_histogram("iteration_tokens", "tokens", "tokens worked on in one step of the engine"),
     *_histogram("batch_seconds", "seconds", "times the model took for a batch"),
     *_counters("seconds", replica_busy_seconds="Time that replicas spent on batches."),
     *_levels("requests", queue_depth="Requests waiting now.", requests_running="Requests being worked on now."),
     *_levels("replicas", replicas="Model replicas ready to work."),
+    *_levels("blocks", kv_cache_blocks="Blocks of the key-value cache.", kv_cache_used_blocks="Those of them in use."),
+    *_levels(
+        "bytes", cache_memory_bytes="Memory that the cache uses.", process_memory_bytes="Memory that the process uses."
+    ),
+    *_counters("seconds", process_cpu_seconds="Time of the cores that the process used."),
     *_levels(
         "seconds", last_prediction_seconds="Time of the latest prediction.", process_start_seconds="Unix time of the start."
     ),

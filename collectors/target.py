@@ -105,7 +105,7 @@ class Target:
             time_ms,
             {m.series_id: v for m, v in _present(layout.process, row_values)},
             {m.series_id: v for m, v in _present(layout.hardware, row_values)},
-            dict(instants).get(("process_start_seconds", ())),
+            _process_start(instants),
         )
         self.reading = Reading(time_ms, instants, _by_measure(layout, growth), growth.interval_s)
         return self._marks(instants, growth, time_ms)
@@ -133,6 +133,12 @@ def _readable(layout: Layout, page: Page) -> Float64:
 
 def _present(measured: Sequence[Measured], values: Sequence[float]) -> list[tuple[Measured, float]]:
     return [(m, value) for m in measured if math.isfinite(value := values[m.position])]
+
+
+def _process_start(instants: Sequence[tuple[Key, float]]) -> float | None:
+    """When the process started; unknown, too, of a page that is put together from several processes."""
+    starts = [value for (quantity, _), value in instants if quantity == "process_start_seconds"]
+    return starts[0] if len(starts) == 1 else None
 
 
 def _by_measure(layout: Layout, growth: Growth) -> Mapping[Key, float]:

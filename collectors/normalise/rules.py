@@ -38,7 +38,7 @@ class Rule:
     scale: float = 1.0
     labels: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Mapping[str | tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     excluding: Mapping[str, str] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
     unless: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Rule:
             return False
         if any(re.fullmatch(pattern, line.labels.get(label, ABSENT)) for label, pattern in self.excluding.items()):
             return False
-        found = ((line.labels.get(label, ABSENT), values) for label, values in self.where.items())
+        found = ((_first(line.labels, label), values) for label, values in self.where.items())
         return all(value != ABSENT if values == ANY else value in values for value, values in found)
 
     def measures(self, line: Line) -> tuple[Measure, ...]:
@@ -114,7 +114,7 @@ def _parts(name: str, family: str, scale: float, parts: Sequence[str], more: Map
 
 
 def _first(labels: Mapping[str, str], spellings: str | Sequence[str]) -> str:
-    return next((labels[name] for name in _tuple(spellings) if name in labels), "")
+    return next((labels[name] for name in _tuple(spellings) if name in labels), ABSENT)
 
 
 def _tuple(one_or_more: str | Sequence[str]) -> tuple[str, ...]:

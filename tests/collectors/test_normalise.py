@@ -14,6 +14,17 @@ needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names
 
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
+    "knative": 'revision_request_count{response_code="200"} 5\n',
+    "ray_serve": 'ray_serve_num_http_requests{route="/",status_code="200"} 5\n',
+    "vllm": 'vllm:request_success_total{model_name="m"} 5\n',
+    "sglang": 'sglang:num_requests_total{model_name="m"} 5\n',
+    "tgi": "tgi_request_success 5\n",
+    "trtllm": 'trtllm_request_success_total{model_name="m"} 5\n',
+    "triton": 'nv_inference_request_success{model="m",version="1"} 5\n',
+    "torchserve": 'ts_inference_requests_total{model_name="m",model_version="1.0",hostname="a",} 5\n',
+    "tf_serving": ':tensorflow:serving:request_count{model_name="m",status="OK"} 5\n',
+    "kserve": 'request_predict_seconds_count{model_name="m"} 5\n',
+    "redis": "redis_keyspace_hits_total 5\n",
     "dcgm": 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 5\nDCGM_FI_DEV_THERMAL_VIOLATION{gpu="0"} 5\n',
     "amd": 'gpu_gfx_activity{gpu_id="0"} 5\n',
     "node_exporter": "node_load1 0.5\n",

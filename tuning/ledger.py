@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from recwatch.core.events import ENDED, Incident, Proposal, version_of
+from recwatch.core.event_json import version_of
+from recwatch.core.events import Incident
+from recwatch.core.proposals import ENDED, Proposal
 
 KEPT_MS = 86_400_000
 

@@ -22,7 +22,8 @@ from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso
 from recwatch.client import Client
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
-from recwatch.core.events import ENDED, Incident, Proposal
+from recwatch.core.events import Incident
+from recwatch.core.proposals import ENDED, Proposal
 from tuning.intervals import Intervals
 
 T = TypeVar("T")

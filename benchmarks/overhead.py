@@ -49,10 +49,12 @@ class Overhead:
 
     Which block of a pair comes first is drawn by lot. Stopped, recwatch keeps its memory and takes no CPU; what it has to
     catch up on counts against it. Quantiles are those of every request of a side; the interval is the bootstrap over pairs.
-    CPU of others is what ran beside the recommender, its clients and recwatch: the more, the less the interval tells of
-    recwatch. Memory is resident, pages that processes share counted in each of them.
+    The load is half of the demo's, so that queueing does not multiply what else the machine does. CPU of others is what ran
+    beside the recommender, its clients and recwatch: the more, the less the interval tells of recwatch. Memory is resident,
+    pages that processes share counted in each of them.
     """
 
+    rate: float = RATE_PER_SECOND / 2
     pairs: int = 20
     block_s: float = 10.0
     warm_up_s: float = 20.0
@@ -71,7 +73,7 @@ class Overhead:
             with monitor.watching():
                 _until(monitor.answering, "recwatch answers")
             seconds = self.warm_up_s + 2 * self.pairs * self.block_s + 1.0
-            sending = clients.command(patient.url, RATE_PER_SECOND, seconds, self.seed, folder / "answers.npy")
+            sending = clients.command(patient.url, self.rate, seconds, self.seed, folder / "answers.npy")
             load = stack.enter_context(Child("the clients", sending))
             with monitor.watching():
                 time.sleep(self.warm_up_s)
@@ -123,12 +125,7 @@ def overhead_rows(pairs: Sequence[Pair], cost: Cost, memory: Memory, seed: int) 
         Row("p50 watched over alone", p50.mid, "ratio"),
         Row("p50 watched over alone, 95 % interval, lower end", p50.low, "ratio"),
         Row("p50 watched over alone, 95 % interval, upper end", p50.high, "ratio"),
-        Row(
-            f"answered share of {RATE_PER_SECOND:.0f} requests/s, watched over alone",
-            float(answered[0] / answered[1]),
-            "ratio",
-            ">= 0.99",
-        ),
+        Row("answered share of the requests, watched over alone", float(answered[0] / answered[1]), "ratio", ">= 0.99"),
         Row("CPU of recwatch while it watches", 100 * cost.recwatch_cores, "% of a core", "<= 3"),
         Row("CPU of others meanwhile", 100 * cost.others_cores, "% of a core"),
         Row("resident memory of recwatch", memory.recwatch_mb, "MB"),

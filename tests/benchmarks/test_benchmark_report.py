@@ -198,7 +198,7 @@ def test_the_overhead_is_told_as_ratios_with_its_goals() -> None:
 
     assert judged == {
         "p99 watched over alone, 95 % interval, upper end": (1.02, True),
-        "answered share of 110 requests/s, watched over alone": (0.995, True),
+        "answered share of the requests, watched over alone": (0.995, True),
         "CPU of recwatch while it watches": (3.1, False),
         "resident memory in all": (530.0, True),
     }

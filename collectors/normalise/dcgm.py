@@ -128,7 +128,12 @@ DCGM = Table(
             )
             for way in ("tx", "rx")
         ),
-        rule(("DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_DEV_XID_ERROR", "dcgm_xid_errors"), "gpu_xid_code", **_GPU),
+        rule(
+            ("DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_DEV_XID_ERROR", "dcgm_xid_errors"),
+            "gpu_xid_code",
+            labels={**_GPU["labels"], "event": "err_code"},
+            where=_GPU["where"],
+        ),
         rule(
             "DCGM_EXP_XID_ERRORS_COUNT",
             "gpu_xid_errors",

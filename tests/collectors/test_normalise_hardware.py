@@ -254,6 +254,8 @@ def test_the_code_of_an_error_is_told_by_a_gauge_or_by_counts() -> None:
     assert signals_of('DCGM_FI_DEV_XID_ERRORS{gpu="0",err_code="79",err_msg="GPU has fallen off the bus"} 79\n') == {
         "gpu_xid_code{gpu=0}": 79.0
     }
+    two = "".join(f'DCGM_FI_DEV_XID_ERRORS{{gpu="0",err_code="{code}"}} {code}\n' for code in (0, 79))
+    assert signals_of(two) == {"gpu_xid_code{gpu=0}": 79.0}
     count = 'DCGM_EXP_XID_ERRORS_COUNT{{gpu="{}",xid="{}"}} {}\n'.format
     none = 'DCGM_EXP_XID_ERRORS_COUNT{gpu="1"} 0\n'
     assert signals_of(count(0, 13, 40) + count(0, 48, 1) + count(0, 79, 0) + none) == {

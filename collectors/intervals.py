@@ -95,12 +95,13 @@ class ReceivedService:
         """The canonical signals of the interval that ends then, and what its pages tell of deploys and restarts."""
         self._pending.discard(end_ms)
         self._over_ms = end_ms
-        marks = tuple(mark for source in self._sources.values() for mark in source.close(end_ms))
-        readings = [source.reading for source in self._sources.values() if source.reading is not None]
-        signals = self._fleet.signals(end_ms, [r for r in readings if end_ms - r.time_ms < self._stale_ms])
-        if end_ms > self._up_told_ms:
-            signals[_UP] = float(np.mean([source.status.up for source in self._sources.values()]))
         self._sources = {key: source for key, source in self._sources.items() if not source.done}
+        marks = tuple(mark for source in self._sources.values() for mark in source.close(end_ms))
+        heard = [source for source in self._sources.values() if end_ms - source.heard_ms < self._stale_ms]
+        readings = [source.reading for source in heard if source.reading is not None]
+        signals = self._fleet.signals(end_ms, [r for r in readings if end_ms - r.time_ms < self._stale_ms])
+        if heard and end_ms > self._up_told_ms:
+            signals[_UP] = float(np.mean([source.status.up for source in heard]))
         return self._samples(end_ms, signals), marks
 
     def silence(self, now_ms: int) -> Samples | None:

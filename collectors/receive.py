@@ -164,7 +164,8 @@ class Receiver:
     def _told(self, service: ReceivedService, samples: Samples) -> Iterator[Outgoing]:
         if (series := service.describe(self._kinds)) is not None:
             yield Outgoing("series", service.name, series)
-        yield Outgoing("samples", service.name, samples)
+        if len(samples):
+            yield Outgoing("samples", service.name, samples)
 
     def _send(self) -> None:
         while self._unsent:

@@ -33,7 +33,8 @@ class Source:
 
     `target` names it: `prometheus://INSTANCE/JOB`. Rows may come in any number of requests; those with the same time are of
     one scrape, and of several scrapes in an interval the last counts, since counters tell the same by it. `up` is the
-    place of the series `up`; `gone` says that its Prometheus has given the target up, which is not the same as being down.
+    place of the series `up`; `gone` says that its Prometheus has given the target up, which is not the same as being down;
+    `heard_ms` is the end of the last interval with a page.
     """
 
     def __init__(self, service: str, job: str, instance: str, max_gap_ms: int) -> None:
@@ -44,6 +45,7 @@ class Source:
         self.status = TargetStatus(self.target, None, False, "nothing has been received yet", None, 0)
         self.series: tuple[Series, ...] = ()
         self.gone = False
+        self.heard_ms = 0
         self._labels: list[Mapping[str, str]] = []
         self._lines: tuple[Line, ...] = ()
         self._pages: dict[int, _Page] = {}
@@ -83,6 +85,7 @@ class Source:
         page = self._pages.pop(end_ms, None)
         if page is None:
             return ()
+        self.heard_ms = end_ms
         missing = len(self._labels) - len(page.values)
         values = np.append(page.values, np.full(missing, np.nan))
         if self.up is not None and values[self.up] == 0:

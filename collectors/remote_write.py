@@ -21,8 +21,10 @@ from google.protobuf.message_factory import GetMessageClass
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Float64, Int64, Kind
 
-REQUEST_BYTES = 16 * 2**20
+REQUEST_BYTES = 8 * 2**20
 """Of an unpacked request. Prometheus sends 500 to 2,000 samples at once, some hundred kilobytes."""
+REQUEST_ITEMS = 100_000
+"""Of the series, the samples, and the descriptions of metrics in a request, each."""
 SERIES_BYTES = 2**18
 SERIES_LABELS = 128
 NAME = "__name__"
@@ -88,6 +90,8 @@ class WriteRequest:
 def decode(body: bytes) -> WriteRequest:
     """Read the body of a request. Raises BadInput for whatever is not one, or is larger than any sender makes it."""
     request = _message("WriteRequest", unpacked(body))
+    _few("series", len(request.timeseries))
+    _few("descriptions of metrics", len(request.metadata))
     series: list[EncodedLabels] = []
     index: list[int] = []
     times: list[int] = []
@@ -97,6 +101,7 @@ def decode(body: bytes) -> WriteRequest:
         if len(encoded) > SERIES_BYTES:
             raise BadInput(f"a series of the request takes {len(encoded)} bytes; send at most {SERIES_BYTES} of each")
         one = _message("TimeSeries", encoded)
+        _few("samples", len(values) + len(one.samples))
         series.append(tuple(one.labels))
         for sample in one.samples:
             index.append(number)
@@ -172,6 +177,11 @@ def labels_of(encoded: EncodedLabels) -> dict[str, str]:
     if "" in labels:
         raise BadInput(f"a series of the request has a label without a name: {_shown(labels)}")
     return {name: value for name, value in labels.items() if value}
+
+
+def _few(what: str, count: int) -> None:
+    if count > REQUEST_ITEMS:
+        raise BadInput(f"the request holds {count} {what} or more; send at most {REQUEST_ITEMS} at once")
 
 
 def _kind(encoded: bytes) -> tuple[str, Kind]:

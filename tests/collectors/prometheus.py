@@ -80,6 +80,12 @@ class Prometheus:
             for found in answer["data"]["result"]
         }
 
+    def sent_until_s(self) -> float:
+        """The unix time of the newest sample that its remote write has sent and got acknowledged; 0 before the first."""
+        name = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
+        found = [row for row in self.http.get("/metrics").text.splitlines() if row.startswith(name)]
+        return max((float(row.rpartition(" ")[2]) for row in found), default=0.0)
+
     def __enter__(self) -> Prometheus:
         self.start()
         return self

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from collectors.collector import STALE_INTERVALS
-from collectors.config import ServiceConfig
 from collectors.fleet import Fleet
 from collectors.measures import Key
 from collectors.received import Source
+from collectors.selector import Selector
 from collectors.target import TargetStatus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Mark
@@ -28,13 +28,14 @@ class ReceivedService:
 
     An interval is over, and its signals are due, once rows have come that are `COMPLETE_MS` newer than its end, or none has
     come for `QUIET_MS`. A row that comes later than that is stored and has no part in the signals. While nothing comes at
-    all, the service has no target that is known to be up.
+    all, the service has no target that is known to be up. What a target sends in its first `settles_ms` may be a part of it.
     """
 
-    def __init__(self, config: ServiceConfig) -> None:
-        self.name = config.name
-        self._selectors = config.receive
-        self._interval_ms = round(1000 * config.scrape_interval)
+    def __init__(self, name: str, selectors: Sequence[Selector], interval_ms: int, settles_ms: int = COMPLETE_MS) -> None:
+        self.name = name
+        self._selectors = selectors
+        self._interval_ms = interval_ms
+        self._settles_ms = settles_ms
         self._stale_ms = STALE_INTERVALS * self._interval_ms
         self._sources: dict[tuple[str, str], Source] = {}
         self._fleet = Fleet()
@@ -53,7 +54,9 @@ class ReceivedService:
     def add(self, labels: Mapping[str, str]) -> tuple[Source, int]:
         """Take note of a new series; returns the target that it is of, and its place there."""
         key = labels.get("job", ""), labels.get("instance", "")
-        source = self._sources.get(key) or self._sources.setdefault(key, Source(self.name, *key, self._stale_ms))
+        if key not in self._sources:
+            self._sources[key] = Source(self.name, key, self._stale_ms, self._settles_ms)
+        source = self._sources[key]
         self._undescribed.add(source)
         return source, source.add(labels)
 

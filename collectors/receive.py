@@ -9,16 +9,15 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from collectors.config import ServiceConfig
 from collectors.intervals import ReceivedService
 from collectors.ledger import Ledger, Place
-from collectors.received import stored_labels
-from collectors.remote_write import NAME, EncodedLabels, decode, labels_of
+from collectors.received import series_id_of
+from collectors.remote_write import EncodedLabels, decode, labels_of
 from collectors.target import TargetStatus
 from recwatch.core.clock import Clock
-from recwatch.core.signals import Float64, Int64, Kind, Samples, series_key
+from recwatch.core.signals import Float64, Int64, Kind, Samples
 from recwatch.core.stage import Outgoing
 
 AHEAD_MS = 10 * 60_000
@@ -51,7 +50,7 @@ class Receiver:
         self, services: Sequence[ServiceConfig], clock: Clock, publish: Publish, stored: Mapping[int, int] | None = None
     ) -> None:
         self.counters = ReceiveCounters()
-        self._services = [ReceivedService(config) for config in services]
+        self._services = [ReceivedService(s.name, s.receive, round(1000 * s.scrape_interval)) for s in services]
         self._clock = clock
         self._publish = publish
         self._lock = Lock()
@@ -104,8 +103,7 @@ class Receiver:
         if service is None:
             return None
         source, position = service.add(labels)
-        key = series_key(labels[NAME], stored_labels(labels, service.name))
-        return Place(service, source, position, xxhash.xxh3_64_intdigest(key.encode()))
+        return Place(service, source, position, series_id_of(labels, service.name))
 
     def _announce(self, kinds: Mapping[str, Kind]) -> None:
         """Have the series sent that are new, or are known to be of another kind now."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import xxhash
 
 from collectors.config import TargetConfig
 from collectors.exposition import Line, Page
@@ -15,7 +16,7 @@ from collectors.remote_write import NAME
 from collectors.scrape import Scraped
 from collectors.target import CollectorCounters, Target, TargetStatus
 from recwatch.core.events import Mark
-from recwatch.core.signals import Float64, Int64, Kind, Series
+from recwatch.core.signals import Float64, Int64, Kind, Series, series_key
 
 _SUFFIXES = ("_total", "_bucket", "_sum", "_count", "_created")
 
@@ -35,23 +36,28 @@ class Source:
     one scrape, and of several scrapes in an interval the last counts, since counters tell the same by it. `up` is the
     place of the series `up`; `gone` says that its Prometheus has given the target up, which is not the same as being down;
     `heard_ms` is the end of the last interval with a page.
+
+    Its pages are read from `settles_ms` after its first row on: before that they may lack series whose rows were sent before
+    recwatch listened, and a counter that seems to be new counts from 0.
     """
 
-    def __init__(self, service: str, job: str, instance: str, max_gap_ms: int) -> None:
+    def __init__(self, service: str, key: tuple[str, str], max_gap_ms: int, settles_ms: int) -> None:
         self.service = service
-        self.key = job, instance
+        self.key = job, instance = key
         self.target = f"prometheus://{instance}/{job}"
         self.reading: Reading | None = None
         self.status = TargetStatus(self.target, None, False, "nothing has been received yet", None, 0)
         self.series: tuple[Series, ...] = ()
+        self.up: int | None = None
         self.gone = False
         self.heard_ms = 0
+        self._settles_ms = settles_ms
+        self._first_ms: int | None = None
         self._labels: list[Mapping[str, str]] = []
         self._lines: tuple[Line, ...] = ()
         self._pages: dict[int, _Page] = {}
         config = TargetConfig.model_construct(url=self.target, kind=None)
         self._pages_read = Target(service, config, max_gap_ms, CollectorCounters())
-        self.up: int | None = None
 
     def add(self, labels: Mapping[str, str]) -> int:
         """Take note of a new series; returns its place in the pages."""
@@ -69,6 +75,7 @@ class Source:
 
     def take(self, end_ms: int, places: Int64, time_ms: Int64, values: Float64) -> None:
         """Put rows, in the order of their time, on the page of the interval that ends at `end_ms`."""
+        self._first_ms = int(time_ms.min()) if self._first_ms is None else self._first_ms
         page = self._pages.setdefault(end_ms, _Page(0, np.empty(0)))
         missing = len(self._labels) - len(page.values)
         page.values = np.append(page.values, np.full(missing, np.nan)) if missing else page.values
@@ -90,6 +97,9 @@ class Source:
         values = np.append(page.values, np.full(missing, np.nan))
         if self.up is not None and values[self.up] == 0:
             self.status = replace(self.status, up=False, last_error=f"Prometheus cannot scrape {self.target}", samples=0)
+            return ()
+        if page.time_ms < (self._first_ms or 0) + self._settles_ms:
+            self.status = replace(self.status, up=True, last_error="", last_scrape_ms=page.time_ms)
             return ()
         _, marks = self._pages_read.absorb(Scraped(Page(self._lines, values), 0.0), page.time_ms)
         self.status = self._pages_read.status
@@ -137,6 +147,11 @@ def _series(labels: Mapping[str, str], kind: Kind, source: Source) -> Series:
     return Series(
         labels[NAME], stored_labels(labels, source.service), unit_of(labels[NAME]), kind, source.service, source.target
     )
+
+
+def series_id_of(labels: Mapping[str, str], service: str) -> int:
+    """The id under which a series is stored, whatever kind it turns out to be."""
+    return xxhash.xxh3_64_intdigest(series_key(labels[NAME], stored_labels(labels, service)).encode())
 
 
 def stored_labels(labels: Mapping[str, str], service: str) -> dict[str, str]:

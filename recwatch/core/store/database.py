@@ -43,6 +43,10 @@ _NEWEST = """
         AND series_id IN (SELECT id FROM series WHERE service = {service:String} AND target != '')
     GROUP BY series_id
 """
+_OLDEST = """
+    SELECT count() AS rows, toUnixTimestamp64Milli(min(time)) AS at_ms FROM samples
+    WHERE series_id IN (SELECT id FROM series WHERE service = {service:String})
+"""
 _EVENTS = """
     SELECT json FROM events FINAL
     WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
@@ -132,6 +136,11 @@ class Store:
         """`time_ms` of the newest sample of every series of the service's targets that has one since then, by id."""
         found = self._read.query(_NEWEST, service=service, since_ms=since_ms)
         return dict(zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True))
+
+    def oldest_ms(self, service: str) -> int | None:
+        """`time_ms` of the oldest sample of a service; None where it has none."""
+        found = self._read.query(_OLDEST, service=service)
+        return found["at_ms"][0].as_py() if found["rows"][0].as_py() else None
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
         """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""

@@ -114,6 +114,8 @@ class ReceivedService:
         if not silent or end_ms <= max(self._up_told_ms, self._over_ms):
             return None
         self._up_told_ms = end_ms
+        for source in self._sources.values():
+            source.lose()
         return self._samples(end_ms, {_UP: 0.0})
 
     def targets(self) -> tuple[TargetStatus, ...]:

@@ -107,6 +107,10 @@ class Source:
             self.reading = replace(self._pages_read.reading, time_ms=end_ms)
         return marks
 
+    def lose(self) -> None:
+        """Take note that its Prometheus has fallen silent."""
+        self.status = replace(self.status, up=False, last_error=f"no Prometheus sends anything of {self.target}", samples=0)
+
 
 def kind_of(labels: Mapping[str, str], names: Collection[str], kinds: Mapping[str, Kind]) -> Kind:
     """What kind of metric a series is of, by the types that are known of families, or else by the conventions for names.

@@ -21,11 +21,11 @@ from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
-from recwatch.app.measured import unmeasured
 from recwatch.app.remote_write import Receiving
 from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
+from recwatch.app.standing import Standing
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView
@@ -39,7 +39,7 @@ from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
-from recwatch.core.targets import TargetSet, TargetState
+from recwatch.core.targets import TargetSet
 from tuning.stage import TuningStage
 
 logger = logging.getLogger(__name__)
@@ -174,35 +174,29 @@ class Pipeline:
 
     def _collect(self, service: WatchedService, collector: Collector) -> None:
         """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
-        troubles: dict[str, Trouble] = {}
         bus = Trouble(service.name, "the bus has room again.")
-        promise = Trouble(service.name, "what its objective promises is measured.")
-        told: TargetSet | None = None
+        standing = Standing(service, self.live.recent)
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
             tick = collector.tick(self._clock.now_ms())
             if self._stopping.is_set():
                 return
-            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in collector.targets()))
-            for target in now.targets:
-                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.error)
-            for message in messages_of(service.name, tick, None if now == told else now):
+            for message in messages_of(service.name, tick, standing.now(collector.targets())):
                 self._publish(message, bus)
-            told = now
-            objective = service.objective.objective() if service.objective else None
-            promise.now("; ".join(unmeasured(self.live.recent, service.name, objective).values()))
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
 
     def _receive(self, receiver: Receiver) -> None:
         """Publish the signals of what was received, interval by interval."""
         bus = Trouble("receive", "the bus has room again.")
+        standings = {s.name: Standing(s, self.live.recent) for s in self._config.services if s.receive}
         while not self._stopping.wait(RECEIVE_TICK_S):
             try:
                 receiver.tick()
             except Unavailable as error:
                 bus.now(str(error))
-            else:
-                bus.now("")
+            for name, targets in receiver.targets().items():
+                if (now := standings[name].now(targets)) is not None:
+                    self._publish(Outgoing("targets", name, now), bus)
 
     def _received(self, topic: str, key: str, message: object) -> None:
         self.bus.publish(topic, key, message)

@@ -281,12 +281,14 @@ def test_a_prometheus_that_falls_silent_leaves_no_target_that_is_known_to_be_up_
     assert wire.signals() == {0: {"targets_up_ratio": 1.0}, 15_000: {"targets_up_ratio": 0.0}}
     wire.clock.advance(1.0)
     assert wire.signals()[16_000] == {"targets_up_ratio": 0.0}
+    assert ["no Prometheus sends" in status.last_error for status in wire.receiver.targets()["shop"]] == [True]
     wire.clock.advance(6.0)
     for second in range(1, 23):
         wire.receiver.write(body({"up": 1.0}, second))
     signals = wire.signals()
     assert {at for at, found in signals.items() if "targets_up_ratio" in found} == {0, 15_000, 16_000, 17_000}
     assert signals[17_000] == {"targets_up_ratio": 1.0}
+    assert [status.up for status in wire.receiver.targets()["shop"]] == [True]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, field_validator, model_validator
 
 from collectors.normalise import NORMALISERS
+from collectors.selector import Selector
 from recwatch.core.errors import BadInput
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -66,8 +67,15 @@ class TargetConfig(BaseModel):
         return kind
 
 
+def _selector(text: Any) -> Any:
+    return Selector.parse(text) if isinstance(text, str) else text
+
+
 class ServiceConfig(BaseModel):
     """A named group of targets. `host` and `nvml` measure the machine that recwatch itself runs on, and its GPUs.
+
+    Its targets are scraped here, or else a Prometheus scrapes them and sends what it reads: then `receive` selects, of all
+    that is sent, the series of this service, and `scrape_interval` is that Prometheus's.
 
     A scrape that takes longer than `scrape_timeout` in all, or whose page is larger than `body_size_limit` or has more than
     `sample_limit` samples, fails. The timeout is four fifths of the interval when left out.
@@ -76,7 +84,8 @@ class ServiceConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    targets: tuple[TargetConfig, ...] = Field(min_length=1)
+    targets: tuple[TargetConfig, ...] = ()
+    receive: tuple[Annotated[Selector, BeforeValidator(_selector)], ...] = ()
     host: bool = False
     nvml: bool = False
     scrape_interval: Duration = 1.0
@@ -100,6 +109,14 @@ class ServiceConfig(BaseModel):
                 f"minute, which is to hold several; make it at most {LONGEST_INTERVAL_S:g}s"
             )
         return scrape_interval
+
+    @model_validator(mode="after")
+    def _comes_one_way(self) -> ServiceConfig:
+        if not self.targets and not self.receive:
+            raise BadInput(f"{self.name} has no targets; name some, or select with 'receive' what a Prometheus sends of it")
+        if self.receive and (self.targets or self.host or self.nvml):
+            raise BadInput(f"{self.name} is scraped and received; have its Prometheus scrape all of it, or none")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> ServiceConfig:

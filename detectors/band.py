@@ -147,6 +147,13 @@ def _spread(recent: Float64) -> Float64:
     return 1.25 * mean
 
 
+def uncalibrated(state: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The state of a method with its band, if it has one, before the warm-up again; all else that it learnt is kept."""
+    anew = {"seen": 0.0, "tail": TAIL_PRIOR, "beyond": 0.0, "outside": 0.0}
+    columns = {f"band.{name}": value for name, value in anew.items()}
+    return {name: np.full_like(array, columns[name]) if name in columns else array for name, array in state.items()}
+
+
 def judged(expected: Float64, residual: Float64, half_width: Float64) -> Judgement:
     """The judgement of residuals around `expected` with a symmetric band; NaN widths abstain."""
     known = expected + 0.0 * half_width

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from detectors import METHODS
+from detectors.band import uncalibrated
 from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import Batch, Detector, Rows
@@ -58,6 +59,12 @@ class Ensemble:
         if BY_LOAD in self.methods:
             self._explain(judged.score)
         return judged
+
+    def recalibrate(self) -> None:
+        """Let every band warm up again, around what is expected now."""
+        for method in self.methods.values():
+            method.restore(uncalibrated(method.state()))
+        self.rows["warming"][:] = True
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:
         """The judged readings of all ticks, with nothing said of them yet."""

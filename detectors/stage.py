@@ -134,6 +134,17 @@ class DetectorStage:
         end_ms, peak = self._hysteresis.last_ms(row, method), self._hysteresis.peak(row, method)
         return replace(self._open.pop((row, method)), end_ms=end_ms, peak_score=peak)
 
+    def learn(self, known: SeriesSet, history: Iterable[Samples]) -> None:
+        """Learn from what was before anything that was processed, and say nothing of what was abnormal in it."""
+        self._ensemble.roster.learn(known)
+        for batch in history:
+            for ticks in rounds([batch]):
+                self._ensemble.judge(ticks)
+
+    def recalibrate(self) -> None:
+        """Learn anew how far readings scatter, which depends on how often they are taken; levels and profiles are kept."""
+        self._ensemble.recalibrate()
+
     def snapshot(self) -> bytes:
         """All that was learnt, and the anomalies that are open."""
         header = {

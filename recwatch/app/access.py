@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recwatch.core.errors import BadInput, Unavailable
 
 READS = ("GET", "HEAD", "OPTIONS")
+BODIES = ("application/json", "application/x-protobuf")
+"""Types that no form of a web page can send."""
 
 
 class Refusal(NamedTuple):
@@ -46,9 +48,9 @@ def refusal(method: str, headers: Mapping[str, str], token: str, allowed_hosts: 
         return None
     given = headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        return Refusal(401, "Writing needs the header 'Authorization: Bearer TOKEN' with the token of the API's token file.")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return Refusal(415, "Writing needs a body of content type application/json.")
+        return Refusal(401, "Writing needs the header 'Authorization: Bearer TOKEN' with the token of its token file.")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in BODIES:
+        return Refusal(415, f"Writing needs a body of content type {' or '.join(BODIES)}.")
     return None
 
 
@@ -60,37 +62,42 @@ def _name(url: str) -> str | None:
 
 
 class Guard:
-    """Stands before the whole application, its error pages included."""
+    """Stands before the whole application, its error pages included. `tokens` are those of single paths."""
 
-    def __init__(self, app: ASGIApp, token: str, allowed_hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, tokens: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
         self._app = app
         self._token = token
+        self._tokens = tokens
         self._allowed_hosts = frozenset(allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refused = refusal(scope["method"], Headers(scope=scope), self._token, self._allowed_hosts)
+            token = self._tokens.get(scope["path"], self._token)
+            refused = refusal(scope["method"], Headers(scope=scope), token, self._allowed_hosts)
             if refused is not None:
                 await JSONResponse({"detail": refused.detail}, refused.status)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def keep_token(path: Path) -> str:
+def keep_token(path: Path, shared: bool = False) -> str:
     """The token in a file that only its owner may read; a fresh one is written where there is none yet.
+
+    A `shared` one may be read by the file's group, if somebody allowed it, and belong to another user.
 
     Raises BadInput for a file that others may read, or that another user owns, and Unavailable when none can be written;
     then no file is left half-written.
     """
-    return known_token(path) or _write_token(path)
+    return known_token(path, shared) or _write_token(path)
 
 
-def known_token(path: Path) -> str:
+def known_token(path: Path, shared: bool = False) -> str:
     """The token that the file holds; empty where there is none. Raises BadInput for a file that is not its owner's alone."""
     try:
         with path.open(encoding="utf-8") as file:
             found = os.fstat(file.fileno())
-            if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            owned = shared or found.st_uid == os.getuid()
+            if not owned or stat.S_IMODE(found.st_mode) & (0o027 if shared else 0o077):
                 mode = f"mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}"
                 raise BadInput(
                     f"The token file {path} is not its user's alone ({mode}), and whoever has the token may act here. "

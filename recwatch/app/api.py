@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recwatch.app.access import Guard
 from recwatch.app.pages import page_routes
+from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
 from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus
 from recwatch.core.errors import BadInput, Unavailable
@@ -61,17 +62,25 @@ class NewSilence(Said):
     why: str = Field("", max_length=500)
 
 
-def create_api(view: ApiView, token: str, allowed_hosts: Collection[str] = LOOPBACK) -> FastAPI:
-    """The application. Writes need `token`; requests must name one of `allowed_hosts` (without a port) as their host."""
+def create_api(
+    view: ApiView, token: str, receiving: Receiving | None = None, allowed_hosts: Collection[str] = LOOPBACK
+) -> FastAPI:
+    """The application. Writes need `token`; requests must name one of `allowed_hosts` (without a port) as their host.
+
+    With `receiving`, a Prometheus that has the token of that may send what it scrapes.
+    """
     api = FastAPI(title="recwatch", summary="What recwatch knows of your services.", docs_url=None, redoc_url=None)
     api.include_router(_signals(view))
     api.include_router(_events(view))
     api.include_router(_writes(view))
+    if receiving is not None:
+        api.include_router(write_routes(receiving.receiver))
     api.include_router(page_routes(view, api))
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(BadInput, _bad_input)
     api.add_exception_handler(Unavailable, _unavailable)
-    api.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts)
+    tokens = {WRITE_PATH: receiving.token} if receiving else {}
+    api.add_middleware(Guard, token=token, tokens=tokens, allowed_hosts=allowed_hosts)
     return api
 
 

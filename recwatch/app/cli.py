@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from recwatch.app.backfill import backfill
 from recwatch.app.shell import app as shell
 from recwatch.core.errors import BadInput, RecwatchError
 
@@ -39,6 +40,8 @@ dashboards = typer.Typer(no_args_is_help=True, help="Grafana dashboards as code.
 app.add_typer(dashboards, name="dashboards")
 for command in shell.registered_commands:
     app.registered_commands.append(command)
+
+app.command()(backfill)
 
 FileArgument = Annotated[Path, typer.Argument(help="The YAML configuration.", metavar="FILE")]
 

@@ -55,7 +55,10 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `store` is a DSN; `token_file`, for whoever may write through the API, is written once."""
+    """A whole configuration. `store` is a DSN; `token_file`, for whoever may write through the API, is written once.
+
+    So is `receive_token_file`, for a Prometheus that may only send samples; the group of that file may read it, too.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +67,7 @@ class Config(BaseModel):
     notify: tuple[NotifierConfig, ...] = ()
     store: str = "chdb://.recwatch/store"
     token_file: Path = Path(".recwatch/token")
+    receive_token_file: Path = Path(".recwatch/receive-token")
     api: ApiConfig = ApiConfig()
     console: ConsoleConfig | None = ConsoleConfig()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from threading import Event
@@ -15,15 +15,17 @@ from alerting.notifiers import Notifier, notifier_of
 from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from collectors.collector import Collector, Tick
+from collectors.receive import Receiver
 from detectors.stage import DetectorStage
 from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
-from recwatch.app.measured import unmeasured
+from recwatch.app.remote_write import Receiving
 from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
+from recwatch.app.standing import Standing
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView
@@ -37,13 +39,16 @@ from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing, Remembers, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
-from recwatch.core.targets import TargetSet, TargetState
+from recwatch.core.targets import TargetSet
 from tuning.stage import TuningStage
 
 logger = logging.getLogger(__name__)
 
 BUS_FULL_S = 1.0
 THREADS_END_S = 1.5
+RECEIVE_TICK_S = 1.0
+RESENT_MS = 3 * 3_600_000
+"""A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 
 
 class Pipeline:
@@ -70,7 +75,12 @@ class Pipeline:
             self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))
             tuned = {s.name: s.tuning for s in config.services if s.tuning}
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
-            self._collectors = [opened.enter_context(closing(Collector(service, clock))) for service in config.services]
+            self._collectors = [
+                (service, opened.enter_context(closing(Collector(service, clock))))
+                for service in config.services
+                if service.targets
+            ]
+            self._receiving = self._receiving_of([service for service in config.services if service.receive])
             self.sink = Sink(self.store)
             detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
             stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
@@ -78,10 +88,19 @@ class Pipeline:
             prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
             resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
             self.token = keep_token(config.token_file)
-            self._api = create_api(self._view(objectives), self.token)
+            self._api = create_api(self._view(objectives), self.token, self._receiving)
             opened.callback(self._finish)
             self._opened = opened.pop_all()
         self.url = self._server.url
+
+    def _receiving_of(self, services: Sequence[WatchedService]) -> Receiving | None:
+        """What takes in the services that are received, going on from the newest samples that are stored of them."""
+        if not services:
+            return None
+        since_ms = self._clock.now_ms() - RESENT_MS
+        stored = {i: ms for service in services for i, ms in self.store.newest(service.name, since_ms).items()}
+        receiver = Receiver(services, self._clock, self._received, stored)
+        return Receiving(receiver, keep_token(self._config.receive_token_file, shared=True))
 
     def _runner(self, stage: Stage) -> StageRunner:
         if isinstance(stage, Remembers) and (kept := self.store.load_snapshot(stage.name)) is not None:
@@ -111,11 +130,12 @@ class Pipeline:
 
     def start(self) -> None:
         """Start every thread and return."""
-        services = zip(self._config.services, self._collectors, strict=True)
+        receivers = [self._receiving.receiver] if self._receiving else []
         self._workers = [
             Worker("api", partial(self._server.serve, self._api)),
             *(Worker(runner.stage.name, partial(self._drive, runner)) for runner in self._runners),
-            *(Worker(f"collect {s.name}", partial(self._collect, s, collector)) for s, collector in services),
+            *(Worker(f"collect {s.name}", partial(self._collect, s, c)) for s, c in self._collectors),
+            *(Worker("receive", partial(self._receive, receiver)) for receiver in receivers),
         ]
         for worker in self._workers:
             worker.start()
@@ -154,24 +174,36 @@ class Pipeline:
 
     def _collect(self, service: WatchedService, collector: Collector) -> None:
         """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
-        troubles: dict[str, Trouble] = {}
         bus = Trouble(service.name, "the bus has room again.")
-        promise = Trouble(service.name, "what its objective promises is measured.")
-        told: TargetSet | None = None
+        standing = Standing(service, self.live.recent)
         due_s = self._clock.monotonic_s()
         while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
             tick = collector.tick(self._clock.now_ms())
             if self._stopping.is_set():
                 return
-            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in collector.targets()))
-            for target in now.targets:
-                troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.error)
-            for message in messages_of(service.name, tick, None if now == told else now):
+            for message in messages_of(service.name, tick, standing.now(collector.targets())):
                 self._publish(message, bus)
-            told = now
-            objective = service.objective.objective() if service.objective else None
-            promise.now("; ".join(unmeasured(self.live.recent, service.name, objective).values()))
             due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
+
+    def _receive(self, receiver: Receiver) -> None:
+        """Publish the signals of what was received, interval by interval."""
+        bus = Trouble("receive", "the bus has room again.")
+        standings = {s.name: Standing(s, self.live.recent) for s in self._config.services if s.receive}
+        while not self._stopping.wait(RECEIVE_TICK_S):
+            try:
+                receiver.tick()
+            except Unavailable as error:
+                bus.now(str(error))
+            for name, targets in receiver.targets().items():
+                if (now := standings[name].now(targets)) is not None:
+                    self._publish(Outgoing("targets", name, now), bus)
+
+    def _received(self, topic: str, key: str, message: object) -> None:
+        self.bus.publish(topic, key, message)
+        self._count(key, message)
+
+    def _count(self, service: str, message: object) -> None:
+        self._scraped[service] += len(message) if isinstance(message, Samples) else 0
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
         """Publish, however long the bus is full, unless recwatch stops meanwhile."""
@@ -182,7 +214,7 @@ class Pipeline:
                 trouble.now(str(error))
             else:
                 trouble.now("")
-                self._scraped[message.key] += len(message.message) if isinstance(message.message, Samples) else 0
+                self._count(message.key, message.message)
                 return
 
     def samples_scraped(self) -> int:
@@ -208,11 +240,13 @@ class Pipeline:
         }
 
     def targets(self) -> tuple[TargetStatus, ...]:
-        """How every target answered its last scrape."""
+        """How every target answered its last scrape, by recwatch or by its Prometheus."""
+        found = {service.name: collector.targets() for service, collector in self._collectors}
+        found |= self._receiving.receiver.targets() if self._receiving else {}
         return tuple(
-            TargetStatus(service.name, t.url, t.kind or "", t.up, t.last_scrape_ms, t.last_error or "")
-            for service, collector in zip(self._config.services, self._collectors, strict=True)
-            for t in collector.targets()
+            TargetStatus(service, t.url, t.kind or "", t.up, t.last_scrape_ms, t.last_error or "")
+            for service, targets in found.items()
+            for t in targets
         )
 
     def holds(self) -> tuple[Hold, ...]:

@@ -316,6 +316,17 @@ def test_a_token_file_that_others_may_read_or_write_is_refused(tmp_path: Path, m
     assert path.read_text() == "old"
 
 
+def test_a_token_that_is_shared_may_be_read_by_its_group_and_by_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("theirs\n")
+    path.chmod(0o640)
+    assert keep_token(path, shared=True) == "theirs"
+    for mode in (0o644, 0o660):
+        path.chmod(mode)
+        with pytest.raises(BadInput, match=f"mode {mode:04o}"):
+            keep_token(path, shared=True)
+
+
 def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:
     text = world.http.get("/metrics").text
     assert 'recwatch_incidents_open{cause="load_surge",service="shop",severity="page"} 1.0' in text

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from recwatch.app.api import create_api
 from recwatch.app.live import LiveView
+from recwatch.app.remote_write import Receiving
 from recwatch.app.server import ApiServer
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
@@ -56,7 +57,7 @@ class Shelf:
 class World:
     """An API, not yet started, with a minute of the story behind it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, receiving: Receiving | None = None) -> None:
         now_ms = clock.now_ms()
         self.live = LiveView()
         self.bus = MemoryBus()
@@ -83,7 +84,7 @@ class World:
         self.server = ApiServer("127.0.0.1", 0)
         self.url = self.server.url
         self.http = httpx.Client(base_url=self.url, trust_env=False)
-        self._thread = Thread(target=self.server.serve, args=(create_api(self.view, TOKEN),))
+        self._thread = Thread(target=self.server.serve, args=(create_api(self.view, TOKEN, receiving),))
 
     def __enter__(self) -> World:
         self._thread.start()

@@ -37,6 +37,16 @@ _MINUTES = """
         AND minute <= fromUnixTimestamp64Milli({end_ms:Int64})
     GROUP BY series_id, at_ms ORDER BY series_id, at_ms
 """
+_NEWEST = """
+    SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
+    WHERE time >= fromUnixTimestamp64Milli({since_ms:Int64})
+        AND series_id IN (SELECT id FROM series WHERE service = {service:String} AND target != '')
+    GROUP BY series_id
+"""
+_OLDEST = """
+    SELECT count() AS rows, toUnixTimestamp64Milli(min(time)) AS at_ms FROM samples
+    WHERE series_id IN (SELECT id FROM series WHERE service = {service:String})
+"""
 _EVENTS = """
     SELECT json FROM events FINAL
     WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
@@ -121,6 +131,16 @@ class Store:
         """One series; None if there is none of this id."""
         found = series_of(self._read.query(_SERIES + " WHERE id = {id:UInt64}", id=series_id))
         return found[0] if found else None
+
+    def newest(self, service: str, since_ms: int) -> dict[int, int]:
+        """`time_ms` of the newest sample of every series of the service's targets that has one since then, by id."""
+        found = self._read.query(_NEWEST, service=service, since_ms=since_ms)
+        return dict(zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True))
+
+    def oldest_ms(self, service: str) -> int | None:
+        """`time_ms` of the oldest sample of a service; None where it has none."""
+        found = self._read.query(_OLDEST, service=service)
+        return found["at_ms"][0].as_py() if found["rows"][0].as_py() else None
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
         """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""

@@ -1,0 +1,54 @@
+"""The route on which a Prometheus sends what it scrapes: its `remote_write` URL ends in `/api/v1/write`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from collectors.receive import Receiver
+from collectors.remote_write import REQUEST_BYTES
+
+WRITE_PATH = "/api/v1/write"
+# Whoever looks at recwatch is answered while the bus is full and requests wait for it.
+AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Receiving:
+    """What takes requests in, and the token of those who may send them."""
+
+    receiver: Receiver
+    token: str
+
+
+def write_routes(receiver: Receiver) -> APIRouter:
+    """The route. It answers 204 once everything is on the bus, and 400 to what is malformed and must not be sent again.
+
+    503 asks for the same request again; 429 would not, for Prometheus does not resend after it unless told to.
+    """
+    routes = APIRouter(tags=["writes"])
+    at_once = CapacityLimiter(AT_ONCE)
+
+    @routes.post(WRITE_PATH, status_code=204, summary="Prometheus's remote write, version 1.0")
+    async def write(request: Request) -> Response:
+        if request.headers.get("content-encoding") != "snappy":
+            raise HTTPException(415, "The body must be Snappy-compressed, with 'Content-Encoding: snappy'.")
+        if "v2" in request.headers.get("content-type", ""):
+            raise HTTPException(415, "This is version 1.0 of remote write: send prometheus.WriteRequest.")
+        body = await _body(request)
+        await to_thread.run_sync(receiver.write, body, limiter=at_once)
+        return Response(status_code=204)
+
+    return routes
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; reading stops where it is larger than any that is small enough when unpacked."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > REQUEST_BYTES:
+            raise HTTPException(413, f"The body is larger than {REQUEST_BYTES} bytes; send fewer samples at once.")
+    return bytes(body)

@@ -47,16 +47,17 @@ class Cost:
 class Overhead:
     """One even load, and blocks of it in pairs: with recwatch scraping every second, and with recwatch stopped by SIGSTOP.
 
-    Which block of a pair comes first is drawn by lot. Stopped, recwatch keeps its memory and takes no CPU; what it has to
-    catch up on counts against it. Quantiles are those of every request of a side; the interval is the bootstrap over pairs.
+    Blocks are short, so that what else the machine does falls on both sides; which of a pair comes first is drawn by lot.
+    Stopped, recwatch keeps its memory and takes no CPU; what it has to catch up on counts against it. Quantiles are those of
+    every request of a side; the interval is the bootstrap over pairs.
     The load is half of the demo's, so that queueing does not multiply what else the machine does. CPU of others is what ran
     beside the recommender, its clients and recwatch: the more, the less the interval tells of recwatch. Memory is resident,
     pages that processes share counted in each of them.
     """
 
     rate: float = RATE_PER_SECOND / 2
-    pairs: int = 20
-    block_s: float = 10.0
+    pairs: int = 50
+    block_s: float = 4.0
     warm_up_s: float = 20.0
     seed: int = 7
 

@@ -6,8 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from collectors.formulas import FORMULAS, QUANTILES
 from collectors.measures import Key, Labels, Reading
+from collectors.recipes import FORMULAS, QUANTILES
 from collectors.tally import Tally
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.quantiles import quantile

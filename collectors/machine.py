@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from collectors.fleet import Fleet
 from collectors.host import host_measures
 from collectors.increments import Increments
-from collectors.measures import QUANTITIES, Key, Reading
+from collectors.measures import Key, Reading
 from collectors.nvml import GpuDriver, gpu_measures
+from collectors.quantities import QUANTITIES
 from collectors.target import TargetStatus
 from recwatch.core.errors import Unavailable
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.exposition import Line
-from collectors.measures import QUANTITIES, Measure, canonical_le, labels_of
+from collectors.measures import Measure, canonical_le, labels_of
+from collectors.quantities import QUANTITIES
 from recwatch.core.signals import Kind
 
 ANY = ("*",)
@@ -23,14 +24,14 @@ PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
 class Rule:
     """Lines called one of `names` tell `quantities`; `scale` turns the value into the base unit.
 
-    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's, the first
-    that a line has where there are several spellings; `fixed` are labels that the name alone tells. `where` admits only
-    lines whose label has one of the values, `excluding` none whose label matches the whole pattern, `kinds` only those of a
-    type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add up,
-    unless the page tells it of the same thing under one of the names `unless`, too: so a metric that goes by its old and its
-    new name is not counted twice. Where there are `flags`, the value is a set of them and tells whether one of these is up.
-    `versions` and `setting` tell people from when to when the server writes the name, and what makes it do so where it does
-    not by itself.
+    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's; `fixed`
+    are labels that the name alone tells. `where` admits only lines whose label has one of the values, `excluding` none whose
+    label matches the whole pattern, `kinds` only those of a type, for names that are a counter here and a gauge there. A
+    label of the server's with several spellings is the first of them that a line has. Lines that tell the same quantity with
+    the same labels add up, unless the page tells it of the same thing under one of the names `unless`, too: so a metric that
+    goes by its old and its new name is not counted twice. Where there are `flags`, the value is a set of them and tells
+    whether one of these is up. `versions` and `setting` tell people from when to when the server writes the name, and what
+    makes it do so where it does not by itself.
     """
 
     names: tuple[str, ...]

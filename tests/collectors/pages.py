@@ -7,9 +7,9 @@ from collections import defaultdict
 
 from collectors.exposition import PageParser
 from collectors.fleet import made
-from collectors.formulas import QUANTILES
 from collectors.layout import Layout, layout_of
 from collectors.measures import Key, Labels
+from collectors.recipes import QUANTILES
 from collectors.tally import Tally
 from recwatch.core.quantiles import quantile
 

@@ -12,8 +12,8 @@ from collectors.collector import Collector
 from collectors.config import ServiceConfig
 from collectors.host import host_measures
 from collectors.machine import Machine, Source
-from collectors.measures import QUANTITIES
 from collectors.nvml import Gpu, Nvml
+from collectors.quantities import QUANTITIES
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from tests.collectors.scenes import Watch

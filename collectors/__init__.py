@@ -1,1 +1,1 @@
-"""The world → Samples: scrapes the targets of a service, reads this machine, and makes canonical signals of both."""
+"""The world → Samples: what is scraped, what a Prometheus sends, this machine, the past; and canonical signals of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from threading import Event
@@ -21,7 +21,7 @@ from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
 from recwatch.app.config import Config, WatchedService
 from recwatch.app.live import LiveView
-from recwatch.app.remote_write import Receiving
+from recwatch.app.remote_write import receiving_of
 from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
 from recwatch.app.server import ApiServer
@@ -47,8 +47,6 @@ logger = logging.getLogger(__name__)
 BUS_FULL_S = 1.0
 THREADS_END_S = 1.5
 RECEIVE_TICK_S = 1.0
-RESENT_MS = 3 * 3_600_000
-"""A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 
 
 class Pipeline:
@@ -80,7 +78,7 @@ class Pipeline:
                 for service in config.services
                 if service.targets
             ]
-            self._receiving = self._receiving_of([service for service in config.services if service.receive])
+            self._receiving = receiving_of(config, clock, self._received, self.store)
             self.sink = Sink(self.store)
             detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
             stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
@@ -92,15 +90,6 @@ class Pipeline:
             opened.callback(self._finish)
             self._opened = opened.pop_all()
         self.url = self._server.url
-
-    def _receiving_of(self, services: Sequence[WatchedService]) -> Receiving | None:
-        """What takes in the services that are received, going on from the newest samples that are stored of them."""
-        if not services:
-            return None
-        since_ms = self._clock.now_ms() - RESENT_MS
-        stored = {i: ms for service in services for i, ms in self.store.newest(service.name, since_ms).items()}
-        receiver = Receiver(services, self._clock, self._received, stored)
-        return Receiving(receiver, keep_token(self._config.receive_token_file, shared=True))
 
     def _runner(self, stage: Stage) -> StageRunner:
         if isinstance(stage, Remembers) and (kept := self.store.load_snapshot(stage.name)) is not None:
@@ -237,6 +226,7 @@ class Pipeline:
             "recwatch_alerts_sent": self.outbox.alerts_sent,
             "recwatch_alerts_failed": self.outbox.alerts_failed,
             "recwatch_samples_stored": self.sink.samples_stored,
+            "recwatch_received_dropped": self._receiving.receiver.counters.dropped if self._receiving else {},
         }
 
     def targets(self) -> tuple[TargetStatus, ...]:

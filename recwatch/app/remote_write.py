@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from collectors.receive import Receiver
+from collectors.receive import Publish, Receiver
 from collectors.remote_write import REQUEST_BYTES
+from recwatch.app.access import keep_token
+from recwatch.app.config import Config
+from recwatch.core.clock import Clock
+from recwatch.core.store.database import Store
 
 WRITE_PATH = "/api/v1/write"
 # Whoever looks at recwatch is answered while the bus is full and requests wait for it.
 AT_ONCE = 4
+RESENT_MS = 3 * 3_600_000
+"""A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,16 @@ class Receiving:
 
     receiver: Receiver
     token: str
+
+
+def receiving_of(config: Config, clock: Clock, publish: Publish, store: Store) -> Receiving | None:
+    """What takes in the services that are received, going on from the newest samples that are stored; None without any."""
+    services = [service for service in config.services if service.receive]
+    if not services:
+        return None
+    since_ms = clock.now_ms() - RESENT_MS
+    stored = {i: time_ms for service in services for i, time_ms in store.newest(service.name, since_ms).items()}
+    return Receiving(Receiver(services, clock, publish, stored), keep_token(config.receive_token_file, shared=True))
 
 
 def write_routes(receiver: Receiver) -> APIRouter:

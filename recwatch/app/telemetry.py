@@ -39,6 +39,7 @@ _TOTALS = {
     "recwatch_stage_unavailable": ("stage", "Times that a stage found the world unavailable, and tries again."),
     "recwatch_alerts_sent": ("notifier", "Messages that a notifier has accepted."),
     "recwatch_alerts_failed": ("notifier", "Messages that were dropped: refused, or tried too often."),
+    "recwatch_received_dropped": ("reason", "Rows that a Prometheus sent and recwatch did not take in."),
     "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
 }
 

@@ -33,7 +33,7 @@ def test_the_defaults_scrape_every_second() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"targets": []}, "at least 1 item"),
+        ({"targets": []}, "has no targets"),
         ({"targets": ["127.0.0.1:8000"]}, "no HTTP address"),
         ({"targets": ["http://user:pass@127.0.0.1/metrics"]}, "holds a user or password"),
         ({"targets": ["http://[::1/metrics"]}, "is no URL"),

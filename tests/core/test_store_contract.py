@@ -356,6 +356,18 @@ def test_threads_write_and_read_at_once(store: Store) -> None:
     assert {i: len(values) for i, (_, values) in store.read([0, 1, 2], 0, FIRST_MS * 2).items()} == {0: 500, 1: 500, 2: 500}
 
 
+def test_the_ends_of_what_is_stored_of_a_service_are_known(store: Store) -> None:
+    row = Series("hits_total", {"service": "shop", "job": "web"}, "", "counter", "shop", "prometheus://a:1/web")
+    store.write_series([row, DEPTH, dataclasses.replace(DEPTH, name="other", service="none", labels={"service": "none"})])
+    assert (store.oldest_ms("shop"), store.newest("shop", 0)) == (None, {})
+    for minute, one in ((3, row), (1, row), (2, DEPTH), (0, DEPTH)):
+        store.write_samples([Samples.of("shop", "", FIRST_MS + minute * MINUTE_MS, {one.id: 1.0})], f"{minute}")
+    assert store.oldest_ms("shop") == FIRST_MS
+    assert store.newest("shop", 0) == {row.id: FIRST_MS + 3 * MINUTE_MS}
+    assert store.newest("shop", FIRST_MS + 4 * MINUTE_MS) == {}
+    assert store.oldest_ms("none") is None
+
+
 def test_closing_twice_is_fine(store: Store) -> None:
     store.close()
     store.close()

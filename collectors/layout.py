@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line
 from collectors.measures import Measure
 from collectors.normalise import NORMALISERS, recognise
@@ -53,12 +54,12 @@ class Layout:
         return NORMALISERS[self.kind].blanks if self.kind else ()
 
 
-def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None = None) -> Layout:
+def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layout:
     """The layout of a page of the service's target; its kind is recognised where it is not given."""
-    kind = kind or recognise(lines)
+    kind = endpoint.kind or recognise(lines)
     first: dict[int, tuple[int, Series]] = {}
     for row, line in enumerate(lines):
-        series = raw_series(line, service, url)
+        series = raw_series(line, service, endpoint)
         first.setdefault(series.id, (row, series))
     measures = _measures(lines, kind)
     measured = [
@@ -84,25 +85,16 @@ def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[tuple[Measure
     return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 
 
-def raw_series(line: Line, service: str, url: str) -> Series:
+def raw_series(line: Line, service: str, endpoint: Endpoint) -> Series:
     """The series of a line, under its own name; a label of the page that is in our way gets `exported_`, as in Prometheus.
 
-    >>> raw_series(Line("hits_total", {"job": "web"}, "counter"), "shop", "http://10.0.0.1:8000/metrics").key
+    >>> page = Endpoint.of("shop", "http://10.0.0.1:8000/metrics", {})
+    >>> raw_series(Line("hits_total", {"job": "web"}, "counter"), "shop", page).key
     'hits_total{exported_job="web",instance="10.0.0.1:8000",job="shop",service="shop"}'
     """
-    ours = {"job": service, "instance": instance_of(url), "service": service}
+    ours = {**dict(endpoint.labels), "service": service}
     theirs = {f"exported_{name}" if name in ours else name: value for name, value in line.labels.items()}
-    return Series(line.name, theirs | ours, unit_of(line.name), line.kind, service, url)
-
-
-def instance_of(url: str) -> str:
-    """Host and port; the path, too, where it is not `/metrics`, since one server may have several pages.
-
-    >>> instance_of("http://10.0.0.1:8000/metrics"), instance_of("http://10.0.0.1:8000/gpu/metrics")
-    ('10.0.0.1:8000', '10.0.0.1:8000/gpu/metrics')
-    """
-    address, _, path = url.partition("://")[2].partition("/")
-    return address if path == "metrics" else f"{address}/{path}"
+    return Series(line.name, theirs | ours, unit_of(line.name), line.kind, service, endpoint.url)
 
 
 def unit_of(name: str) -> str:

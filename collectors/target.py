@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from collectors.config import TargetConfig
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line, Page
+from collectors.fetch import FetchFailed
 from collectors.increments import Growth, Increments
 from collectors.layout import Layout, Measured, layout_of, raw_series
 from collectors.marks import deploy_mark, restart_mark
 from collectors.measures import Key, Labels, Reading
-from collectors.scrape import Outcome, ScrapeFailed
+from collectors.scrape import Scrape
 from recwatch.core.events import Mark
 from recwatch.core.signals import Float64, Samples, Series, UInt64
 
 OWN_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
+NOT_YET = "not scraped yet"
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class CollectorCounters:
     values_dropped: int = 0  # NaN, infinite, or the server's way to say that it has no reading
     duplicates_dropped: int = 0
     ticks_dropped: int = 0  # not later than the tick before
+    scrapes_out_of_order: int = 0  # not later than the target's scrape before
     stale_targets: int = 0  # targets left out of the signals of a tick
     scrapes_failed: Counter[str] = field(default_factory=Counter)  # by reason
 
@@ -46,48 +49,74 @@ class TargetStatus:
     samples: int
 
 
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """What a scrape came to; `reading` is None where it failed."""
+
+    samples: Samples
+    marks: tuple[Mark, ...]
+    reading: Reading | None
+
+
 class Target:
     """Takes in the scrapes of one target, in the order of their time."""
 
-    def __init__(self, service: str, config: TargetConfig, max_gap_ms: int, counters: CollectorCounters) -> None:
+    def __init__(self, service: str, endpoint: Endpoint, max_gap_ms: int, counters: CollectorCounters) -> None:
         self._service = service
-        self._config = config
-        self.url = config.url
+        self._endpoint = endpoint
+        self.url = endpoint.url
         self._counters = counters
-        self._own = tuple(raw_series(Line(name, {}, "gauge"), service, config.url) for name in OWN_NAMES)
+        self._own = tuple(raw_series(Line(name, {}, "gauge"), service, endpoint) for name in OWN_NAMES)
         self._own_ids = _ids(self._own)
         self._ids = self._own_ids
         self._layout: Layout | None = None
         self._increments = Increments(max_gap_ms)
         self._model: Labels | None = None
-        self.series = self._own
+        self._last_ms: int | None = None
+        self.series: tuple[Series, ...] = ()
         self.reading: Reading | None = None
-        self.status = TargetStatus(config.url, config.kind, False, "not scraped yet", None, 0)
+        self.status = TargetStatus(endpoint.url, endpoint.kind, False, NOT_YET, None, 0)
 
-    def absorb(self, outcome: Outcome, time_ms: int) -> tuple[Samples, tuple[Mark, ...]]:
-        """The samples and marks of the scrape that started at `time_ms`; of one that failed, only what tells that it did."""
-        if isinstance(outcome, ScrapeFailed):
-            self._counters.scrapes_failed[outcome.reason] += 1
-            self.status = replace(self.status, up=False, last_error=str(outcome), samples=0)
-            return self._samples(time_ms, self._own_ids, np.array([0.0, np.nan, 0.0])), ()
-        layout = self._layout_of(outcome.page)
-        values = _readable(layout, outcome.page)
+    @property
+    def scraped(self) -> bool:
+        """Whether it is known whether the target is up."""
+        return self.status.last_error != NOT_YET
+
+    def absorb(self, scrape: Scrape) -> Absorbed:
+        """The samples and marks of a scrape; of one that failed, only what tells that it did.
+
+        One that is not later than the one before, because the clock stepped back, has no samples and is counted. What it
+        read is kept, so that the rates are right when time has caught up.
+        """
+        time_ms, page = scrape.started_ms, scrape.outcome
+        self.series = self.series or self._own
+        if isinstance(page, FetchFailed):
+            self._counters.scrapes_failed[page.reason] += 1
+            self.status = replace(self.status, up=False, last_error=str(page), samples=0)
+            return Absorbed(self._samples(time_ms, self._own_ids, np.array([0.0, scrape.duration_s, 0.0])), (), None)
+        layout = self._layout_of(page)
+        values = _readable(layout, page)
         samples = int(np.isfinite(values).sum())
         self._counters.samples_scraped += samples
         self._counters.values_dropped += len(values) - samples
         self._counters.duplicates_dropped += layout.duplicates
         self.status = TargetStatus(self.url, layout.kind, True, "", time_ms, samples)
         marks = self._read(layout, values, time_ms)
-        return self._samples(time_ms, self._ids, np.append(values, [1.0, outcome.duration_s, samples])), marks
+        own = [1.0, scrape.duration_s, len(page.values)]
+        return Absorbed(self._samples(time_ms, self._ids, np.append(values, own)), marks, self.reading)
 
     def _layout_of(self, page: Page) -> Layout:
         if self._layout is None or self._layout.lines is not page.lines:
-            self._layout = layout_of(page.lines, self._service, self.url, self._config.kind)
+            self._layout = layout_of(page.lines, self._service, self._endpoint)
             self.series = (*self._layout.series, *self._own)
             self._ids = _ids(self.series)
         return self._layout
 
     def _samples(self, time_ms: int, ids: UInt64, values: Float64) -> Samples:
+        if self._last_ms is not None and time_ms <= self._last_ms:
+            self._counters.scrapes_out_of_order += 1
+            return Samples.of(self._service, self.url, time_ms, {})
+        self._last_ms = time_ms
         finite = np.isfinite(values)
         ids, values = (ids, values) if finite.all() else (ids[finite], values[finite])
         return Samples(self._service, self.url, np.full(len(ids), time_ms, dtype=np.int64), ids, values)
@@ -115,6 +144,15 @@ class Target:
             marks.append(restart_mark(self._service, self.url, time_ms))
         self._model = model or self._model
         return tuple(marks)
+
+
+def joined(first: Reading, second: Reading) -> Reading:
+    """Two readings of one target, one after the other, as one over both intervals."""
+    if second.interval_s is None or first.interval_s is None:
+        return second
+    grown = Counter(first.increments)
+    grown.update(second.increments)
+    return Reading(second.time_ms, second.instants, grown, first.interval_s + second.interval_s)
 
 
 def _ids(series: Sequence[Series]) -> UInt64:

@@ -15,6 +15,8 @@ from alerting.notifiers import Notifier, notifier_of
 from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from collectors.collector import Collector, Tick
+from collectors.scraping import ScrapeLoop
+from collectors.target import NOT_YET
 from detectors.stage import DetectorStage
 from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
@@ -70,7 +72,8 @@ class Pipeline:
             self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))
             tuned = {s.name: s.tuning for s in config.services if s.tuning}
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
-            self._collectors = [opened.enter_context(closing(Collector(service, clock))) for service in config.services]
+            loop = opened.enter_context(closing(ScrapeLoop()))
+            self._collectors = [opened.enter_context(closing(Collector(s, clock, loop))) for s in config.services]
             self.sink = Sink(self.store)
             detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
             stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
@@ -153,17 +156,21 @@ class Pipeline:
             self._stopping.wait(runner.step())
 
     def _collect(self, service: WatchedService, collector: Collector) -> None:
-        """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
+        """Publish at every interval, and at the end, what was scraped since the last time."""
         troubles: dict[str, Trouble] = {}
+        listing = Trouble(service.name, "what lists its targets makes sense again.")
         bus = Trouble(service.name, "the bus has room again.")
         promise = Trouble(service.name, "what its objective promises is measured.")
-        told: TargetSet | None = None
+        told = TargetSet(service.name, ())
+        collector.start()
         due_s = self._clock.monotonic_s()
-        while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
+        stopping = False
+        while not stopping:
+            stopping = self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s()))
             tick = collector.tick(self._clock.now_ms())
-            if self._stopping.is_set():
-                return
-            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in collector.targets()))
+            listing.now("; ".join(collector.scrapes.troubles))
+            known = [target for target in collector.targets() if target.last_error != NOT_YET]
+            now = TargetSet(service.name, tuple(TargetState(t.url, t.up, t.last_error) for t in known))
             for target in now.targets:
                 troubles.setdefault(target.url, Trouble(service.name, f"{target.url} answers.")).now(target.error)
             for message in messages_of(service.name, tick, None if now == told else now):
@@ -175,11 +182,13 @@ class Pipeline:
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
         """Publish, however long the bus is full, unless recwatch stops meanwhile."""
-        while not self._stopping.is_set():
+        while True:
             try:
                 self.bus.publish(*message)
             except Unavailable as error:
                 trouble.now(str(error))
+                if self._stopping.is_set():
+                    return
             else:
                 trouble.now("")
                 self._scraped[message.key] += len(message.message) if isinstance(message.message, Samples) else 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def server() -> Iterator[PageServer]:
 class Shop:
     """A service of as many recommenders as are shown."""
 
-    def __init__(self, server: PageServer, instances: int = 1, **settings: object) -> None:
+    def __init__(self, server: PageServer, instances: int = 1, **settings: Any) -> None:
         self.server = server
         self.urls = [server.url(f"/{index}/metrics") for index in range(instances)]
         self.watch = Watch.of(*self.urls, **settings)
@@ -39,14 +40,14 @@ class Shop:
 def shop(server: PageServer) -> Iterator[Shop]:
     shop = Shop(server, scrape_interval="5s")
     yield shop
-    shop.watch.collector.close()
+    shop.watch.close()
 
 
 @pytest.fixture
 def pair(server: PageServer) -> Iterator[Shop]:
     shop = Shop(server, instances=2, scrape_interval="5s")
     yield shop
-    shop.watch.collector.close()
+    shop.watch.close()
 
 
 FIRST = Recommender(
@@ -170,7 +171,7 @@ def test_quantiles_outlive_a_failed_scrape_until_the_window_is_past(server: Page
     server.answers["/0/metrics"] = page("", status=500)
     away = [both.watch.signals(both.watch.tick(10)) for _ in range(7)]
     assert ["latency_p99_seconds" in signals for signals in away] == [True] * 5 + [False] * 2
-    both.watch.collector.close()
+    both.watch.close()
 
 
 def test_one_failure_among_few_requests_is_a_small_share_of_those_of_a_minute(shop: Shop) -> None:
@@ -310,7 +311,7 @@ def test_an_emulated_gpu_says_so_in_every_signal(server: PageServer) -> None:
     tick = watch.tick()
     assert watch.signals(tick)[f"gpu_throttled_ratio{gpu}"] == 0.0
     assert tick.marks == ()
-    watch.collector.close()
+    watch.close()
 
 
 def test_two_pages_of_one_server_keep_their_series_apart(server: PageServer) -> None:
@@ -319,4 +320,4 @@ def test_two_pages_of_one_server_keep_their_series_apart(server: PageServer) -> 
     tick = watch.tick()
     ids = [series_id for samples in tick.samples for series_id in samples.series_id.tolist()]
     assert len(ids) == len(set(ids)) == 2 * 4 + 1
-    watch.collector.close()
+    watch.close()

@@ -4,11 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from collectors.collector import Collector
-from collectors.config import ServiceConfig
 from collectors.host import Host, busy_ratio
 from collectors.nvml import Gpu, Nvml
-from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from tests.collectors.scenes import Watch
 from tests.collectors.server import PageServer, page, serving
@@ -48,15 +45,12 @@ def test_this_host_has_memory_and_from_the_second_reading_a_share_of_work(server
     assert "host_memory_available_bytes" in watch.signals(watch.tick())
     shares = [watch.signals(watch.tick()).get("host_cpu_busy_ratio") for _ in range(20)]
     assert any(share is not None and 0 <= share <= 1 for share in shares)
-    watch.collector.close()
+    watch.close()
 
 
 def test_gpus_are_read_and_their_loss_is_told(server: PageServer) -> None:
-    config = ServiceConfig.model_validate(
-        {"name": "shop", "targets": [server.url("/metrics")], "nvml": True, "scrape_interval": "5s"}
-    )
     gpus = FakeGpus([Gpu(0, busy_ratio=0.7, throttled=True), Gpu(1, sm_clock_hertz=1.4e9, throttled=False)])
-    watch = Watch(Collector(config, FakeClock(), gpus))
+    watch = Watch.of(server.url("/metrics"), gpus=gpus, nvml=True, scrape_interval="5s")
     assert watch.signals(watch.tick()) == {
         "gpu_busy_ratio{gpu: 0}": 0.7,
         "gpu_throttled_ratio{gpu: 0}": 1.0,
@@ -68,7 +62,7 @@ def test_gpus_are_read_and_their_loss_is_told(server: PageServer) -> None:
     status = watch.collector.targets()[-1]
     assert (status.url, status.up, status.last_error) == ("nvml:", False, "the GPU fell off the bus")
     assert status.last_scrape_ms == watch.time_ms - 1000
-    watch.collector.close()
+    watch.close()
 
 
 def test_the_real_driver_gives_readings_or_says_why_not() -> None:

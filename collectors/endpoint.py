@@ -35,7 +35,7 @@ class Endpoint:
 
 
 def instance_of(url: str) -> str:
-    """Host and port; the path, too, where it is not `/metrics`, since one server may have several pages.
+    """Host and port; the rest, too, where it is not `/metrics`, since one server may have several pages.
 
     >>> instance_of("http://10.0.0.1:8000/metrics"), instance_of("http://10.0.0.1:8000/gpu/metrics")
     ('10.0.0.1:8000', '10.0.0.1:8000/gpu/metrics')

@@ -57,6 +57,12 @@ def bad_pages() -> dict[str, Bad]:
         "not metrics": Bad(lambda _: page('{"status": "ok"}\n'), "malformed", "is no exposition text"),
         "half a label": Bad(lambda _: page('a{b="c 1\n'), "malformed", "is no exposition text"),
         "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "not UTF-8"),
+        "too many labels": Bad(lambda _: page('a{b="1",c="2",d="3"} 1\n'), "label_limit", "a of 6 labels; label_limit is 5"),
+        "a long name": Bad(
+            lambda _: page("a" * 61 + " 1\n"), "label_limit", "__name__ longer than label_value_length_limit"
+        ),
+        "a long label": Bad(lambda _: page(f'a{{{"b" * 41}="1"}} 1\n'), "label_limit", "label_name_length_limit, 40 bytes"),
+        "a long value": Bad(lambda _: page(f'a{{b="{"é" * 31}"}} 1\n'), "label_limit", "b longer than label_value_length"),
         "redirects in circles": Bad(lambda s: redirect(s.url("/bad")), "unreachable", "redirects"),
     }
 
@@ -69,9 +75,9 @@ def server() -> Iterator[PageServer]:
 
 def watch_both(server: PageServer, timeout_s: float = 5.0) -> Watch:
     timeout = f"{timeout_s * 1000:.0f}ms"
-    return Watch.of(
-        server.url("/metrics"), server.url("/bad"), scrape_interval=timeout, scrape_timeout=timeout, sample_limit=2000
-    )
+    limits = {"label_limit": 5, "label_name_length_limit": 40, "label_value_length_limit": 60}
+    times = {"scrape_interval": timeout, "scrape_timeout": timeout}
+    return Watch.of(server.url("/metrics"), server.url("/bad"), sample_limit=2000, **limits, **times)
 
 
 def batch_of(samples: tuple[Samples, ...], url: str) -> Samples:
@@ -192,6 +198,7 @@ def test_gzip_and_redirects_are_taken(server: PageServer) -> None:
     assert watch.signals(tick)["targets_up_ratio"] == 1.0
     assert len(watch.raw(tick, server.url("/bad"))) == GOOD_SAMPLES + len(OWN)
     assert {request["Accept-Encoding"] for request in server.requests} == {"gzip"}
+    assert {request["X-Prometheus-Scrape-Timeout-Seconds"] for request in server.requests} == {"5"}
     watch.close()
 
 

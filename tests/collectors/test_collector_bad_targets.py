@@ -4,6 +4,7 @@ import gzip
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -75,9 +76,15 @@ def server() -> Iterator[PageServer]:
 
 def watch_both(server: PageServer, timeout_s: float = 5.0) -> Watch:
     timeout = f"{timeout_s * 1000:.0f}ms"
-    limits = {"label_limit": 5, "label_name_length_limit": 40, "label_value_length_limit": 60}
-    times = {"scrape_interval": timeout, "scrape_timeout": timeout}
-    return Watch.of(server.url("/metrics"), server.url("/bad"), sample_limit=2000, **limits, **times)
+    settings: dict[str, Any] = {
+        "scrape_interval": timeout,
+        "scrape_timeout": timeout,
+        "sample_limit": 2000,
+        "label_limit": 5,
+        "label_name_length_limit": 40,
+        "label_value_length_limit": 60,
+    }
+    return Watch.of(server.url("/metrics"), server.url("/bad"), **settings)
 
 
 def batch_of(samples: tuple[Samples, ...], url: str) -> Samples:

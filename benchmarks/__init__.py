@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.detect_speed import detect_speed
+from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
 
-BENCHMARKS: Mapping[str, Benchmark] = {"overhead": Overhead(), "detect_speed": detect_speed, "scrape": scrape}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "overhead": Overhead(),
+    "detect_speed": detect_speed,
+    "fleet": fleet,
+    "scrape": scrape,
+}

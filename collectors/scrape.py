@@ -14,7 +14,7 @@ from collectors.fetch import Connections, Fetched, Fetcher, FetchFailed
 from recwatch.core.clock import Clock
 from recwatch.core.errors import BadInput
 
-ACCEPT = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 # The loop may be held up for this long by the reading of one page; what takes longer is read in a thread.
 _QUICK_S = 0.005
 _QUICK_GROWTH = 1.5
@@ -69,11 +69,11 @@ class Scraper:
 
     def _page(self, fetched: Fetched) -> Page:
         url, config = self.endpoint.url, self._config
-        text = _text(url, fetched)
-        if text.count("\n") > config.sample_limit < sum(row[:1] not in ("", "#") for row in text.split("\n")):
+        require_whole(url, fetched)
+        if fetched.body.count(b"\n") > config.sample_limit < _samples(fetched.body):
             raise FetchFailed("too_many_samples", f"{url} has a page of more than {config.sample_limit} samples")
         try:
-            page = self._parser.parse(text)
+            page = self._parser.parse(fetched.body, fetched.content_type)
         except BadInput as error:
             raise FetchFailed("malformed", f"{url}: {error}") from error
         if page.lines is not self._within_limits:
@@ -83,15 +83,16 @@ class Scraper:
         return page
 
 
-def _text(url: str, fetched: Fetched) -> str:
-    if "html" in fetched.content_type or fetched.body.lstrip()[:1] == b"<":
+def require_whole(url: str, fetched: Fetched) -> None:
+    """Raise FetchFailed where the body is HTML, or ends in the middle of a line: of `12` there may be a digit missing."""
+    if "html" in fetched.content_type or fetched.body[:1000].lstrip()[:1] == b"<":
         raise FetchFailed("html", f"{url} answers HTML, not metrics; check the path")
-    if fetched.body and not fetched.body.endswith(b"\n"):
+    if fetched.body and not fetched.body.endswith((b"\n", b"# EOF")):
         raise FetchFailed("cut_off", f"{url} has a page that ends in the middle of a line")
-    try:
-        return fetched.body.decode()
-    except UnicodeDecodeError as error:
-        raise FetchFailed("malformed", f"{url} has a page that is not UTF-8: {error}") from error
+
+
+def _samples(body: bytes) -> int:
+    return sum(row[:1] not in (b"", b"#") for row in body.split(b"\n"))
 
 
 def beyond_limits(lines: Sequence[Line], config: ServiceConfig) -> str:

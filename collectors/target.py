@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,10 +11,10 @@ import numpy as np
 from collectors.endpoint import Endpoint
 from collectors.exposition import Line, Page
 from collectors.fetch import FetchFailed
-from collectors.increments import Growth, Increments
-from collectors.layout import Layout, Measured, layout_of, raw_series
+from collectors.layout import Layout, layout_of, raw_series
 from collectors.marks import deploy_mark, restart_mark
-from collectors.measures import Key, Labels, Reading
+from collectors.measures import Labels, Reading
+from collectors.reading import Reader
 from collectors.scrape import Scrape
 from recwatch.core.events import Mark
 from recwatch.core.signals import Float64, Samples, Series, UInt64
@@ -70,7 +69,7 @@ class Target:
         self._own_ids = _ids(self._own)
         self._ids = self._own_ids
         self._layout: Layout | None = None
-        self._increments = Increments(max_gap_ms)
+        self._reader = Reader(max_gap_ms)
         self._model: Labels | None = None
         self._last_ms: int | None = None
         self.series: tuple[Series, ...] = ()
@@ -96,14 +95,15 @@ class Target:
             return Absorbed(self._samples(time_ms, self._own_ids, np.array([0.0, scrape.duration_s, 0.0])), (), None)
         layout = self._layout_of(page)
         values = _readable(layout, page)
-        samples = int(np.isfinite(values).sum())
+        samples = len(values) - int(np.isnan(values).sum())
         self._counters.samples_scraped += samples
         self._counters.values_dropped += len(values) - samples
         self._counters.duplicates_dropped += layout.duplicates
         self.status = TargetStatus(self.url, layout.kind, True, "", time_ms, samples)
-        marks = self._read(layout, values, time_ms)
+        self.reading, restarted = self._reader.read(layout, values, time_ms)
         own = [1.0, scrape.duration_s, len(page.values)]
-        return Absorbed(self._samples(time_ms, self._ids, np.append(values, own)), marks, self.reading)
+        rows = self._samples(time_ms, self._ids, np.append(values, own))
+        return Absorbed(rows, self._marks(self.reading, restarted=restarted), self.reading)
 
     def _layout_of(self, page: Page) -> Layout:
         if self._layout is None or self._layout.lines is not page.lines:
@@ -117,30 +117,17 @@ class Target:
             self._counters.scrapes_out_of_order += 1
             return Samples.of(self._service, self.url, time_ms, {})
         self._last_ms = time_ms
-        finite = np.isfinite(values)
-        ids, values = (ids, values) if finite.all() else (ids[finite], values[finite])
+        there = ~np.isnan(values)
+        ids, values = (ids, values) if there.all() else (ids[there], values[there])
         return Samples(self._service, self.url, np.full(len(ids), time_ms, dtype=np.int64), ids, values)
 
-    def _read(self, layout: Layout, values: Float64, time_ms: int) -> tuple[Mark, ...]:
-        """Make the reading of this scrape the latest; return what it tells of deploys and restarts."""
-        row_values = values.tolist()
-        levels = ((m.measure.key, m.measure.value(v)) for m, v in _present(layout.instants, row_values))
-        instants = tuple((key, value) for key, value in levels if math.isfinite(value))
-        growth = self._increments.advance(
-            time_ms,
-            {m.series_id: v for m, v in _present(layout.process, row_values)},
-            {m.series_id: v for m, v in _present(layout.hardware, row_values)},
-            dict(instants).get(("process_start_seconds", ())),
-        )
-        self.reading = Reading(time_ms, instants, _by_measure(layout, growth), growth.interval_s)
-        return self._marks(instants, growth, time_ms)
-
-    def _marks(self, instants: Sequence[tuple[Key, float]], growth: Growth, time_ms: int) -> tuple[Mark, ...]:
-        marks = []
-        model = next((labels for (name, labels), value in instants if name == "model_info" and value > 0), None)
+    def _marks(self, reading: Reading, *, restarted: bool) -> tuple[Mark, ...]:
+        """What a reading tells of deploys and restarts."""
+        marks, time_ms = [], reading.time_ms
+        model = next((labels for (name, labels), value in reading.instants if name == "model_info" and value > 0), None)
         if model and self._model and model != self._model:
             marks.append(deploy_mark(self._service, self.url, time_ms, self._model, model))
-        if growth.restarted:
+        if restarted:
             marks.append(restart_mark(self._service, self.url, time_ms))
         self._model = model or self._model
         return tuple(marks)
@@ -160,19 +147,9 @@ def _ids(series: Sequence[Series]) -> UInt64:
 
 
 def _readable(layout: Layout, page: Page) -> Float64:
-    """The values of the rows kept; NaN where the server says that it has no reading."""
+    """The values of the rows kept; NaN where there is none that is finite, or the server says that it has no reading."""
     values = page.values[layout.rows] if layout.duplicates else page.values
-    return np.where(np.isin(values, layout.blanks), np.nan, values) if layout.blanks else values
-
-
-def _present(measured: Sequence[Measured], values: Sequence[float]) -> list[tuple[Measured, float]]:
-    return [(m, value) for m in measured if math.isfinite(value := values[m.position])]
-
-
-def _by_measure(layout: Layout, growth: Growth) -> Mapping[Key, float]:
-    """Growth by what it measures: instances of one measure, such as the replicas of a server, add up."""
-    total: dict[Key, float] = defaultdict(float)
-    for measured in (*layout.process, *layout.hardware):
-        if measured.series_id in growth.by:
-            total[measured.measure.key] += growth.by[measured.series_id] * measured.measure.scale
-    return dict(total)
+    unread = ~np.isfinite(values)
+    if layout.blanks:
+        unread |= np.isin(values, layout.blanks)
+    return np.where(unread, np.nan, values) if unread.any() else values

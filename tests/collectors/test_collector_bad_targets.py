@@ -57,7 +57,7 @@ def bad_pages() -> dict[str, Bad]:
         "too many samples": Bad(lambda _: page(many), "too_many_samples", "more than 2000 samples"),
         "not metrics": Bad(lambda _: page('{"status": "ok"}\n'), "malformed", "is no exposition text"),
         "half a label": Bad(lambda _: page('a{b="c 1\n'), "malformed", "is no exposition text"),
-        "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "not UTF-8"),
+        "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "is no exposition text"),
         "too many labels": Bad(lambda _: page('a{b="1",c="2",d="3"} 1\n'), "label_limit", "a of 6 labels; label_limit is 5"),
         "a long name": Bad(
             lambda _: page("a" * 61 + " 1\n"), "label_limit", "__name__ longer than label_value_length_limit"

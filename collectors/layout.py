@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -58,12 +59,11 @@ def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layo
     """The layout of a page of the service's target; its kind is recognised where it is not given."""
     kind = endpoint.kind or recognise(lines)
     first: dict[int, tuple[int, Series]] = {}
-    for row, line in enumerate(lines):
-        series = raw_series(line, service, endpoint)
+    for row, series in enumerate(raw_series(lines, service, endpoint)):
         first.setdefault(series.id, (row, series))
     measures = _measures(lines, kind)
     measured = [
-        Measured(position, series.id, measure)
+        Measured(position, series.id, _shared(measure))
         for position, (row, series) in enumerate(first.values())
         for measure in measures[row]
     ]
@@ -79,24 +79,64 @@ def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layo
     )
 
 
+@lru_cache(maxsize=100_000)
+def _shared(measure: Measure) -> Measure:
+    """The same measure for all replicas of a server."""
+    return measure
+
+
 def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[tuple[Measure, ...]]:
     measures = NORMALISERS[kind].measures(lines) if kind else [()] * len(lines)
     starts = [line.name == "process_start_time_seconds" and not line.labels for line in lines]
     return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 
 
-def raw_series(line: Line, service: str, endpoint: Endpoint) -> Series:
-    """The series of a line, under its own name; a label of the page that is in our way gets `exported_`, as in Prometheus.
+def raw_series(lines: Iterable[Line], service: str, endpoint: Endpoint) -> Iterator[Series]:
+    """The series of lines, under their own names; a label of the page that is in our way gets `exported_`, as in Prometheus.
 
     >>> page = Endpoint.of("shop", "http://10.0.0.1:8000/metrics", {})
-    >>> raw_series(Line("hits_total", {"job": "web"}, "counter"), "shop", page).key
-    'hits_total{exported_job="web",instance="10.0.0.1:8000",job="shop",service="shop"}'
+    >>> [series.key for series in raw_series([Line("hits_total", {"job": "web"}, "counter")], "shop", page)]
+    ['hits_total{exported_job="web",instance="10.0.0.1:8000",job="shop",service="shop"}']
     """
-    ours = {**dict(endpoint.labels), "service": service}
-    theirs = {f"exported_{name}" if name in ours else name: value for name, value in line.labels.items()}
-    return Series(line.name, theirs | ours, unit_of(line.name), line.kind, service, endpoint.url)
+    target = {**dict(endpoint.labels), "service": service}
+    for line in lines:
+        labels = SeriesLabels.of(line, target)
+        yield Series(line.name, labels, unit_of(line.name), line.kind, service, endpoint.url)
 
 
+class SeriesLabels(Mapping[str, str]):
+    """The labels of a line and those of its target, which all its series share: a dict each would be most of a series."""
+
+    __slots__ = ("_line", "_target")
+
+    def __init__(self, line: Mapping[str, str], target: Mapping[str, str]) -> None:
+        self._line = line
+        self._target = target
+
+    @classmethod
+    def of(cls, line: Line, target: Mapping[str, str]) -> SeriesLabels:
+        if line.labels.keys().isdisjoint(target):
+            return cls(line.labels, target)
+        return cls({f"exported_{name}" if name in target else name: value for name, value in line.labels.items()}, target)
+
+    def __getitem__(self, name: str) -> str:
+        return self._line[name] if name in self._line else self._target[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._line
+        yield from self._target
+
+    def __len__(self) -> int:
+        return len(self._line) + len(self._target)
+
+    def items(self) -> ItemsView[str, str]:
+        return {**self._line, **self._target}.items()
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
+
+
+@lru_cache(maxsize=100_000)
 def unit_of(name: str) -> str:
     """The base unit that a name ends in, by Prometheus's conventions; empty where it says none.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from collectors.config import ServiceConfig
@@ -33,10 +34,13 @@ class Scrape:
 class Scraper:
     """Scrapes one endpoint; `scrape` is for one caller at a time."""
 
-    def __init__(self, connections: Connections, endpoint: Endpoint, config: ServiceConfig, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: Endpoint, config: ServiceConfig, connections: Connections, readers: Executor, clock: Clock
+    ) -> None:
         self.endpoint = endpoint
         self._config = config
         self._clock = clock
+        self._readers = readers
         self._fetcher = Fetcher(connections, endpoint.url, endpoint.http, int(config.body_size_limit))
         self._headers = {"Accept": ACCEPT, "X-Prometheus-Scrape-Timeout-Seconds": f"{config.timeout_s:g}"}
         self._parser = PageParser()
@@ -57,7 +61,7 @@ class Scraper:
         """Read the page at once if that is sure to be quick, else in a thread, so that no other target waits for it."""
         size = len(fetched.body)
         if size > _QUICK_GROWTH * self._quick_size:
-            page, took_s = await asyncio.get_running_loop().run_in_executor(None, self._timed, fetched)
+            page, took_s = await asyncio.get_running_loop().run_in_executor(self._readers, self._timed, fetched)
         else:
             page, took_s = self._timed(fetched)
         self._quick_size = size if took_s < _QUICK_S else 0

@@ -21,7 +21,10 @@ from recwatch.core.clock import Clock
 
 T = TypeVar("T")
 
-_THREADS = 32
+# Reading pages in more threads would be no faster, and each would keep memory of its own.
+_READERS = 4
+# A name server may let many wait.
+_RESOLVERS = 32
 _WATCH_FILES_S = 1.0
 _END_S = 1.0
 
@@ -52,8 +55,9 @@ class ScrapeLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="scrape")
-        self._loop.set_default_executor(self._threads)
+        self.readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
+        self._others = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="scrape")
+        self._loop.set_default_executor(self._others)
         self._thread = Thread(target=self._loop.run_forever, name="scrape", daemon=True)
         self._thread.start()
         self.connections = self.run(_connections())
@@ -69,7 +73,8 @@ class ScrapeLoop:
         self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_END_S)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.readers, self._others):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 
     async def _end(self) -> None:
@@ -173,7 +178,9 @@ class Scrapes:
                 self._tasks.pop(gone).cancel()
         for endpoint in wanted.values():
             if endpoint not in self._scrapers:
-                self._scrapers[endpoint] = Scraper(self._loop.connections, endpoint, self._config, self._clock)
+                self._scrapers[endpoint] = Scraper(
+                    endpoint, self._config, self._loop.connections, self._loop.readers, self._clock
+                )
                 if self._scheduled:
                     self._spawn(endpoint, self._repeat(self._scrapers[endpoint]))
         self.endpoints = tuple(self._scrapers)

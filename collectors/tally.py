@@ -79,12 +79,12 @@ class Tally:
         Instances of two releases may cut latency differently.
         """
         by_target: dict[Labels, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-        for labels, told in self._growth.get(f"{histogram}_bucket", {}).items():
+        found = {labels: self._uncounted(told) for labels, told in self._growth.get(f"{histogram}_bucket", {}).items()}
+        for labels, told in found.items():
             le = next(value for name, value in labels if name == "le")
             rest = tuple(pair for pair in labels if pair[0] != "le")
-            of_rest = by_target[rest]
-            for target, grown in self._uncounted(told):
-                of_target = of_rest[target]
+            for target, grown in told:
+                of_target = by_target[rest][target]
                 of_target[le] = of_target.get(le, 0.0) + grown
         return {labels: _shared(list(targets.values())) for labels, targets in by_target.items()}
 

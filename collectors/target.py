@@ -65,7 +65,7 @@ class Target:
         self._endpoint = endpoint
         self.url = endpoint.url
         self._counters = counters
-        self._own = tuple(raw_series(Line(name, {}, "gauge"), service, endpoint) for name in OWN_NAMES)
+        self._own = tuple(raw_series([Line(name, {}, "gauge") for name in OWN_NAMES], service, endpoint))
         self._own_ids = _ids(self._own)
         self._ids = self._own_ids
         self._layout: Layout | None = None

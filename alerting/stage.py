@@ -14,7 +14,8 @@ from alerting.silences import silence_of
 from alerting.view import sunk, view_of
 from recwatch.core.bus import Record
 from recwatch.core.errors import BadInput
-from recwatch.core.events import Anomaly, Incident, Mark, Silence, version_of
+from recwatch.core.event_json import version_of
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet

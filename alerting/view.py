@@ -13,7 +13,7 @@ from alerting.grouping import signal_of, unanswered
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
-from recwatch.core.signals import Series
+from recwatch.core.signals import Float64, Series
 from recwatch.core.targets import TargetState
 from recwatch.core.wording import clean, duration, figure, spoken
 
@@ -159,17 +159,29 @@ def _reading(recent: Recent, series: Series, start_ms: int, until_ms: int, expec
         series.name,
         series.key,
         series.unit,
-        float(np.median(before)) if len(before) >= BASELINE_ROWS else None,
-        float(np.median(now)) if len(now) else None,
+        _median(before, series.unit) if len(before) >= BASELINE_ROWS else None,
+        _median(now, series.unit) if len(now) else None,
         series.labels.get("emulated") == "true",
         expected,
     )
 
 
-def _change(reading: Reading | None) -> float:
-    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown."""
+def _median(values: Float64, unit: str) -> float:
+    """The middle one; of what has no unit, such as codes and counts, never a mean of two."""
+    return float(np.median(values)) if unit else float(np.quantile(values, 0.5, method="higher"))
+
+
+def _change(reading: Reading | None) -> tuple[float, float]:
+    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown.
+
+    From or to nothing is further than any factor, and the further the more it is.
+    """
     if reading is None:
-        return -1.0
+        return (-1.0, 0.0)
     if reading.now is None:
-        return inf
-    return abs(log(reading.ratio)) if reading.ratio > 0 else inf
+        return (inf, inf)
+    if reading.before is None or reading.now == reading.before:
+        return (0.0, 0.0)
+    if reading.before <= 0 or reading.now <= 0:
+        return (inf, abs(reading.now - reading.before))
+    return (abs(log(reading.ratio)), 0.0)

@@ -59,8 +59,10 @@ class Cost:
 
 
 def fleet(out: Console) -> Sequence[Row]:
-    """200 targets of 1,000 series at 1 s, for 30 s after a start of 10 s. Targets, collectors and Prometheus are processes
-    of their own; CPU and memory are those of the collecting process alone, memory against that before the first scrape.
+    """Scrape 200 targets of 1,000 series every second, for 30 s after a start of 10 s.
+
+    Targets, collectors and Prometheus are processes of their own. CPU and memory are those of the collecting process alone,
+    memory against that before the first scrape. A Prometheus, where there is one, scrapes the same targets beside us.
     """
     rows = []
     with served_fleet(TARGETS) as urls:
@@ -126,7 +128,7 @@ def _collect(urls: Sequence[str], dsn: str | None, cost_to: Connection) -> None:
     process = psutil.Process()
     with ExitStack() as opened:
         loop = opened.enter_context(closing(ScrapeLoop()))
-        collectors = [opened.enter_context(closing(Collector(config, clock, loop))) for config in services(urls)]
+        collectors = [opened.enter_context(closing(Collector(config, clock, loop))) for config in _services(urls)]
         bus = MemoryBus()
         if dsn is not None:
             runner = StageRunner(Sink(opened.enter_context(closing(open_store(dsn)))), bus, clock)
@@ -146,7 +148,7 @@ def _collect(urls: Sequence[str], dsn: str | None, cost_to: Connection) -> None:
                 tick = collector.tick(clock.now_ms())
                 samples += sum(map(len, tick.samples))
                 if dsn is not None:
-                    for message in messages_of("shop", tick):
+                    for message in messages_of("shop", tick, None):
                         bus.publish(*message)
             due += 1.0
             time.sleep(max(0.0, due - time.monotonic()))
@@ -155,7 +157,7 @@ def _collect(urls: Sequence[str], dsn: str | None, cost_to: Connection) -> None:
         cost_to.send(Cost(cpu_s, seconds, samples, missed + _missed(collectors), grown / TARGET_SAMPLES))
 
 
-def services(urls: Sequence[str]) -> list[ServiceConfig]:
+def _services(urls: Sequence[str]) -> list[ServiceConfig]:
     return [
         ServiceConfig.model_validate({"name": f"shop-{number}", "targets": list(urls[number::SERVICES])})
         for number in range(SERVICES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
@@ -100,9 +100,13 @@ def _serve(targets: int, ports_to: Connection) -> None:
     asyncio.run(_serve_all([FleetPage(number) for number in range(targets)], ports_to))
 
 
+def _answering(page: FleetPage) -> Callable[[], asyncio.Protocol]:
+    return lambda: _Answers(page)
+
+
 async def _serve_all(pages: Sequence[FleetPage], ports_to: Connection) -> None:
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda page=page: _Answers(page), "127.0.0.1", 0) for page in pages]
+    servers = [await loop.create_server(_answering(page), "127.0.0.1", 0) for page in pages]
     ports_to.send([server.sockets[0].getsockname()[1] for server in servers])
     await asyncio.Event().wait()
 
@@ -116,6 +120,6 @@ class _Answers(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - the base class names it so
         body = self._page.body()
         self._transport.write(_HEAD % len(body) + body)  # type: ignore[attr-defined]

@@ -81,6 +81,11 @@ class Monitor:
         self._cpu_s = self._watched_s = 0.0
 
     @property
+    def cpu_s(self) -> float:
+        """CPU time that it took while it watched, in seconds."""
+        return self._cpu_s
+
+    @property
     def cpu_ratio(self) -> float:
         """CPU time over the time for which it watched; 1 is a whole core."""
         return self._cpu_s / self._watched_s

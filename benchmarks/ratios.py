@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from recwatch.core.signals import Float64
 
-RESAMPLES = 10_000
+RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,26 @@ def median_ratio(over: npt.ArrayLike, under: npt.ArrayLike) -> float:
     return float(np.median(_ratios(over, under)))
 
 
-def median_ratio_interval(over: npt.ArrayLike, under: npt.ArrayLike, seed: int) -> Interval:
-    """The median ratio, and where it may lie: the percentile bootstrap over pairs, which keeps partners together.
+def quantile_ratio(over: Sequence[Float64], under: Sequence[Float64], share: float, seed: int) -> Interval:
+    """A quantile of all that `over` holds over the same of `under`, and where that ratio may lie.
 
-    >>> median_ratio_interval([2.0, 4.0], [1.0, 2.0], seed=0)
+    Both are blocks of measurements, each with its partner taken right before or after. The interval is the percentile
+    bootstrap over whole pairs: it keeps partners together, and what disturbs a whole block counts as one event, not as many.
+
+    >>> quantile_ratio([np.array([2.0, 4.0])] * 3, [np.array([1.0, 2.0])] * 3, 0.5, seed=0)
     Interval(mid=2.0, low=2.0, high=2.0)
     """
-    ratios = _ratios(over, under)
-    drawn = np.random.default_rng(seed).choice(ratios, (RESAMPLES, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), (0.025, 0.975))
-    return Interval(float(np.median(ratios)), float(low), float(high))
+    if len(over) != len(under) or not over:
+        raise ValueError(f"{len(over)} blocks have {len(under)} partners; give each one, and at least one pair")
+
+    def ratio(pairs: Iterable[int]) -> float:
+        chosen = list(pairs)
+        above, below = (np.concatenate([side[pair] for pair in chosen]) for side in (over, under))
+        return float(np.quantile(above, share) / np.quantile(below, share))
+
+    drawn = np.random.default_rng(seed).integers(len(over), size=(RESAMPLES, len(over)))
+    low, high = np.quantile([ratio(pairs) for pairs in drawn.tolist()], (0.025, 0.975))
+    return Interval(ratio(range(len(over))), float(low), float(high))
 
 
 def _ratios(over: npt.ArrayLike, under: npt.ArrayLike) -> Float64:

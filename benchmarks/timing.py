@@ -12,8 +12,10 @@ from recwatch.core.signals import Float64
 Work = Callable[[], object]
 
 
-def in_turns(sides: Mapping[str, Work], rounds: Iterable[int]) -> dict[str, Float64]:
-    """Seconds that each side took in each round; every other round goes through the sides backwards.
+def in_turns(
+    sides: Mapping[str, Work], rounds: Iterable[int], clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Float64]:
+    """Seconds by the clock that each side took in each round; every other round goes through the sides backwards.
 
     >>> list(in_turns({"nothing": lambda: None}, range(3))["nothing"] >= 0)
     [np.True_, np.True_, np.True_]
@@ -21,7 +23,7 @@ def in_turns(sides: Mapping[str, Work], rounds: Iterable[int]) -> dict[str, Floa
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for number in rounds:
         for name in list(sides)[:: -1 if number % 2 else 1]:
-            began = time.perf_counter()
+            began = clock()
             sides[name]()
-            taken[name].append(time.perf_counter() - began)
+            taken[name].append(clock() - began)
     return {name: np.array(seconds) for name, seconds in taken.items()}

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from collectors.config import ServiceConfig
 from collectors.endpoint import Endpoint
 from collectors.fleet import Fleet
-from collectors.host import Host
+from collectors.machine import Machine
 from collectors.measures import Key, Reading
-from collectors.nvml import GpuDriver, Nvml, gpu_signals
+from collectors.nvml import GpuDriver, Nvml
 from collectors.scraping import ScrapeLoop, Scrapes
 from collectors.target import CollectorCounters, Target, TargetStatus, joined
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import Clock
-from recwatch.core.errors import Unavailable
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series, SeriesSet
 
@@ -49,9 +48,7 @@ class Collector:
         self.scrapes = Scrapes(config, clock, loop)
         self._targets: dict[Endpoint, Target] = {}
         self._fleet = Fleet()
-        self._host = Host() if config.host else None
-        self._gpus = (gpus or Nvml()) if config.nvml else None
-        self._gpu_status: TargetStatus | None = None
+        self._machine = Machine(config.host, (gpus or Nvml()) if config.nvml else None, self._stale_ms)
         self._canonical: dict[Key, Series] = {}
         self._seen: dict[str, tuple[Series, ...]] = {}
         self._known: dict[int, Series] = {}
@@ -93,7 +90,7 @@ class Collector:
     def targets(self) -> tuple[TargetStatus, ...]:
         """How each target fares, as they are listed; then this machine's GPUs, under `nvml:`, if asked for."""
         scraped = tuple(target.status for target in tuple(self._targets.values()))
-        return scraped if self._gpu_status is None else (*scraped, self._gpu_status)
+        return scraped if self._machine.status is None else (*scraped, self._machine.status)
 
     def close(self) -> None:
         """Break off what is under way."""
@@ -112,9 +109,7 @@ class Collector:
         scraped = [target.status.up for target in self._targets.values() if target.scraped]
         if scraped:
             signals["targets_up_ratio", ()] = sum(scraped) / len(scraped)
-        if self._host is not None:
-            signals |= self._host.read()
-        return signals | self._gpu_signals(time_ms)
+        return signals | self._machine.signals(time_ms)
 
     def _latest(self, time_ms: int, new: Mapping[Endpoint, Reading]) -> list[Reading]:
         """The latest reading of each target that is not stale; a new one counts as of this tick."""
@@ -125,18 +120,6 @@ class Collector:
         ]
         self.counters.stale_targets += len(self._targets) - len(latest)
         return [reading for reading in latest if reading is not None]
-
-    def _gpu_signals(self, time_ms: int) -> dict[Key, float]:
-        if self._gpus is None:
-            return {}
-        try:
-            signals = gpu_signals(self._gpus.gpus())
-        except Unavailable as error:
-            last_ms = self._gpu_status.last_scrape_ms if self._gpu_status else None
-            self._gpu_status = TargetStatus("nvml:", "nvml", False, str(error), last_ms, 0)
-            return {}
-        self._gpu_status = TargetStatus("nvml:", "nvml", True, "", time_ms, len(signals))
-        return signals
 
     def _announced(self, signals: Mapping[Key, float]) -> SeriesSet | None:
         """Every series so far, if there are any that were not announced before."""

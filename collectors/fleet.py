@@ -16,8 +16,8 @@ WINDOW_REQUESTS = 500
 WINDOW_MS = 60_000
 _QUEUE: Labels = (("stage", "queue"),)
 _NO_LABELS: Labels = ()
-_INNER = frozenset({"le", "quantile"})
-"""Labels within a histogram or a summary, which formulas look at."""
+_INNER = frozenset({"le", "quantile", "xid"})
+"""Labels that formulas look at: within a histogram or a summary, and codes."""
 
 
 class Fleet:
@@ -158,9 +158,9 @@ def window_errors(intervals: Sequence[Interval]) -> float | None:
 
 def _outcomes(tally: Tally) -> Mapping[Labels, Mapping[str, float]]:
     """Requests, and those that failed, where a server counts these at all."""
-    requests, failed = tally.growth("requests"), tally.growth("requests_failed")
+    requests, others, failed = (tally.growth(told) for told in ("requests", "other_calls", "requests_failed"))
     return {
-        labels: {"requests": requests[labels], "requests_failed": count}
+        labels: {"requests": requests[labels] + others.get(labels, 0.0), "requests_failed": count}
         for labels, count in failed.items()
         if labels in requests
     }

@@ -1,39 +1,38 @@
-"""The machine that recwatch runs on → canonical host signals."""
+"""The machine that recwatch runs on, as measures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 
 import psutil
 
+from collectors.devices import LAYERED_DISK, VIRTUAL_NETWORK
 from collectors.measures import Key
 
-_WORKING = ("user", "nice", "system", "irq", "softirq", "steal")
-_WAITING = ("idle", "iowait")
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal", "iowait")
+"""All but idle, as the node exporter's users count. Time of guests is part of `user` and `nice` already."""
 
 
-class Host:
-    """Reads CPU and memory. The share of busy time is that since the reading before, so the first has none."""
-
-    def __init__(self) -> None:
-        self._times: Mapping[str, float] | None = None
-
-    def read(self) -> dict[Key, float]:
-        """The host's signals now."""
-        times = psutil.cpu_times()._asdict()
-        busy = None if self._times is None else busy_ratio(self._times, times)
-        self._times = times
-        signals: dict[Key, float] = {("host_memory_available_bytes", ()): float(psutil.virtual_memory().available)}
-        return signals if busy is None else signals | {("host_cpu_busy_ratio", ()): busy}
-
-
-def busy_ratio(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
-    """The share (0..1) of all cores' time spent working between two readings in seconds; None if no time went by.
-
-    >>> busy_ratio({"user": 1.0, "idle": 10.0}, {"user": 2.0, "idle": 13.0})
-    0.25
-    """
-    working, waiting = (
-        sum(max(0.0, after.get(name, 0.0) - before.get(name, 0.0)) for name in names) for names in (_WORKING, _WAITING)
-    )
-    return working / (working + waiting) if working + waiting else None
+def host_measures() -> dict[Key, float]:
+    """What the host tells now: levels, and counters since its start; disks and network only where there are any."""
+    times = psutil.cpu_times()._asdict()
+    busy = sum(times.get(mode, 0.0) for mode in _BUSY)
+    memory = psutil.virtual_memory()
+    told: dict[Key, float] = {
+        ("host_cpu_busy_seconds", ()): busy,
+        ("host_cpu_seconds", ()): busy + times["idle"],
+        ("host_memory_total_bytes", ()): memory.total,
+        ("host_memory_available_bytes", ()): memory.available,
+        ("host_memory_free_bytes", ()): memory.free,
+        ("host_load1", ()): psutil.getloadavg()[0],
+        ("host_boot_time_seconds", ()): psutil.boot_time(),
+    }
+    for device, net in psutil.net_io_counters(pernic=True).items():
+        if not re.fullmatch(VIRTUAL_NETWORK, device):
+            told["host_network_received_bytes", (("device", device),)] = net.bytes_recv
+            told["host_network_transmitted_bytes", (("device", device),)] = net.bytes_sent
+    for device, disk in psutil.disk_io_counters(perdisk=True).items():
+        if not re.fullmatch(LAYERED_DISK, device):
+            told["host_disk_read_bytes", (("device", device),)] = disk.read_bytes
+            told["host_disk_written_bytes", (("device", device),)] = disk.write_bytes
+    return told

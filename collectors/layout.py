@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,11 +12,10 @@ import numpy.typing as npt
 from collectors.endpoint import Endpoint
 from collectors.exposition import Line
 from collectors.measures import Measure
-from collectors.normalise import NORMALISERS, recognise
+from collectors.normalise import NORMALISERS, measures_of, recognise
 from recwatch.core.signals import Series, UInt64
 
 _UNITS = ("seconds", "bytes", "ratio", "watts", "celsius", "hertz", "joules", "volts", "amperes", "meters", "grams")
-_PROCESS_START = Measure("process_start_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Layout:
     """
 
     lines: tuple[Line, ...]
-    kind: str | None
+    kinds: tuple[str, ...]
     series: tuple[Series, ...]
     ids: UInt64
     rows: npt.NDArray[np.int64]
@@ -52,16 +51,16 @@ class Layout:
 
     @property
     def blanks(self) -> tuple[float, ...]:
-        return NORMALISERS[self.kind].blanks if self.kind else ()
+        return tuple(blank for kind in self.kinds for blank in NORMALISERS[kind].blanks)
 
 
 def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layout:
-    """The layout of a page of the service's target; its kind is recognised where it is not given."""
-    kind = endpoint.kind or recognise(lines)
+    """The layout of a page of the service's target; what else than the target's kind is on the page is recognised."""
+    kinds = recognise(lines, first=endpoint.kind)
     first: dict[int, tuple[int, Series]] = {}
     for row, series in enumerate(raw_series(lines, service, endpoint)):
         first.setdefault(series.id, (row, series))
-    measures = _measures(lines, kind)
+    measures = measures_of(lines, kinds)
     measured = [
         Measured(position, series.id, _shared(measure))
         for position, (row, series) in enumerate(first.values())
@@ -69,7 +68,7 @@ def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layo
     ]
     return Layout(
         lines=lines,
-        kind=kind,
+        kinds=kinds,
         series=tuple(series for _, series in first.values()),
         ids=np.fromiter(first, dtype=np.uint64, count=len(first)),
         rows=np.array([row for row, _ in first.values()], dtype=np.int64),
@@ -83,12 +82,6 @@ def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layo
 def _shared(measure: Measure) -> Measure:
     """The same measure for all replicas of a server."""
     return measure
-
-
-def _measures(lines: Sequence[Line], kind: str | None) -> Sequence[tuple[Measure, ...]]:
-    measures = NORMALISERS[kind].measures(lines) if kind else [()] * len(lines)
-    starts = [line.name == "process_start_time_seconds" and not line.labels for line in lines]
-    return [(_PROCESS_START,) if starts_here else measure for starts_here, measure in zip(starts, measures, strict=True)]
 
 
 def raw_series(lines: Iterable[Line], service: str, endpoint: Endpoint) -> Iterator[Series]:

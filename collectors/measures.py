@@ -20,13 +20,15 @@ class Quantity:
     """Something a server can tell, in the base unit `unit`.
 
     A `level` is how it stands now. Of a counter only the growth means something: one of the `process` starts at 0 with it,
-    one of the `hardware` outlives the process that reports it.
+    one of the `hardware` outlives the process that reports it. Quantities of one `family` make sense only together, told by
+    one and the same server.
     """
 
     name: str
     unit: str
     counts: Counts
     help: str
+    family: str = ""
 
 
 def _levels(unit: str, **helps: str) -> tuple[Quantity, ...]:
@@ -40,34 +42,50 @@ def _counters(unit: str, counts: Counts = "process", **helps: str) -> tuple[Quan
 def _histogram(name: str, unit: str, of: str) -> tuple[Quantity, ...]:
     """A histogram, or as much of one as a server has: mean from sum and count, quantiles from buckets with a label `le`."""
     return (
-        Quantity(f"{name}_sum", unit, "process", f"Sum of {of}."),
-        Quantity(f"{name}_count", "", "process", f"Count of {of}."),
-        Quantity(f"{name}_bucket", "", "process", f"Count of {of} of at most `le`."),
-        Quantity(f"{name}_quantile", unit, "level", f"A `quantile` of {of} that one instance worked out itself."),
+        Quantity(f"{name}_sum", unit, "process", f"Sum of {of}.", name),
+        Quantity(f"{name}_count", "", "process", f"Count of {of}.", name),
+        Quantity(f"{name}_bucket", "", "process", f"Count of {of} of at most `le`.", name),
+        Quantity(f"{name}_quantile", unit, "level", f"A `quantile` of {of} that one instance worked out itself.", name),
     )
 
 
+def _outcomes(**helps: str) -> tuple[Quantity, ...]:
+    return tuple(Quantity(name, "", "process", text, "outcomes") for name, text in helps.items())
+
+
 _ALL = (
+    *_outcomes(
+        requests="Requests answered or refused, failures among them.",
+        requests_failed="Requests that failed or were refused, but for those that were the caller's mistake.",
+        client_errors="Requests refused as the caller's mistake.",
+        other_calls="Calls beside the requests, such as for health, where failures are counted among calls of all kinds.",
+    ),
     *_counters(
         "",
-        requests="Requests answered or refused, failures among them.",
-        requests_failed="Requests that failed or were refused.",
         prompt_tokens="Tokens of the prompts.",
         generated_tokens="Tokens generated.",
         cache_hits="Look-ups that the result cache answered.",
         cache_misses="Look-ups that it did not.",
         prefix_cache_hits="Tokens or blocks found in the prefix cache.",
         prefix_cache_queries="Tokens or blocks looked up in the prefix cache.",
+        cache_evictions="Entries that the cache dropped to make room.",
+        preemptions="Requests set back to make room for others.",
     ),
     *_histogram("latency_seconds", "seconds", "times from arrival to answer"),
     *_histogram("stage_seconds", "seconds", "times in one `stage` of serving"),
     *_histogram("first_token_seconds", "seconds", "times from arrival to the first token or first part of the answer"),
     *_histogram("output_token_seconds", "seconds", "times between two tokens of an answer"),
     *_histogram("batch_size", "requests", "batch sizes"),
+    *_histogram("iteration_tokens", "tokens", "tokens worked on in one step of the engine"),
     *_histogram("batch_seconds", "seconds", "times the model took for a batch"),
     *_counters("seconds", replica_busy_seconds="Time that replicas spent on batches."),
     *_levels("requests", queue_depth="Requests waiting now.", requests_running="Requests being worked on now."),
     *_levels("replicas", replicas="Model replicas ready to work."),
+    *_levels("blocks", kv_cache_blocks="Blocks of the key-value cache.", kv_cache_used_blocks="Those of them in use."),
+    *_levels(
+        "bytes", cache_memory_bytes="Memory that the cache uses.", process_memory_bytes="Memory that the process uses."
+    ),
+    *_counters("seconds", process_cpu_seconds="Time of the cores that the process used."),
     *_levels(
         "seconds", last_prediction_seconds="Time of the latest prediction.", process_start_seconds="Unix time of the start."
     ),
@@ -87,6 +105,8 @@ _ALL = (
         gpu_tensor_active_ratio="Share of time with the tensor cores active.",
         gpu_dram_active_ratio="Share of time with the memory interface active.",
         gpu_memory_used_ratio="Share of the GPU's memory in use.",
+        gpu_memory_busy_ratio="Share of time with the memory controller active.",
+        gpu_throttled="1 while clocks are held down.",
     ),
     *_levels(
         "bytes",
@@ -94,6 +114,7 @@ _ALL = (
         gpu_memory_free_bytes="GPU memory free.",
         gpu_memory_reserved_bytes="GPU memory that the driver keeps.",
         gpu_memory_total_bytes="GPU memory in all.",
+        gpu_memory_top_process_bytes="GPU memory of the process that uses most.",
     ),
     *_levels(
         "hertz",
@@ -101,17 +122,32 @@ _ALL = (
         gpu_sm_clock_max_hertz="The highest clock that the multiprocessors may have.",
         gpu_memory_clock_hertz="Clock of the memory.",
     ),
-    *_levels("watts", gpu_power_watts="Power drawn.", gpu_power_limit_watts="Power that may be drawn."),
+    *_levels(
+        "watts",
+        gpu_power_watts="Power drawn.",
+        gpu_average_power_watts="Power drawn, averaged by the GPU.",
+        gpu_power_limit_watts="Power that may be drawn.",
+    ),
     *_levels(
         "celsius",
         gpu_temperature_celsius="Temperature of the GPU.",
+        gpu_edge_temperature_celsius="Temperature at the edge of its die.",
         gpu_memory_temperature_celsius="Temperature of its memory.",
     ),
-    *_levels("bytes/s", gpu_pcie_tx_rate="Sent over PCIe.", gpu_pcie_rx_rate="Received over PCIe."),
+    *_levels(
+        "bytes/s",
+        gpu_pcie_tx_rate="Sent over PCIe.",
+        gpu_pcie_rx_rate="Received over PCIe.",
+        gpu_link_tx_rate="Sent to other GPUs.",
+        gpu_link_rx_rate="Received from other GPUs.",
+    ),
     *_levels(
         "",
         gpu_xid_code="The driver's last error (XID), 0 for none.",
-        gpu_row_remap_failed="1 if a memory row cannot be remapped.",
+        gpu_xid_errors="Errors of the driver in the last minutes, by `xid`.",
+        gpu_ecc_uncorrected_errors="Memory errors so far that could not be corrected.",
+        gpu_rows_remapped="Memory rows replaced so far for errors that could not be corrected.",
+        gpu_row_remap_failed="1 if a memory row cannot be replaced.",
     ),
     *_counters("joules", "hardware", gpu_energy_joules="Energy used."),
     *_counters("seconds", "hardware", gpu_throttled_seconds="Time with clocks held down."),
@@ -123,11 +159,10 @@ _ALL = (
         gpu_link_tx_bytes="Sent to other GPUs.",
         gpu_link_rx_bytes="Received from other GPUs.",
     ),
-    *_counters("", "hardware", gpu_ecc_uncorrected="Memory errors that could not be corrected."),
     *_counters(
-        "seconds", "hardware", host_cpu_seconds="Time of the cores.", host_cpu_busy_seconds="Time they spent working."
+        "seconds", "hardware", host_cpu_seconds="Time of the cores.", host_cpu_busy_seconds="Time they were not idle."
     ),
-    *_levels("ratio", host_cpu_busy_ratio="Share of the cores' time spent working."),
+    *_levels("ratio", host_cpu_busy_ratio="Share of the cores' time not idle."),
     *_levels(
         "bytes",
         host_memory_total_bytes="Memory of the host.",
@@ -149,20 +184,38 @@ _ALL = (
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in _ALL}
 
 
+SLICES = frozenset(
+    {"model", "version", "application", "route", "code", "le", "quantile"}
+    | {"cpu", "mode", "device", "link", "die", "event", "xid"}
+)
+"""Labels by which a server cuts up what it tells of one thing; any other, such as `gpu` or `stage`, tells things apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What one line of a page measures; `scale` turns its value into the base unit. Lines with one key add up.
 
+    Where there are `flags`, the value printed is a set of them, and what is measured is whether one of these is up.
     Labels may be finer than those of the signals made of it: `version`, `route`, `cpu` and the like are summed over.
     """
 
     quantity: str
     labels: Labels = ()
     scale: float = 1.0
+    flags: int = 0
 
     @property
     def key(self) -> Key:
         return (self.quantity, self.labels)
+
+    @property
+    def thing(self) -> Labels:
+        """What it is told of, however finely the server cuts it up."""
+        return tuple(pair for pair in self.labels if pair[0] not in SLICES)
+
+    @property
+    def family(self) -> str:
+        return QUANTITIES[self.quantity].family or self.quantity
 
     @property
     def counts(self) -> Counts:
@@ -172,9 +225,14 @@ class Measure:
         """The reading in its base unit; NaN where it makes no sense.
 
         A ratio below 0 is some servers' way to say that it is undefined; one above 1 is an overshoot of the counters, as
-        DCGM's SM_ACTIVE on MIG.
+        DCGM's SM_ACTIVE on MIG. Nothing that runs draws 0 watts or is at 0 °C: that is a sensor which is not there.
         """
-        if QUANTITIES[self.quantity].unit != "ratio":
+        unit = QUANTITIES[self.quantity].unit
+        if self.flags:
+            return float(bool(int(printed) & self.flags))
+        if unit in ("watts", "celsius") and printed == 0:
+            return math.nan
+        if unit != "ratio":
             return printed * self.scale
         return min(1.0, printed * self.scale) if printed >= 0 else math.nan
 

@@ -1,104 +1,216 @@
-"""The GPUs of the machine that recwatch runs on → canonical GPU signals."""
+"""The GPUs of the machine that recwatch runs on, as measures.
+
+How busy an instance of a GPU (MIG) is, NVML does not tell; DCGM does. PCIe is left out: each reading blocks for 20 ms.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from collectors.measures import Key
+from collectors.measures import Key, labels_of
 from recwatch.core.errors import Unavailable
+
+_MOST_EVENTS = 64
+"""Errors taken in at one reading; a driver that floods us is read on next time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One reading of a GPU. What the GPU does not report is None. `throttled` is whether its clocks are held down now."""
+    """One reading of a GPU, or of its instance `mig`: quantities in base units. What it does not tell is absent."""
 
     index: int
-    busy_ratio: float | None = None
-    memory_used_bytes: float | None = None
-    sm_clock_hertz: float | None = None
-    throttled: bool | None = None
-    power_watts: float | None = None
-    temperature_celsius: float | None = None
+    told: Mapping[str, float]
+    mig: str = ""
 
 
 class GpuDriver(Protocol):
     """Reads the GPUs of a machine."""
 
     def gpus(self) -> Sequence[Gpu]:
-        """One reading of each GPU. Raises Unavailable where there is no GPU or no driver."""
+        """One reading of each GPU and of each instance. Raises Unavailable where there is no GPU or no driver."""
         ...
 
 
-def gpu_signals(gpus: Sequence[Gpu]) -> dict[Key, float]:
-    """The canonical signals of the GPUs; what is not reported is absent.
+def gpu_measures(gpus: Sequence[Gpu]) -> dict[Key, float]:
+    """All that the GPUs tell, by quantity and labels.
 
-    >>> gpu_signals([Gpu(index=0, power_watts=71.5)])
-    {('gpu_power_watts', (('gpu', '0'),)): 71.5}
+    >>> gpu_measures([Gpu(0, {"gpu_power_watts": 71.5}), Gpu(0, {"gpu_memory_used_bytes": 5.0}, mig="3")])
+    {('gpu_power_watts', (('gpu', '0'),)): 71.5, ('gpu_memory_used_bytes', (('gpu', '0'), ('mig', '3'))): 5.0}
     """
     return {
-        (name, (("gpu", str(gpu.index)),)): float(value)
+        (quantity, labels_of([("gpu", str(gpu.index)), ("mig", gpu.mig)])): float(value)
         for gpu in gpus
-        for name, value in (
-            ("gpu_busy_ratio", gpu.busy_ratio),
-            ("gpu_memory_used_bytes", gpu.memory_used_bytes),
-            ("gpu_sm_clock_hertz", gpu.sm_clock_hertz),
-            ("gpu_throttled_ratio", gpu.throttled),
-            ("gpu_power_watts", gpu.power_watts),
-            ("gpu_temperature_celsius", gpu.temperature_celsius),
-        )
-        if value is not None
+        for quantity, value in gpu.told.items()
     }
 
 
 class Nvml:
-    """The NVIDIA driver, through nvidia-ml-py, which is imported when the first reading is asked for."""
+    """The NVIDIA driver, through nvidia-ml-py: `library`, or pynvml, which is imported when the first reading is asked for.
 
-    def __init__(self) -> None:
+    Errors (XID) are events: the last one of each GPU since the first reading stays its `gpu_xid_code`.
+    """
+
+    def __init__(self, library: Any = None) -> None:
+        self._library = library
         self._nvml: Any = None
+        self._events: Any = None
+        self._xids: dict[int, float] = {}
 
     def gpus(self) -> Sequence[Gpu]:
         nvml = self._connected()
         try:
-            return [_gpu(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(nvml.nvmlDeviceGetCount())]
+            self._take_events(nvml)
+            return [gpu for index in range(nvml.nvmlDeviceGetCount()) for gpu in self._of(nvml, index)]
         except nvml.NVMLError as error:
             self._nvml = None
             raise Unavailable(f"the NVIDIA driver gives no reading: {error}") from error
 
     def _connected(self) -> Any:
         if self._nvml is None:
-            import pynvml  # noqa: PLC0415 - a machine without a GPU need not load it
-
+            nvml = self._library or _pynvml()
             try:
-                pynvml.nvmlInit()
-            except pynvml.NVMLError as error:
+                nvml.nvmlInit()
+                self._listen(nvml)
+            except nvml.NVMLError as error:
                 raise Unavailable(f"no NVIDIA driver answers on this machine: {error}") from error
-            self._nvml = pynvml
+            self._nvml = nvml
         return self._nvml
 
+    def _listen(self, nvml: Any) -> None:
+        self._events = nvml.nvmlEventSetCreate()
+        for index in range(nvml.nvmlDeviceGetCount()):
+            try:
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, self._events)
+            except (*_untold(nvml), nvml.NVMLError_GpuIsLost):
+                continue
+            self._xids.setdefault(index, 0.0)
 
-def _gpu(nvml: Any, index: int, handle: Any) -> Gpu:
-    def read(ask: Callable[[], float]) -> float | None:
+    def _take_events(self, nvml: Any) -> None:
+        for _ in range(_MOST_EVENTS):
+            try:
+                event = nvml.nvmlEventSetWait_v2(self._events, 0)
+                self._xids[nvml.nvmlDeviceGetIndex(event.device)] = float(event.eventData)
+            except (nvml.NVMLError_Timeout, nvml.NVMLError_GpuIsLost):
+                return
+
+    def _of(self, nvml: Any, index: int) -> Iterator[Gpu]:
+        """A GPU and its instances; nothing where it fell off the bus, so that the others are still seen."""
         try:
-            return ask()
-        except nvml.NVMLError_NotSupported:
-            return None
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            xid = {"gpu_xid_code": self._xids[index]} if index in self._xids else {}
+            gpu = Gpu(index, _told(nvml, _readings(nvml, handle)) | _told(nvml, _memory(nvml, handle)) | xid)
+            instances = list(_instances(nvml, index, handle))
+        except nvml.NVMLError_GpuIsLost:
+            return
+        yield gpu
+        yield from instances
 
-    held_down = (
+
+def _pynvml() -> Any:
+    import pynvml  # noqa: PLC0415 - a machine without a GPU need not load it
+
+    return pynvml
+
+
+Ask = Callable[[], float | None]
+
+
+def _untold(nvml: Any) -> tuple[type[Exception], ...]:
+    """A card, a driver or a user's rights may lack one reading; the others are there all the same."""
+    return (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound, nvml.NVMLError_NoPermission)
+
+
+def _told(nvml: Any, readings: Mapping[str, Ask]) -> dict[str, float]:
+    told = {}
+    for quantity, ask in readings.items():
+        try:
+            value = ask()
+        except _untold(nvml):
+            continue
+        if value is not None:
+            told[quantity] = float(value)
+    return told
+
+
+def _readings(nvml: Any, handle: Any) -> Mapping[str, Ask]:
+    """Percent, MHz, mW and mJ → base units."""
+
+    def flags() -> float:
+        return bool(int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) & _held_down(nvml))
+
+    def memory_temperature() -> float | None:
+        field = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_MEMORY_TEMP])[0]
+        return field.value.uiVal or None if field.nvmlReturn == nvml.NVML_SUCCESS else None
+
+    def uncorrected() -> float:
+        return float(
+            nvml.nvmlDeviceGetTotalEccErrors(handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC)
+        )
+
+    return {
+        "gpu_busy_ratio": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100,
+        "gpu_sm_clock_hertz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6,
+        "gpu_sm_clock_max_hertz": lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6,
+        "gpu_memory_clock_hertz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM) * 1e6,
+        "gpu_throttled": flags,
+        "gpu_power_watts": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        "gpu_power_limit_watts": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
+        "gpu_energy_joules": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000,
+        "gpu_temperature_celsius": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+        "gpu_memory_temperature_celsius": memory_temperature,
+        "gpu_ecc_uncorrected_errors": uncorrected,
+        "gpu_rows_remapped": lambda: nvml.nvmlDeviceGetRemappedRows(handle)[1],
+        "gpu_row_remap_failed": lambda: nvml.nvmlDeviceGetRemappedRows(handle)[3],
+    }
+
+
+def _memory(nvml: Any, handle: Any) -> Mapping[str, Ask]:
+    """Of a GPU or of an instance. What the driver keeps is told apart since driver 510, and counted as used before."""
+
+    def info() -> Any:
+        try:
+            return nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+        except _untold(nvml):
+            return nvml.nvmlDeviceGetMemoryInfo(handle)
+
+    def top_process() -> float | None:
+        sizes = [process.usedGpuMemory for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+        return None if None in sizes else max(sizes, default=0)
+
+    return {
+        "gpu_memory_used_bytes": lambda: info().used,
+        "gpu_memory_free_bytes": lambda: info().free,
+        "gpu_memory_reserved_bytes": lambda: getattr(info(), "reserved", None),
+        "gpu_memory_total_bytes": lambda: info().total,
+        "gpu_memory_top_process_bytes": top_process,
+    }
+
+
+def _instances(nvml: Any, index: int, handle: Any) -> Iterator[Gpu]:
+    try:
+        if nvml.nvmlDeviceGetMigMode(handle)[0] != nvml.NVML_DEVICE_MIG_ENABLE:
+            return
+    except _untold(nvml):
+        return
+    for place in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
+        except nvml.NVMLError_NotFound:
+            continue
+        name = str(nvml.nvmlDeviceGetGpuInstanceId(instance))
+        yield Gpu(index, _told(nvml, _memory(nvml, instance)), mig=name)
+
+
+def _held_down(nvml: Any) -> int:
+    """The reasons for a lower clock that are neither idleness nor somebody's choice."""
+    return int(
         nvml.nvmlClocksThrottleReasonSwPowerCap
         | nvml.nvmlClocksThrottleReasonHwSlowdown
+        | nvml.nvmlClocksThrottleReasonSyncBoost
         | nvml.nvmlClocksThrottleReasonSwThermalSlowdown
         | nvml.nvmlClocksThrottleReasonHwThermalSlowdown
         | nvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
-    )
-    reasons = read(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
-    return Gpu(
-        index,
-        busy_ratio=read(lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
-        memory_used_bytes=read(lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-        sm_clock_hertz=read(lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6),
-        throttled=None if reasons is None else bool(int(reasons) & held_down),
-        power_watts=read(lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
-        temperature_celsius=read(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
     )

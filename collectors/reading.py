@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from collectors.increments import Counted, Growth, Increments
 from collectors.layout import Layout, Measured
-from collectors.measures import QUANTITIES, Key, Reading
+from collectors.measures import Key, Reading
 from recwatch.core.signals import Float64
 
 Places = npt.NDArray[np.intp]
@@ -27,17 +28,20 @@ class Reader:
         """The reading of a page, and whether its process started anew; `values` are those of the rows kept, NaN for none."""
         if layout is not self._layout:
             self._layout = layout
-            self._levels, self._process, self._hardware = map(
-                _Columns.of, (layout.instants, layout.process, layout.hardware)
-            )
-        instants = self._levels.instants(values)
+            self._levels = [(m.position, m.measure.key, m.measure.value) for m in layout.instants]
+            self._process, self._hardware = _Columns.of(layout.process), _Columns.of(layout.hardware)
+        instants = self._instants(values.tolist())
         growth = self._increments.advance(
             time_ms,
             Counted(self._process.ids, values[self._process.position]),
             Counted(self._hardware.ids, values[self._hardware.position]),
-            next((value for key, value in instants if key == ("process_start_seconds", ())), None),
+            _process_start(instants),
         )
         return Reading(time_ms, instants, self._increased(growth), growth.interval_s), growth.restarted
+
+    def _instants(self, values: Sequence[float]) -> tuple[tuple[Key, float], ...]:
+        told = ((key, value_of(values[at])) for at, key, value_of in self._levels if not math.isnan(values[at]))
+        return tuple((key, value) for key, value in told if math.isfinite(value))
 
     def _increased(self, growth: Growth) -> Mapping[Key, float]:
         if growth.interval_s is None:
@@ -49,7 +53,7 @@ class Reader:
 class _Columns:
     """Rows that measure something: where they are, the ids of their series, and which of `keys` each measures.
 
-    `scale` turns a value into the base unit; `ratio` tells which are to lie between 0 and 1.
+    `scale` turns a value into the base unit.
     """
 
     position: Places
@@ -57,7 +61,6 @@ class _Columns:
     keys: tuple[Key, ...]
     key: Places
     scale: Float64
-    ratio: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, measured: Sequence[Measured]) -> _Columns:
@@ -68,15 +71,7 @@ class _Columns:
             tuple(keys),
             np.array([keys[m.measure.key] for m in measured], np.intp),
             np.array([m.measure.scale for m in measured], np.float64),
-            np.array([QUANTITIES[m.measure.quantity].unit == "ratio" for m in measured], np.bool_),
         )
-
-    def instants(self, values: Float64) -> tuple[tuple[Key, float], ...]:
-        """Levels as they are; see `Measure.value`."""
-        scaled = values[self.position] * self.scale
-        scaled = np.where(self.ratio, np.where(scaled < 0, np.nan, np.minimum(scaled, 1.0)), scaled)
-        told = zip(self.key.tolist(), scaled.tolist(), strict=True)
-        return tuple((self.keys[key], value) for key, value in told if value == value)  # noqa: PLR0124 - NaN is not
 
     def summed(self, grown: Float64) -> Iterator[tuple[Key, float]]:
         """Growth by what it measures: rows of one measure, such as the replicas of a server, add up."""
@@ -86,3 +81,9 @@ class _Columns:
         counted = np.bincount(rows, minlength=len(self.keys)) > 0
         pairs = zip(self.keys, sums.tolist(), strict=True)
         return pairs if counted.all() else (pair for pair, there in zip(pairs, counted.tolist(), strict=True) if there)
+
+
+def _process_start(instants: Sequence[tuple[Key, float]]) -> float | None:
+    """When the process started; unknown, too, of a page that is put together from several processes."""
+    starts = [value for (quantity, _), value in instants if quantity == "process_start_seconds"]
+    return starts[0] if len(starts) == 1 else None

@@ -76,7 +76,7 @@ class Tally:
     def buckets(self, histogram: str) -> Mapping[Labels, Mapping[str, float]]:
         """The growth of each bucket, by `le`, of all targets together; only buckets that all of them have.
 
-        Instances of two releases may cut latency differently.
+        Instances of two releases may cut latency differently. A page cut off before the last bucket, +Inf, tells none.
         """
         by_target: dict[Labels, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         found = {labels: self._uncounted(told) for labels, told in self._growth.get(f"{histogram}_bucket", {}).items()}
@@ -86,7 +86,8 @@ class Tally:
             for target, grown in told:
                 of_target = by_target[rest][target]
                 of_target[le] = of_target.get(le, 0.0) + grown
-        return {labels: _shared(list(targets.values())) for labels, targets in by_target.items()}
+        shared = {labels: _shared(list(targets.values())) for labels, targets in by_target.items()}
+        return {labels: histogram for labels, histogram in shared.items() if "+Inf" in histogram}
 
 
 def _shared(histograms: Sequence[Mapping[str, float]]) -> dict[str, float]:

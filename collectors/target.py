@@ -38,7 +38,11 @@ class CollectorCounters:
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """How a target fares. `last_error` says why it is down and is empty while it is up; `last_scrape_ms` is of a success."""
+    """How a target fares.
+
+    `kind` names the kinds of servers on its page. `last_error` says why it is down and is empty while it is up;
+    `last_scrape_ms` is of a success.
+    """
 
     url: str
     kind: str | None
@@ -99,7 +103,7 @@ class Target:
         self._counters.samples_scraped += samples
         self._counters.values_dropped += len(values) - samples
         self._counters.duplicates_dropped += layout.duplicates
-        self.status = TargetStatus(self.url, layout.kind, True, "", time_ms, samples)
+        self.status = TargetStatus(self.url, ", ".join(layout.kinds) or None, True, "", time_ms, samples)
         self.reading, restarted = self._reader.read(layout, values, time_ms)
         own = [1.0, scrape.duration_s, len(page.values)]
         rows = self._samples(time_ms, self._ids, np.append(values, own))

@@ -17,7 +17,8 @@ from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput
-from recwatch.core.events import Anomaly, from_json, to_json
+from recwatch.core.event_json import from_json, to_json
+from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing

@@ -1,6 +1,6 @@
 """The typed client of the API, shared by the console and the command line, and the shapes of the API's own answers.
 
-Events (incidents, proposals, ...) travel as the words of `recwatch.core.events`; ids of series are strings, because JSON
+Events (incidents, proposals, ...) travel as the words of `recwatch.core.event_json`; ids of series are strings, because JSON
 numbers do not hold 64 bits everywhere.
 """
 
@@ -14,19 +14,9 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import (
-    Anomaly,
-    Cause,
-    Decision,
-    Incident,
-    IncidentState,
-    Mark,
-    MarkKind,
-    Proposal,
-    ProposalState,
-    Silence,
-)
+from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision, Proposal, ProposalState
 
 ServiceState = Literal["incident", "stale", "unmeasured", "warming_up", "healthy"]
 T = TypeVar("T")

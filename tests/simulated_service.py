@@ -12,7 +12,7 @@ from collectors.fleet import Fleet
 from collectors.measures import Key, Reading, canonical_le
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import Unavailable
-from recwatch.core.events import KnobValue
+from recwatch.core.proposals import KnobValue
 from recwatch.core.signals import Series
 from tuning.actuators import Knob
 

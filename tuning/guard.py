@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recwatch.core.events import ENDED, Incident, Proposal
+from recwatch.core.events import Incident
+from recwatch.core.proposals import ENDED, Proposal
 from tuning.actuators import Knob
 from tuning.intervals import Intervals
 from tuning.policies import Candidate, Hold

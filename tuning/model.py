@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from recwatch.core.events import Interval
+from recwatch.core.proposals import Interval
 from recwatch.core.signals import Float64
 from tuning.intervals import Intervals
 

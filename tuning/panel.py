@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from recwatch.core.events import Action, KnobValue
+from recwatch.core.proposals import Action, KnobValue
 from tuning.actuators import Actuator, Knob
 from tuning.config import Bounds
 from tuning.policies import Reading

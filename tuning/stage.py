@@ -13,8 +13,9 @@ from recwatch.core.recent import Recent, absorb
 from recwatch.core.stage import Outgoing
 from tuning.actuators import Actuator
 from tuning.config import TuningConfig
+from tuning.ledger import Ledger
 from tuning.panel import Panel
-from tuning.tuner import Ledger, Tuner
+from tuning.tuner import Tuner
 
 LEDGERS = TypeAdapter(dict[str, Ledger])
 
@@ -62,7 +63,7 @@ class TuningStage:
 
     def snapshot(self) -> bytes:
         """Proposals and open incidents of every service, as JSON."""
-        return LEDGERS.dump_json({service: tuner.ledger() for service, tuner in self._tuners.items()})
+        return LEDGERS.dump_json({service: tuner.ledger for service, tuner in self._tuners.items()})
 
     def restore(self, state: bytes) -> None:
         """Go on from a snapshot; services that are no longer configured are left out.
@@ -75,7 +76,7 @@ class TuningStage:
             raise BadInput("tuning's snapshot is of another version; start without it") from error
         for service, ledger in ledgers.items():
             if service in self._tuners:
-                self._tuners[service].restore(ledger)
+                self._tuners[service].ledger = ledger
 
     def close(self) -> None:
         """Let go of the actuators' connections."""

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import (
-    ENDED,
-    Cause,
-    Decision,
-    Incident,
-    KnobValue,
-    Mark,
-    Proposal,
-    ProposalState,
-    event_id,
-    version_of,
-)
+from recwatch.core.events import Cause, Incident, Mark, event_id
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision, KnobValue, Proposal, ProposalState
 from recwatch.core.recent import Recent, usual_interval_ms
 from recwatch.core.stage import Outgoing
 from tuning import guard, verify
 from tuning.config import TuningConfig
 from tuning.intervals import Intervals
+from tuning.ledger import Ledger
 from tuning.panel import Panel
 from tuning.policies import Candidate, Hold, View, no_policy
 
 BY = "recwatch"
 MARKS_KEPT = 200
-LEDGER_KEPT_MS = 86_400_000
 REFUSED_RETRY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """All that a tuner must not forget: its proposals, oldest first, and the incidents of the last day."""
-
-    proposals: tuple[Proposal, ...]
-    incidents: tuple[Incident, ...]
 
 
 class Tuner:
     """Proposes, applies, verifies and undoes changes of one service's knobs; `hold` says why it does nothing.
+
+    `ledger` is all that it must not forget; to go on from another, set it.
 
     A step that meets a failing world ends there and is taken again later from where it stood: the state is in the proposals,
     and a knob is read before it is set, so nothing is done twice.
@@ -50,6 +33,7 @@ class Tuner:
 
     def __init__(self, service: str, config: TuningConfig, objective: Objective, panel: Panel, recent: Recent) -> None:
         self.hold = ""
+        self.ledger = Ledger()
         self._service = service
         self._config = config
         self._objective = objective
@@ -57,43 +41,20 @@ class Tuner:
         self._recent = recent
         self._policies = config.chosen_policies()
         self._pace = guard.Pace(config.cool_down_s, config.changes_per_hour)
-        self._proposals: dict[str, Proposal] = {}
-        self._incidents: dict[str, Incident] = {}
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._outgoing: list[Outgoing] = []
         self._not_before_ms = 0
         self._judged_ms: int | None = None
 
-    def ledger(self) -> Ledger:
-        return Ledger(tuple(self._proposals.values()), tuple(self._incidents.values()))
-
-    def restore(self, ledger: Ledger) -> None:
-        """Go on from a ledger, in place of what is known now."""
-        self._proposals = {proposal.id: proposal for proposal in ledger.proposals}
-        self._incidents = {incident.id: incident for incident in ledger.incidents}
-
     def learn(self, event: Incident | Mark | Decision, now_ms: int) -> None:
         """Take note of an event of this service. One that was seen before changes nothing."""
         match event:
             case Incident():
-                self._take(event, now_ms)
+                self.ledger = self.ledger.with_incident(event, now_ms)
             case Mark():
                 self._marks.append(event)
             case Decision():
                 self._decide(event, now_ms)
-
-    def _take(self, incident: Incident, now_ms: int) -> None:
-        """Keep the newest version. Those that are over are kept for a day, so that no old version opens them again."""
-        known = self._incidents.get(incident.id)
-        if known is None or version_of(incident) >= version_of(known):
-            self._incidents[incident.id] = incident
-        self._incidents = {
-            i.id: i for i in self._incidents.values() if i.end_ms is None or now_ms - i.end_ms < LEDGER_KEPT_MS
-        }
-
-    @property
-    def _open_incidents(self) -> dict[str, Incident]:
-        return {incident.id: incident for incident in self._incidents.values() if incident.state == "open"}
 
     def step(self, now_ms: int) -> list[Outgoing]:
         """Go as far as time, data and the world allow; returns what has changed."""
@@ -113,18 +74,14 @@ class Tuner:
         self._not_before_ms = now_ms + int(1000 * seconds)
 
     def _advance(self, now_ms: int) -> None:
-        if self._open is None:
+        if self.ledger.open_proposal is None:
             self._consider(now_ms)
-        if (proposal := self._open) and proposal.state == "proposed":
+        if (proposal := self.ledger.open_proposal) and proposal.state == "proposed":
             self._reconsider(proposal, now_ms)
-        if (proposal := self._open) and proposal.state == "approved":
+        if (proposal := self.ledger.open_proposal) and proposal.state == "approved":
             self._apply(proposal, now_ms)
         elif proposal and proposal.state == "applied":
             self._verify(proposal, now_ms)
-
-    @property
-    def _open(self) -> Proposal | None:
-        return next((p for p in self._proposals.values() if p.state not in ENDED), None)
 
     def _stale(self, now_ms: int) -> Hold | None:
         return guard.stale(self._newest_ms, usual_interval_ms(self._recent.traffic_ms(self._service)), now_ms)
@@ -139,17 +96,17 @@ class Tuner:
 
     def _consider(self, now_ms: int) -> None:
         """Look for a change that answers an open incident; keep an eye on the knobs meanwhile."""
-        if not self._open_incidents:
+        if not self.ledger.open_incidents:
             self.hold = ""
             if self._panel.age_ms(now_ms) >= 1000 * self._config.read_every_s:
                 self._panel.read(now_ms)
             return
         newest_ms = self._newest_ms
-        for incident in self._open_incidents.values():
+        for incident in self.ledger.open_incidents.values():
             hold = self._may_consider(incident, now_ms)
             if hold is None and newest_ms != self._judged_ms:
                 hold = self._propose(incident, now_ms)
-            if self._open:
+            if self.ledger.open_proposal:
                 break
             self.hold = hold.reason if hold else self.hold
         self._judged_ms = newest_ms
@@ -157,7 +114,7 @@ class Tuner:
     def _may_consider(self, incident: Incident, now_ms: int) -> Hold | None:
         if not self._policy_for(incident.cause):
             return no_policy(incident.cause)
-        return self._stale(now_ms) or guard.may_change(self._pace, tuple(self._proposals.values()), now_ms)
+        return self._stale(now_ms) or guard.may_change(self._pace, self.ledger.proposals, now_ms)
 
     def _propose(self, incident: Incident, now_ms: int) -> Hold | None:
         """Propose the change that the policy would make, if the guard lets it pass; else say why not."""
@@ -169,17 +126,15 @@ class Tuner:
         candidate = self._policies[policy].propose(view)
         if isinstance(candidate, Hold):
             return candidate
-        history = tuple(self._proposals.values())
         measured = guard.Measured.of(intervals.since(incident.start_ms))
-        if refusal := guard.may_propose(incident, candidate, knobs[candidate.knob], measured, history):
+        if refusal := guard.may_propose(incident, candidate, knobs[candidate.knob], measured, self.ledger.proposals):
             return refusal
         self._move(self._proposal(incident, policy, candidate, now_ms).moved("proposed", now_ms, BY, candidate.reason))
         return None
 
     def _proposal(self, incident: Incident, policy: str, candidate: Candidate, now_ms: int) -> Proposal:
-        attempt = sum(proposal.incident_id == incident.id for proposal in self._proposals.values())
         return Proposal(
-            id=event_id("proposal", incident.id, attempt),
+            id=event_id("proposal", incident.id, self.ledger.attempts(incident)),
             service=self._service,
             incident_id=incident.id,
             state="proposed",
@@ -196,14 +151,14 @@ class Tuner:
         )
 
     def _decide(self, decision: Decision, now_ms: int) -> None:
-        proposal = self._proposals.get(decision.proposal_id)
+        proposal = self.ledger.proposal(decision.proposal_id)
         if proposal is not None and proposal.state == "proposed":
             state: ProposalState = "approved" if decision.verdict == "approve" else "rejected"
             self._move(proposal.moved(state, now_ms, decision.by, decision.why))
 
     def _reconsider(self, proposal: Proposal, now_ms: int) -> None:
         """Withdraw what time or the incident has overtaken; approve what needs no person."""
-        incident = self._open_incidents.get(proposal.incident_id)
+        incident = self.ledger.open_incidents.get(proposal.incident_id)
         if reason := self._overtaken(proposal, now_ms):
             self._move(proposal.moved("expired", now_ms, BY, reason))
         elif incident is not None and self._policy_for(incident.cause) != proposal.policy:
@@ -213,7 +168,7 @@ class Tuner:
             self._move(proposal.moved("approved", now_ms, BY, "changes of this service need no approval"))
 
     def _overtaken(self, proposal: Proposal, now_ms: int) -> str:
-        if proposal.incident_id not in self._open_incidents:
+        if proposal.incident_id not in self.ledger.open_incidents:
             return "the incident resolved without it"
         if now_ms >= proposal.expires_ms:
             undone = "decided on" if proposal.state == "proposed" else "applied"
@@ -271,14 +226,8 @@ class Tuner:
             self._mark(f"{proposal.knob} {knob.value} → {action.read_back}, undone", BY, now_ms)
 
     def _move(self, proposal: Proposal) -> None:
-        now_ms = proposal.history[-1].time_ms
         self.hold = ""
-        self._proposals[proposal.id] = proposal
-        self._proposals = {
-            p.id: p
-            for p in self._proposals.values()
-            if p.state not in ENDED or now_ms - p.history[-1].time_ms < LEDGER_KEPT_MS
-        }
+        self.ledger = self.ledger.with_proposal(proposal)
         self._outgoing.append(Outgoing("proposals", self._service, proposal))
 
     def _mark(self, text: str, by: str, now_ms: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from recwatch.core.events import Proposal
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Proposal
 from recwatch.core.signals import Float64
 from tuning.config import VerifyConfig
 from tuning.intervals import Intervals

@@ -26,20 +26,50 @@ def gpu_throttling(view: View) -> Finding | None:
     return Finding(0.95 if slower_clock and held_down else 0.8, seen)
 
 
+_OF_THE_APPLICATION = (13, 31, 43, 45)
+"""Errors (XID) that a program's own mistake raises on sound hardware, by NVIDIA's list."""
+_DAMAGE = ("gpu_ecc_uncorrected_errors", "gpu_rows_remapped", "gpu_row_remap_failed")
+
+
 def gpu_fault(view: View) -> Finding | None:
-    """A GPU's readings stopped for five seconds or more, while the targets that report them are up."""
+    """The GPU says that it is damaged; or its readings stopped for five seconds, while the targets that tell them are up."""
+    xid = view.now("gpu_xid_code")
+    failed = xid is not None and xid not in _OF_THE_APPLICATION and view.rise("gpu_xid_code") != 0 and xid > 0
+    damaged = [name for name in _DAMAGE if view.rise(name) > 0]
+    if failed or damaged:
+        return Finding(0.99, view.evidence(*(["gpu_xid_code"] if failed else []), *damaged))
     gone = [name for name, r in view.readings.items() if name.startswith("gpu_") and r.now is None and r.before is not None]
     if not gone or view.until_ms - view.start_ms < 5_000 or view.rise("targets_up_ratio") < 0:
         return None
     return Finding(0.8, view.evidence(*gone, "targets_up_ratio"))
 
 
+_WORK = ("requests_per_second", "prompt_tokens_per_second", "generated_tokens_per_second")
+
+
 def dead_but_busy(view: View) -> Finding | None:
-    """Hardly anything is answered, yet the GPU or the replicas work flat out."""
-    busy = max(view.now("gpu_busy_ratio") or 0.0, view.now("replicas_busy_ratio") or 0.0)
-    if view.ratio("requests_per_second") > 0.2 or busy < 0.9:
+    """Hardly any work is done, yet the GPU or the replicas work flat out; or the GPU says so and draws too little for it.
+
+    A kernel that hangs counts as busy. A server of long answers is at work while tokens flow, though no request ends.
+    """
+    if max(view.now("gpu_busy_ratio") or 0.0, view.now("replicas_busy_ratio") or 0.0) < 0.9:
         return None
-    return Finding(0.95, view.evidence("requests_per_second", "gpu_busy_ratio", "replicas_busy_ratio", "queue_depth"))
+    done = [view.ratio(name) for name in _WORK if name in view.readings]
+    left = max(done, default=1.0)
+    powerless = _powerless(view)
+    if left > (0.5 if powerless else 0.2):
+        return None
+    seen = view.evidence(*_WORK, "gpu_busy_ratio", "replicas_busy_ratio", *(["gpu_power_watts"] if powerless else []))
+    return Finding(0.95 if left <= 0.2 else 0.85, seen + view.evidence("queue_depth"))
+
+
+def _powerless(view: View) -> bool:
+    """Whether the GPU draws three fifths or less of what it drew when it was no busier, and its clock is not held down."""
+    busy, power = view.readings.get("gpu_busy_ratio"), view.readings.get("gpu_power_watts")
+    if busy is None or power is None or busy.now is None or busy.before is None or busy.of != power.of:
+        return False
+    held_down = view.ratio("gpu_sm_clock_hertz") <= 0.9 or view.rise("gpu_throttled_ratio") >= 0.2
+    return busy.now >= max(0.9, busy.before - 0.05) and power.ratio <= 0.6 and not held_down
 
 
 def memory_pressure(view: View) -> Finding | None:

@@ -68,11 +68,16 @@ def rows_of(body: bytes) -> Rows:
 def slices(body: bytes, starts: Int64, ends: Int64) -> Slices:
     """The parts of the body from `starts` to `ends`, which are in order and do not overlap."""
     if not len(starts):
-        return pa.array([], pa.large_binary())
+        return pa.nulls(0, pa.large_binary())
     bounds = np.empty(2 * len(starts), np.int64)
     bounds[::2], bounds[1::2] = starts, ends
     parts = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(body)])
-    return parts.take(pa.array(np.arange(0, len(bounds), 2)))
+    return parts.take(_places(np.arange(0, len(bounds), 2)))
+
+
+def _places(at: Int64) -> Any:
+    """As Arrow wants them. Made from a buffer, because `pyarrow.array` imports pandas where it is installed: 55 MB."""
+    return pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])
 
 
 def equal(these: Slices, those: Slices) -> Bools:
@@ -95,7 +100,7 @@ def numbers(words: Slices) -> tuple[Float64, Bools]:
         return _one_by_one(words.to_pylist())
     nan = np.flatnonzero(np.isnan(values))
     readable = np.ones(len(values), np.bool_)
-    readable[nan] = _one_by_one(words.take(pa.array(nan)).to_pylist())[1]  # Arrow takes `nan(…)`, too
+    readable[nan] = _one_by_one(words.take(_places(nan)).to_pylist())[1]  # Arrow takes `nan(…)`, too
     return values, readable
 
 

@@ -14,7 +14,7 @@ from collectors.exposition import repeated
 from collectors.exposition.columns import Bools, Rows, places, slices
 from collectors.exposition.kinds import KindOf, stated_type
 from collectors.exposition.page import Dropped, Line, Page, Reason
-from collectors.exposition.repeated import NO_SAMPLE, VALUE, VALUE_AND_TIME, WITH_CARE, Layout, Readings
+from collectors.exposition.repeated import NO_SAMPLE, VALUE, VALUE_AND_TIME, Layout, Readings
 from collectors.exposition.row import RowReader, Unreadable, decoded
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Int64
@@ -47,7 +47,14 @@ def nothing_known(*, openmetrics: bool) -> Layout:
     """The layout before the first page."""
     nothing = np.zeros(0, np.int64)
     return Layout(
-        openmetrics, {}, {}, nothing.astype(np.int8), slices(b"", nothing, nothing), nothing.astype(np.object_), (), {}
+        openmetrics=openmetrics,
+        types={},
+        kinds={},
+        ways=nothing.astype(np.int8),
+        heads=slices(b"", nothing, nothing),
+        line_of=nothing.astype(np.object_),
+        lines=(),
+        dropped={},
     )
 
 
@@ -62,6 +69,7 @@ class _Learner:
         self._ways = np.full(len(rows), NO_SAMPLE, np.int8)
         self._line_of = np.full(len(rows), None, np.object_)
         self._unread = np.ones(len(rows), np.bool_)
+        self._left = known.ways != NO_SAMPLE
         self._types = self._read_comments()
         self._kinds = KindOf(self._types)
 
@@ -79,18 +87,17 @@ class _Learner:
 
     def take_over(self, same: Bools) -> None:
         """Take over the rows that are spelled as they were, there or elsewhere, if their numbers can be read."""
-        rows, left = self._rows, self._known.ways > 0
+        rows, known = self._rows, self._known
         if same.any():
-            at = np.flatnonzero(same & left)
+            at = np.flatnonzero(same & (known.ways > 0))
             self._take(at, at)
-            left[at] = False
         for way, ends in ((VALUE, rows.last), (VALUE_AND_TIME, rows.last_but_one)):
-            theirs = np.flatnonzero(left & (self._known.ways == way))
+            theirs = np.flatnonzero(self._left & (known.ways == way))
             if len(theirs):
                 ours = np.flatnonzero(self._unread)
-                found = places(slices(rows.body, rows.starts[ours], ends[ours]), self._known.heads.take(theirs))
+                found = places(slices(rows.body, rows.starts[ours], ends[ours]), known.heads.take(theirs))
                 self._take(ours[found >= 0], theirs[found[found >= 0]])
-        self.readings = repeated.readings_of(rows, self._ways, openmetrics=self._known.openmetrics)
+        self.readings = repeated.readings_of(rows, self._ways, openmetrics=known.openmetrics)
         unreadable = ~self.readings.readable
         self._ways[unreadable], self._unread[unreadable] = NO_SAMPLE, True
 
@@ -98,7 +105,8 @@ class _Learner:
         lines = self._known.line_of[theirs]
         if self._types != self._known.types:
             lines = np.fromiter(map(self._typed, lines.tolist()), np.object_, len(lines))
-        self._line_of[ours], self._ways[ours], self._unread[ours] = lines, self._known.ways[theirs], False
+        self._line_of[ours], self._ways[ours] = lines, self._known.ways[theirs]
+        self._unread[ours], self._left[theirs] = False, False
 
     def _typed(self, line: Line) -> Line:
         """The line, if its family still has the type it had."""
@@ -120,12 +128,11 @@ class _Learner:
             self._line_of[at] = np.fromiter(lines, np.object_, len(lines))
 
     def keep_lines(self) -> None:
-        """Keep the line of a row that is only spelled in another way, as when an exemplar comes or goes."""
-        known = self._known
-        if known.lines and (WITH_CARE in self._ways or WITH_CARE in known.ways):
-            taken = set(map(id, self._line_of))
-            kept = {_said(line): self._typed(line) for line in known.lines if id(line) not in taken}
-            for row in np.flatnonzero(self._unread & (self._ways != NO_SAMPLE)).tolist():
+        """Keep the line of a row that is only spelled in another way, as when an exemplar or a timestamp comes or goes."""
+        new, left = self._unread & (self._ways != NO_SAMPLE), self._left
+        if (self._ways[new] != VALUE).any() or (self._known.ways[left] != VALUE).any():
+            kept = {_said(line): self._typed(line) for line in self._known.line_of[left].tolist()}
+            for row in np.flatnonzero(new).tolist():
                 self._line_of[row] = kept.get(_said(self._line_of[row]), self._line_of[row])
 
     def layout(self) -> Layout:

@@ -31,7 +31,7 @@ class Layout:
 
     For each row, `ways` says how it is read again, `heads` how what stands before its numbers is spelled, and `line_of` its
     line. A row without a sample has no line, and all of it is its head; one that is read with care every time has no head.
-    `lines` are those of the page in order, `types` the types of its families.
+    `lines` are those of the page in order, `types` the types that it states of families, `kinds` what follows of names.
     """
 
     openmetrics: bool
@@ -101,7 +101,7 @@ def readings_of(rows: Rows, ways: Ways, *, openmetrics: bool) -> Readings:
         at = np.flatnonzero(timed)
         times, readable = numbers(slices(rows.body, rows.last[at], rows.ends[at]))
         times_ms = np.rint(times * 1000 if openmetrics else times)
-        readable &= np.abs(times_ms) <= EXACT_MS
+        readable &= np.abs(times_ms) < EXACT_MS
         readings.times_ms[at] = np.where(readable, times_ms, 0)
         readings.readable[at] &= readable
     return readings

@@ -30,7 +30,7 @@ _LABEL = re.compile(rf'[ \t]*+(?:({NAME})|({QUOTED}))[ \t]*+(?:=[ \t]*+"([^"\\]*
 _NAME = re.compile(NAME)
 _ESCAPE = re.compile(r'\\([\\n"])')
 EXACT_MS = 2**53
-"""Up to here, a float holds every millisecond."""
+"""Below it, a float holds every millisecond."""
 
 _ESCAPED = {"\\": "\\", "n": "\n", '"': '"'}
 
@@ -199,7 +199,7 @@ def _time_ms(text: str | None, openmetrics: bool) -> int:
         return NO_TIME_MS
     try:
         time = number(text)
-        time_ms = round(time * 1000) if openmetrics else round(time) if abs(time) <= EXACT_MS else int(text)
+        time_ms = round(time * 1000) if openmetrics else round(time) if abs(time) < EXACT_MS else int(text)
     except (ValueError, OverflowError):  # no number, NaN, infinite
         raise Unreadable("timestamp") from None
     if not NO_TIME_MS < time_ms < -NO_TIME_MS:
@@ -211,7 +211,7 @@ def _plain_words(match: re.Match[str], time_ms: int) -> int:
     text, end = match.string, len(match.string)
     if text[match.start(3) - 1] not in " \t":
         return 0
-    if match.end(4) == end and match.start(4) == match.end(3) + 1 and abs(time_ms) <= EXACT_MS:
+    if match.end(4) == end and match.start(4) == match.end(3) + 1 and abs(time_ms) < EXACT_MS:
         return 2
     return 1 if match.end(3) == end else 0
 

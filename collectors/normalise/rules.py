@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from recwatch.core.signals import Kind
 
 ANY = ("*",)
 """In `where`: the label must be there, with any value."""
+ABSENT = ""
+"""In `where`: the label may be missing."""
 
 MILLI, MICRO, NANO = 1e-3, 1e-6, 1e-9
 PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
@@ -20,22 +23,26 @@ PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
 class Rule:
     """Lines called one of `names` tell `quantities`; `scale` turns the value into the base unit.
 
-    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's; `fixed`
-    are labels that the name alone tells. `where` admits only lines whose label has one of the values, `kinds` only those of
-    a type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add
-    up, unless the page tells it under one of the names `unless`, too: so a metric that goes by its old and its new name is
-    not counted twice. `versions` and `setting` tell people from when to when the server writes the name, and what makes it
-    do so where it does not by itself.
+    Names are written without `_total`, which counters may carry or not. `labels` maps our labels to the server's, the first
+    that a line has where there are several spellings; `fixed` are labels that the name alone tells. `where` admits only
+    lines whose label has one of the values, `excluding` none whose label matches the whole pattern, `kinds` only those of a
+    type, for names that are a counter here and a gauge there. Lines that tell the same quantity with the same labels add up,
+    unless the page tells it of the same thing under one of the names `unless`, too: so a metric that goes by its old and its
+    new name is not counted twice. Where there are `flags`, the value is a set of them and tells whether one of these is up.
+    `versions` and `setting` tell people from when to when the server writes the name, and what makes it do so where it does
+    not by itself.
     """
 
     names: tuple[str, ...]
     quantities: tuple[str, ...]
     scale: float = 1.0
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Mapping[str | tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    excluding: Mapping[str, str] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
     unless: tuple[str, ...] = ()
+    flags: int = 0
     versions: str = ""
     setting: str = ""
 
@@ -47,19 +54,20 @@ class Rule:
     def admits(self, line: Line) -> bool:
         if self.kinds and line.kind not in self.kinds:
             return False
-        return all(
-            label in line.labels and (values == ANY or line.labels[label] in values) for label, values in self.where.items()
-        )
+        if any(re.fullmatch(pattern, line.labels.get(label, ABSENT)) for label, pattern in self.excluding.items()):
+            return False
+        found = ((_first(line.labels, label), values) for label, values in self.where.items())
+        return all(value != ABSENT if values == ANY else value in values for value, values in found)
 
     def measures(self, line: Line) -> tuple[Measure, ...]:
         """What an admitted line tells."""
-        pairs = {ours: line.labels.get(theirs, "") for ours, theirs in self.labels.items()} | dict(self.fixed)
+        pairs = {ours: _first(line.labels, theirs) for ours, theirs in self.labels.items()} | dict(self.fixed)
         if "quantile" in pairs:
             pairs["quantile"] = canonical_le(pairs["quantile"])
         bound = line.labels.get("le")
         if bound is None:
             told = (quantity for quantity in self.quantities if not quantity.endswith("_bucket"))
-            return tuple(Measure(quantity, labels_of(pairs.items()), self.scale) for quantity in told)
+            return tuple(Measure(quantity, labels_of(pairs.items()), self.scale, self.flags) for quantity in told)
         try:
             pairs["le"] = canonical_le(bound, self.scale)
         except ValueError:
@@ -78,22 +86,35 @@ def rule(names: str | Sequence[str], quantities: str | Sequence[str], scale: flo
 
 def histogram(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
     """The rules of a histogram `name` whose buckets, sum and count tell the quantities `family`_bucket and so on."""
-    return tuple(
-        rule(f"{name}_{part}", f"{family}_{part}", 1.0 if part == "count" else scale, **more)
-        for part in ("bucket", "sum", "count")
-    )
+    return _parts(name, family, scale, ("bucket", "sum", "count"), more)
 
 
 def summary(name: str, family: str, scale: float = 1.0, **more: object) -> tuple[Rule, ...]:
     """The rules of a summary: its sum and count can be merged, its quantiles are of one instance for ever."""
+    return (quantiles(name, family, scale, **more), *_parts(name, family, scale, ("sum", "count"), more))
+
+
+def quantiles(name: str, family: str, scale: float = 1.0, **more: object) -> Rule:
+    """The rule of a summary's quantiles alone, where other names tell sum and count."""
     labels = {"quantile": "quantile", **more.pop("labels", {})}  # type: ignore[dict-item]
-    return (
-        rule(name, f"{family}_quantile", scale, labels=labels, where={"quantile": ANY}, **more),
-        *(
-            rule(f"{name}_{part}", f"{family}_{part}", scale if part == "sum" else 1.0, labels=labels, **more)
-            for part in ("sum", "count")
-        ),
+    return rule(name, f"{family}_quantile", scale, labels=labels, where={"quantile": ANY}, **more)
+
+
+def _parts(name: str, family: str, scale: float, parts: Sequence[str], more: Mapping[str, object]) -> tuple[Rule, ...]:
+    others: tuple[str, ...] = more.get("unless", ())  # type: ignore[assignment]
+    return tuple(
+        rule(
+            f"{name}_{part}",
+            f"{family}_{part}",
+            1.0 if part == "count" else scale,
+            **{**more, "unless": tuple(f"{other}_{part}" for other in others)},
+        )
+        for part in parts
     )
+
+
+def _first(labels: Mapping[str, str], spellings: str | Sequence[str]) -> str:
+    return next((labels[name] for name in _tuple(spellings) if name in labels), ABSENT)
 
 
 def _tuple(one_or_more: str | Sequence[str]) -> tuple[str, ...]:
@@ -104,12 +125,20 @@ class Table:
     """A normaliser made of rules.
 
     `marks` are names, or beginnings of names ending in `*`, that only this kind of server writes. Values equal to one of
-    `blanks` mean that there is no reading.
+    `blanks` mean that there is no reading. `repeats` is set where a server prints one figure several times, such as a GPU's
+    for each pod that shares it: of the lines of one name that tell the same with the same labels only the first counts.
     """
 
-    def __init__(self, rules: Iterable[Rule | tuple[Rule, ...]], marks: Sequence[str], blanks: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule | tuple[Rule, ...]],
+        marks: Sequence[str],
+        blanks: Sequence[float] = (),
+        repeats: bool = False,
+    ) -> None:
         self.rules: tuple[Rule, ...] = tuple(r for one in rules for r in (one if isinstance(one, tuple) else (one,)))
         self.blanks = tuple(blanks)
+        self._repeats = repeats
         self._marks = frozenset(marks)
         self._beginnings = tuple(mark[:-1] for mark in marks if mark.endswith("*"))
         self._by_name: dict[str, list[Rule]] = {}
@@ -123,11 +152,28 @@ class Table:
     def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
         """What each line measures."""
         told = [[(r, r.measures(line)) for r in self._named(line.name) if r.admits(line)] for line in lines]
-        names = {(name, measure.key) for rules in told for r, measures in rules for measure in measures for name in r.names}
+        told = _once(lines, told) if self._repeats else told
+        names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
         return [
-            tuple(m for r, measures in rules for m in measures if not any((name, m.key) in names for name in r.unless))
+            tuple(m for r, ms in rules for m in ms if not any((name, m.quantity, m.thing) in names for name in r.unless))
             for rules in told
         ]
 
     def _named(self, name: str) -> Sequence[Rule]:
         return self._by_name.get(name, self._by_name.get(name.removesuffix("_total"), ()))
+
+
+_Told = list[list[tuple[Rule, tuple[Measure, ...]]]]
+
+
+def _once(lines: Sequence[Line], told: _Told) -> _Told:
+    """What each line tells that no line of the same name told before it."""
+    first: dict[object, int] = {}
+    for row, (line, rules) in enumerate(zip(lines, told, strict=True)):
+        for _, measures in rules:
+            for measure in measures:
+                first.setdefault((line.name, measure.key), row)
+    return [
+        [(r, tuple(m for m in measures if first[line.name, m.key] == row)) for r, measures in rules]
+        for row, (line, rules) in enumerate(zip(lines, told, strict=True))
+    ]

@@ -11,7 +11,8 @@ import streamlit as st
 from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import Evidence, Incident, Proposal, ProposalState, Transition
+from recwatch.core.events import Evidence, Incident, Transition
+from recwatch.core.proposals import Proposal, ProposalState
 from recwatch.core.wording import duration
 
 STALE_AFTER_MS = 15_000

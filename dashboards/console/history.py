@@ -7,7 +7,8 @@ import streamlit as st
 from dashboards.console.cards import STATE_COLOURS, evidence_list, header, incident_card, proposal_card, steps
 from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
-from recwatch.core.events import Anomaly, Incident, Proposal
+from recwatch.core.events import Anomaly, Incident
+from recwatch.core.proposals import Proposal
 
 DAY_MS = 86_400_000
 

@@ -11,7 +11,8 @@ from dashboards.console.cards import header, incident_card, proposal_card
 from dashboards.console.charts import chart, tables
 from dashboards.console.words import clock_time, figure, plain
 from recwatch.client import Client, ServiceStatus, SignalStatus
-from recwatch.core.events import ENDED, Incident, Proposal
+from recwatch.core.events import Incident
+from recwatch.core.proposals import ENDED, Proposal
 
 TOLD_FOR_MS = 600_000
 SPANS = {"2 min": 120, "5 min": 300, "15 min": 900}

@@ -7,7 +7,8 @@ import string
 from datetime import datetime
 
 from recwatch.core import wording
-from recwatch.core.events import Cause, Interval, KnobValue
+from recwatch.core.events import Cause
+from recwatch.core.proposals import Interval, KnobValue
 
 _ON_AXES = {
     "seconds": (1000.0, "ms"),

@@ -16,20 +16,9 @@ from recwatch.app.pages import page_routes
 from recwatch.app.view import ApiView
 from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import (
-    Anomaly,
-    Cause,
-    Decision,
-    E,
-    Incident,
-    IncidentState,
-    Mark,
-    MarkKind,
-    Proposal,
-    ProposalState,
-    Silence,
-    event_id,
-)
+from recwatch.core.event_json import E
+from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
+from recwatch.core.proposals import Decision, Proposal, ProposalState
 from recwatch.core.signals import Series
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -11,12 +11,13 @@ from threading import Event
 
 from rich.console import Console
 
+from recwatch.app.cast import Cast, Inbox
 from recwatch.app.children import free_port
 from recwatch.app.config import Config, parse_config
 from recwatch.app.patient import Patient
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Teller, write_report
-from recwatch.app.story import SCENARIOS, SERVICE, Cast, Inbox, Story
+from recwatch.app.story import SCENARIOS, SERVICE, Story
 from recwatch.app.up import ConsoleChild
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
@@ -28,37 +29,40 @@ def run_demo(fault: str, *, once: bool, json_path: Path | None, seed: int, out: 
     """Run the story of `fault`; whether it ended as it should. Unless `once`, stay up afterwards until Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    clock = SystemClock()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recwatch-demo-")))
-        patient = Patient(seed)
-        stack.callback(patient.stop)
-        device = _await_device(patient, clock, out)
-        config = _config(patient.url, device, folder, None if once else free_port())
-        inbox = Inbox(out, clock)
-        pipeline = Pipeline(config, clock, {"demo": inbox})
-        watching = stack.enter_context(ExitStack())
-        watching.callback(pipeline.stop)
-        console = None
-        addresses = {"API": pipeline.url, "metrics": f"{pipeline.url}/metrics", "recommender": patient.url}
-        if config.console is not None:
-            console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
-            stack.callback(console.ask_to_stop)
-            addresses = {"console": console.url, **addresses}
-        stack.callback(patient.ask_to_stop)
-        person = sys.stdin.isatty() and not once
-        cast = Cast(patient, pipeline, inbox, console, addresses)
-        story = Story(SCENARIOS[fault], cast, Teller(out), person=person)
+        watching = ExitStack()
+        cast = _assembled(stack, watching, None if once else free_port(), seed, out)
+        story = Story(SCENARIOS[fault], cast, Teller(out), person=sys.stdin.isatty() and not once)
         reached = story.tell()
         if once:
             watching.close()
         report = story.report()
         if json_path is not None:
             write_report(report, json_path)
-        story.teller.summary(report, {} if once else addresses)
+        story.teller.summary(report, {} if once else cast.addresses)
         if not once:
             story.stay_up()
     return reached
+
+
+def _assembled(stack: ExitStack, watching: ExitStack, console_port: int | None, seed: int, out: Console) -> Cast:
+    """Everyone who takes part, not yet at work. `stack` ends them all; `watching`, a part of it, the monitor alone."""
+    clock = SystemClock()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recwatch-demo-")))
+    patient = Patient(seed)
+    stack.callback(patient.stop)
+    config = _config(patient.url, _await_device(patient, clock, out), folder, console_port)
+    inbox = Inbox(out, clock)
+    pipeline = Pipeline(config, clock, {"demo": inbox})
+    stack.enter_context(watching).callback(pipeline.stop)
+    console = None
+    addresses = {"API": pipeline.url, "metrics": f"{pipeline.url}/metrics", "recommender": patient.url}
+    if config.console is not None:
+        console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
+        stack.callback(console.ask_to_stop)
+        addresses = {"console": console.url, **addresses}
+    stack.callback(patient.ask_to_stop)
+    return Cast(patient, pipeline, inbox, console, addresses)
 
 
 def _await_device(patient: Patient, clock: Clock, out: Console) -> str:

@@ -8,7 +8,9 @@ from threading import Lock
 from typing import Any
 
 from recwatch.core.bus import Record
-from recwatch.core.events import Anomaly, E, Event, Incident, Mark, Proposal, Silence, version_of
+from recwatch.core.event_json import E, Event, version_of
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.proposals import Proposal
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recwatch.core.events import Incident, Proposal
+from recwatch.core.events import Incident
+from recwatch.core.proposals import Proposal
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from recwatch.client import Client
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import Cause, Incident, Proposal
+from recwatch.core.events import Cause, Incident
+from recwatch.core.proposals import Proposal
 from recwatch.core.wording import clean, local
 
 app = typer.Typer()

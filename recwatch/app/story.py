@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import select
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import TypeVar
 
-from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
-
-from alerting.grouping import GroupingConfig
-from alerting.message import Message
-from recwatch.app.children import Child
-from recwatch.app.patient import RATE_PER_SECOND, Fault, Patient
-from recwatch.app.pipeline import Pipeline
+from recwatch.app.cast import Cast
+from recwatch.app.patient import RATE_PER_SECOND, Fault
 from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso, proposal_figures
+from recwatch.app.witness import Witness
 from recwatch.client import Client
-from recwatch.core.clock import Clock, SystemClock
-from recwatch.core.errors import Unavailable
-from recwatch.core.events import ENDED, Incident, Proposal
-from tuning.intervals import Intervals
+from recwatch.core.clock import SystemClock
+from recwatch.core.events import Incident
+from recwatch.core.proposals import ENDED, Proposal
 
 T = TypeVar("T")
 
@@ -32,7 +25,6 @@ BASELINE_S = 20.0
 DISTURBED_S = 150.0
 PATIENT_WARM_S = 5.0
 APPROVAL_WAIT_S = 60.0
-TURNS_ON = ("latency_p99_seconds", "latency_mean_seconds", "requests_per_second", "queue_depth")
 
 
 class Missed(Exception):
@@ -55,43 +47,13 @@ SCENARIOS = {
 }
 
 
-class Inbox:
-    """The demo's own notifier: prints each message whole and remembers when it came."""
-
-    def __init__(self, out: Console, clock: Clock) -> None:
-        self._out = out
-        self._clock = clock
-        self.came_ms: dict[str, int] = {}
-
-    def send(self, message: Message) -> None:
-        self.came_ms.setdefault(message.incident.id, self._clock.now_ms())
-        self._out.print(Panel(Text(message.text), title="message", title_align="left", border_style="red"))
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who takes part: the recommender, the monitor, whoever receives messages, and where to find each of them."""
-
-    patient: Patient
-    pipeline: Pipeline
-    inbox: Inbox
-    console: Child | None
-    addresses: Mapping[str, str]
-
-
 class Story:
     """One run of a scenario. Each step waits for what recwatch itself says; what does not come ends it in a sentence."""
 
     def __init__(self, scenario: Scenario, cast: Cast, teller: Teller, *, person: bool) -> None:
         self.teller = teller
-        self._inbox = cast.inbox
-        self._console = cast.console
-        self._addresses = cast.addresses
-        self._patient = cast.patient
-        self._pipeline = cast.pipeline
+        self._cast = cast
+        self._witness = Witness(cast.pipeline.live, SERVICE)
         self._scenario = scenario
         self._person = person
         self._clock = SystemClock()
@@ -106,40 +68,41 @@ class Story:
         """Run the story; whether it reached the fault's expected end."""
         try:
             self._warm_up()
-            self._break()
+            fault = self._break()
             self._diagnosed()
             if self._scenario.mended:
                 self._mended()
             else:
-                self._resolved_by_itself()
+                self._resolved_by_itself(fault)
         except Missed as missed:
             self._say(f"The story ends here: {missed}", "red")
             return False
         return True
 
     def _warm_up(self) -> None:
-        self._patient.start_load()
+        self._cast.patient.start_load()
         self._wait_s("the first requests warm it up", PATIENT_WARM_S)
-        self._pipeline.start()
+        self._cast.pipeline.start()
         self._say(
-            f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._patient.url}; recwatch scrapes it."
+            f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._cast.patient.url}; recwatch scrapes it."
         )
-        self._wait("detectors learn what is normal", lambda: self._warm() or None, 90)
+        self._wait("detectors learn what is normal", lambda: self._witness.warm() or None, 90)
         self._wait_s("a baseline is measured", BASELINE_S)
         while disturbed := self._incident_at_hand():
             self._say(f"The machine itself disturbed the baseline ({disturbed.title}); waiting for that to pass.", "yellow")
             self._wait("the disturbance passes", lambda: self._incident_at_hand() is None or None, DISTURBED_S)
-        self._say(f"Healthy: {self._pulse()}.", "green")
+        self._say(f"Healthy: {self._witness.pulse()}.", "green")
 
-    def _break(self) -> None:
-        self._fault = self._patient.start_fault(self._scenario.fault, self._scenario.duration_s)
+    def _break(self) -> Fault:
+        self._fault = self._cast.patient.start_fault(self._scenario.fault, self._scenario.duration_s)
         self._say(f"The fault '{self._fault.name}' begins (true cause: {self._fault.cause}).", "bold yellow")
+        return self._fault
 
     def _diagnosed(self) -> None:
-        incident = self._wait("recwatch notices", self._open_incident, 30)
+        incident = self._wait("recwatch notices", self._witness.open_incident, 30)
         self._incident_id = incident.id
-        self._wait("the message goes out", lambda: self._inbox.came_ms.get(incident.id), 10)
-        settled = self._latest(incident)
+        self._wait("the message goes out", lambda: self._cast.inbox.came_ms.get(incident.id), 10)
+        settled = self._incident()
         self._say(f"{settled.title}", "bold red")
         for evidence in settled.causes[0].evidence:
             self.teller.more(evidence.text)
@@ -162,28 +125,29 @@ class Story:
         self._recovered_ms = last.time_ms
         self._say(f"Verified. {last.why}", "bold green")
 
-    def _resolved_by_itself(self) -> None:
-        fault = self._known(self._fault)
+    def _resolved_by_itself(self, fault: Fault) -> None:
         left_s = fault.ends_at - self._clock.now_ms() / 1000 + 60
         self._wait("the fault passes", lambda: self._incident() if self._incident().state == "resolved" else None, left_s)
         if proposal := self._newest_proposal():
             raise Missed(f"a change of {proposal.knob} was proposed, though no knob of ours mends this.")
         self._recovered_ms = self._incident().end_ms
         self._say("Resolved: the fault is over. Nothing was proposed, as clocks are not ours to tune.", "bold green")
-        for hold in self._pipeline.holds():
+        for hold in self._cast.pipeline.holds():
             self.teller.more(hold.reason)
 
     def _decide(self, proposal: Proposal) -> None:
         """Wait for a person to decide; without one, or after a while, approve and say so."""
         if self._person:
             until_s = self._clock.now_ms() / 1000 + APPROVAL_WAIT_S
-            self._say(f"Approve it in the console ({self._addresses.get('console', 'not running')}) or press Enter.", "bold")
+            self._say(
+                f"Approve it in the console ({self._cast.addresses.get('console', 'not running')}) or press Enter.", "bold"
+            )
             self._wait("your approval is awaited", lambda: self._decided(until_s), APPROVAL_WAIT_S + 5)
         if self._proposal().state != "proposed":
             self._say(f"The proposal is {self._proposal().state}.")
             return
         by = "the person at the terminal" if self._person and _enter_pressed(consume=True) else "the demo"
-        Client(self._pipeline.url, self._pipeline.token).decide(proposal.id, "approve", by, "the story goes on")
+        Client(self._cast.pipeline.url, self._cast.pipeline.token).decide(proposal.id, "approve", by, "the story goes on")
         self._say(f"Approved by {by}.")
 
     def _decided(self, until_s: float) -> bool | None:
@@ -200,7 +164,7 @@ class Story:
         """The figures so far; what was not reached is None."""
         incident = self._incident() if self._incident_id else None
         proposal = self._proposal() if self._proposal_id else None
-        message_ms = self._inbox.came_ms.get(incident.id) if incident else None
+        message_ms = self._cast.inbox.came_ms.get(incident.id) if incident else None
         return Report(
             fault=self._scenario.fault,
             fault_started_at=iso(self._fault.started_at) if self._fault else "",
@@ -211,21 +175,18 @@ class Story:
             applied_after_s=self._after_s(_applied_ms(proposal)),
             recovered_after_s=self._after_s(self._recovered_ms),
             p99_ms=self._latencies(_applied_ms(proposal)),
-            samples_scraped=self._pipeline.samples_scraped(),
-            samples_stored=self._pipeline.samples_stored(),
-            alerts_sent=self._pipeline.alerts_sent(),
+            samples_scraped=self._cast.pipeline.samples_scraped(),
+            samples_stored=self._cast.pipeline.samples_stored(),
+            alerts_sent=self._cast.pipeline.alerts_sent(),
         )
 
     def _latencies(self, applied_ms: int | None) -> Latencies:
         if self._fault is None:
             return Latencies(None, None, None)
-        intervals = Intervals.of(self._pipeline.live.recent, SERVICE)
         start_ms = self._fault.started_at * 1000
         over_ms = applied_ms or self._fault.ends_at * 1000
-        before = intervals.between(start_ms - BASELINE_S * 1000, start_ms)
-        during = intervals.between(start_ms, over_ms)
-        after = intervals.last(10) if self._recovered_ms else None
-        return Latencies(_p99_ms(before), _p99_ms(during), _p99_ms(after))
+        times_ms = (start_ms - BASELINE_S * 1000, start_ms, over_ms)
+        return self._witness.latencies(times_ms, recovered=self._recovered_ms is not None)
 
     def _wait(self, what: str, seek: Callable[[], T | None], timeout_s: float) -> T:
         """What `seek` finds, looked for several times a second. Raises Missed when it has not come in time."""
@@ -234,7 +195,7 @@ class Story:
             while (found := seek()) is None:
                 if self._clock.monotonic_s() > until_s:
                     raise Missed(f"within {timeout_s:.0f} s this did not happen: {what}.")
-                status.update(f"{what} … {self._pulse()}")
+                status.update(f"{what} … {self._witness.pulse()}")
                 self._look()
         return found
 
@@ -245,53 +206,20 @@ class Story:
 
     def _look(self) -> None:
         """Let a moment pass; raise when a part has failed."""
-        self._patient.require_running()
-        self._pipeline.check()
-        if self._console is not None:
-            self._console.require_running()
+        self._cast.require_running()
         self._pause.wait(0.2)
 
-    def _pulse(self) -> str:
-        """The newest figures in words; empty before there are any."""
-        recent = self._pipeline.live.recent
-        rate = recent.values(SERVICE, "requests_per_second")
-        p99 = recent.values(SERVICE, "latency_p99_seconds")
-        shown = [f"{rate[-1]:.0f} requests/s"] if len(rate) else []
-        return ", ".join([*shown, f"p99 {p99[-1] * 1000:.0f} ms"] if len(p99) else shown)
-
-    def _warm(self) -> bool:
-        """Whether every method has seen enough of the signals that this story turns on."""
-        recent = self._pipeline.live.recent
-        watched = [s for s in recent.series(SERVICE, "recwatch_warmup_ratio") if s.labels["signal"] in TURNS_ON]
-        ratios = [last[1] for s in watched if (last := recent.last(s.id)) is not None]
-        return len(ratios) > 0 and min(ratios) >= 1.0
-
-    def _open_incident(self) -> Incident | None:
-        return next((i for i in self._pipeline.live.events(Incident) if i.state == "open"), None)
-
-    def _incident_at_hand(self) -> Incident | None:
-        """An incident that is open, or so fresh that trouble now would open it again."""
-        since_ms = self._clock.now_ms() - 1000 * GroupingConfig().reopen_within_s
-        return next((i for i in self._pipeline.live.events(Incident) if i.end_ms is None or i.end_ms >= since_ms), None)
-
-    def _newest_proposal(self) -> Proposal | None:
-        proposals = reversed(self._pipeline.live.events(Proposal))
-        return next((p for p in proposals if p.incident_id == self._incident_id), None)
-
-    def _latest(self, incident: Incident) -> Incident:
-        return self._pipeline.live.event(Incident, incident.id) or incident
-
     def _incident(self) -> Incident:
-        return self._known(self._pipeline.live.event(Incident, self._known(self._incident_id)))
+        return self._witness.event(Incident, self._incident_id)
 
     def _proposal(self) -> Proposal:
-        return self._known(self._pipeline.live.event(Proposal, self._known(self._proposal_id)))
+        return self._witness.event(Proposal, self._proposal_id)
 
-    @staticmethod
-    def _known(value: T | None) -> T:
-        if value is None:
-            raise Unavailable("The story lost track of an event that it had already seen.")
-        return value
+    def _newest_proposal(self) -> Proposal | None:
+        return self._witness.newest_proposal(self._incident_id)
+
+    def _incident_at_hand(self) -> Incident | None:
+        return self._witness.incident_at_hand(self._clock.now_ms())
 
     def _after_s(self, time_ms: float | None) -> float | None:
         return None if time_ms is None or self._fault is None else round(time_ms / 1000 - self._fault.started_at, 2)
@@ -303,11 +231,6 @@ class Story:
 
 def _applied_ms(proposal: Proposal | None) -> int | None:
     return proposal.actions[0].time_ms if proposal and proposal.actions else None
-
-
-def _p99_ms(intervals: Intervals | None) -> float | None:
-    p99_s = intervals.latency_s(0.99) if intervals is not None else None
-    return None if p99_s is None else round(p99_s * 1000, 1)
 
 
 def _enter_pressed(*, consume: bool = False) -> bool:

@@ -16,7 +16,8 @@ from recwatch.app.live import LiveView
 from recwatch.client import ServiceStatus, TargetStatus
 from recwatch.core.canonical import DERIVED, SIGNALS
 from recwatch.core.clock import Clock
-from recwatch.core.events import Anomaly, Incident, Proposal
+from recwatch.core.events import Anomaly, Incident
+from recwatch.core.proposals import Proposal
 from recwatch.core.signals import Series
 
 _JUDGEMENTS = {

@@ -15,8 +15,10 @@ from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, Servi
 from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
-from recwatch.core.events import Decision, E, Event, Incident, Mark, Proposal
+from recwatch.core.event_json import E, Event
+from recwatch.core.events import Incident, Mark
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.recent import usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
 

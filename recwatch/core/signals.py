@@ -1,6 +1,6 @@
 """Words for numbers: series, their samples, and what a detector says of them.
 
-They travel as columns. Words for events (anomalies, incidents, proposals) are in `recwatch.core.events`.
+They travel as columns. Words for events are in `recwatch.core.events` and `recwatch.core.proposals`.
 """
 
 from __future__ import annotations

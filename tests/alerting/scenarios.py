@@ -41,6 +41,10 @@ HEALTHY: Mapping[str, float] = {
     "gpu_throttled_ratio": 0.0,
     "gpu_power_watts": 210.0,
     "gpu_temperature_celsius": 61.0,
+    "gpu_xid_code": 0.0,
+    "gpu_ecc_uncorrected_errors": 0.0,
+    "gpu_rows_remapped": 0.0,
+    "gpu_row_remap_failed": 0.0,
     "host_cpu_busy_ratio": 0.62,
     "host_memory_available_bytes": 9e9,
     "targets_up_ratio": 1.0,
@@ -119,7 +123,8 @@ def quiver(name: str, value: float, noise: random.Random) -> float:
 
 def tick(second: int, readings: Mapping[str, float], noise: random.Random) -> Samples:
     """One interval's samples, with a twentieth of noise on all that is measured rather than counted."""
-    counted = {"replicas", "targets_up_ratio"}
+    damage = {"gpu_xid_code", "gpu_ecc_uncorrected_errors", "gpu_rows_remapped", "gpu_row_remap_failed"}
+    counted = {"replicas", "targets_up_ratio"} | damage
     noisy = {SERIES[n].id: v if n in counted else quiver(n, v, noise) for n, v in readings.items()}
     return Samples.of(SERVICE, "", at(second), noisy)
 

@@ -13,17 +13,19 @@ from recwatch.core.canonical import SIGNALS, canonical_series
 from recwatch.core.events import Cause, Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet
-from tests.alerting.scenarios import DEPLOY, DEPLOYED, HEALTHY, SERIES, SERVICE, SURGE, THROTTLE, at
+from tests.alerting.scenarios import DEPLOY, DEPLOYED, HEALTHY, SERVICE, SURGE, THROTTLE, at
 
 KNOB = Mark.of(SERVICE, "knob_change", at(118), "max_batch_size 32 -> 2", by="ana")
 
 
-def view(changes: Mapping[str, float | None], *marks: Mark, lasted_s: int = 10) -> View:
+def view(
+    changes: Mapping[str, float | None], *marks: Mark, lasted_s: int = 10, healthy: Mapping[str, float] = HEALTHY
+) -> View:
     readings = {
-        name: Reading(name, SERIES[name].key, SIGNALS[name].unit, before, {**HEALTHY, **changes}[name])
-        for name, before in HEALTHY.items()
+        name: Reading(name, canonical_series(SERVICE, name).key, SIGNALS[name].unit, before, {**healthy, **changes}[name])
+        for name, before in healthy.items()
     }
-    anomalous = frozenset(n for n in changes if changes[n] != HEALTHY[n])
+    anomalous = frozenset(n for n in changes if changes[n] != healthy[n])
     return View(SERVICE, at(123), at(123 + lasted_s), readings, marks, anomalous)
 
 
@@ -51,6 +53,17 @@ TROUBLES = [
     ),
     pytest.param({"host_memory_available_bytes": 2e8}, (), Cause.MEMORY_PRESSURE, id="memory"),
     pytest.param({"gpu_sm_clock_hertz": None, "gpu_power_watts": None}, (), Cause.GPU_FAULT, id="gpu gone"),
+    pytest.param({"gpu_xid_code": 79.0, **SURGE}, (), Cause.GPU_FAULT, id="gpu off the bus under load"),
+    pytest.param({"gpu_ecc_uncorrected_errors": 1.0}, (), Cause.GPU_FAULT, id="gpu memory error"),
+    pytest.param({"gpu_rows_remapped": 1.0}, (DEPLOYED,), Cause.GPU_FAULT, id="gpu row replaced just after a deploy"),
+    pytest.param({"gpu_row_remap_failed": 1.0}, (), Cause.GPU_FAULT, id="gpu row past replacing"),
+    pytest.param({**THROTTLE, "gpu_xid_code": 48.0}, (), Cause.GPU_FAULT, id="gpu damaged and slowed"),
+    pytest.param(
+        {"requests_per_second": 44.0, "gpu_busy_ratio": 1.0, "gpu_power_watts": 95.0, "queue_depth": 60.0},
+        (),
+        Cause.DEAD_BUT_BUSY,
+        id="a hung kernel beside what still works",
+    ),
     pytest.param({"host_cpu_busy_ratio": 1.0, "latency_p99_seconds": 0.2}, (), Cause.HOST_BOUND, id="host"),
     pytest.param({"errors_ratio": 0.4}, (DEPLOYED,), Cause.UNKNOWN, id="nothing fits"),
 ]
@@ -120,3 +133,66 @@ def test_a_deploy_after_the_start_is_not_the_cause() -> None:
     later = Mark.of(SERVICE, "deploy", at(150), "ranker v1", by="ana")
     deployed = [e for r in diagnose(view(DEPLOY, later)) for e in r.evidence if "ranker v1" in e.text]
     assert deployed == []
+
+
+@pytest.mark.parametrize("code", [13.0, 31.0, 43.0, 45.0])
+def test_a_programs_own_error_is_no_fault_of_the_gpu(code: float) -> None:
+    assert Cause.GPU_FAULT not in {r.cause for r in diagnose(view({"gpu_xid_code": code}))}
+
+
+def test_damage_from_before_the_baseline_is_no_cause() -> None:
+    old = {**HEALTHY, "gpu_xid_code": 79.0, "gpu_rows_remapped": 4.0, "gpu_row_remap_failed": 1.0}
+    assert Cause.GPU_FAULT not in {r.cause for r in diagnose(view(DEPLOY, healthy=old))}
+
+
+def test_damage_is_said_with_its_code() -> None:
+    (top, *_) = diagnose(view({"gpu_xid_code": 79.0, "gpu_rows_remapped": 2.0}))
+    assert [e.text for e in top.evidence] == ["GPU error (XID) 79, was 0", "GPU memory rows replaced 2, was 0"]
+    assert top.confidence > 0.9
+
+
+def test_the_damaged_gpu_of_several_is_the_one_shown() -> None:
+    series = [canonical_series(SERVICE, "gpu_xid_code", {"gpu": str(gpu)}) for gpu in range(3)]
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, tuple(series)))
+    for second in range(120):
+        codes = {s.id: 79.0 if s is series[1] and second >= 100 else 0.0 for s in series}
+        recent.append(Samples.of(SERVICE, "", at(second), codes))
+    shown = view_of(recent, SERVICE, (at(100), at(119)), (), ())
+    assert [e.text for e in shown.evidence("gpu_xid_code")] == ["GPU error (XID) (gpu 1) 79, was 0"]
+    assert diagnose(shown)[0].cause is Cause.GPU_FAULT
+
+
+def test_a_code_is_one_that_was_read_and_no_mean_of_two() -> None:
+    series = canonical_series(SERVICE, "gpu_xid_code", {"gpu": "0"})
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, (series,)))
+    for second in range(104):
+        recent.append(Samples.of(SERVICE, "", at(second), {series.id: 79.0 if second >= 102 else 0.0}))
+    assert view_of(recent, SERVICE, (at(100), at(103)), (), ()).now("gpu_xid_code") == 79.0
+
+
+LANGUAGE = {**HEALTHY, "generated_tokens_per_second": 2400.0, "prompt_tokens_per_second": 900.0}
+SILENT = {"requests_per_second": 0.0, "gpu_busy_ratio": 1.0, "queue_depth": 90.0}
+
+
+def test_long_answers_are_work_while_tokens_flow() -> None:
+    flowing = {**SILENT, "prompt_tokens_per_second": 0.0, "generated_tokens_per_second": 2600.0}
+    assert Cause.DEAD_BUT_BUSY not in {r.cause for r in diagnose(view(flowing, healthy=LANGUAGE))}
+    dry = {**flowing, "generated_tokens_per_second": 0.0}
+    assert diagnose(view(dry, healthy=LANGUAGE))[0].cause is Cause.DEAD_BUT_BUSY
+
+
+def test_a_throttled_gpu_draws_little_and_is_not_dead() -> None:
+    slowed = {**THROTTLE, "requests_per_second": 44.0, "gpu_busy_ratio": 1.0}
+    assert Cause.DEAD_BUT_BUSY not in {r.cause for r in diagnose(view(slowed))}
+
+
+def test_less_power_for_the_same_work_is_no_fault() -> None:
+    frugal = {"gpu_busy_ratio": 0.95, "gpu_power_watts": 95.0}
+    assert Cause.DEAD_BUT_BUSY not in {r.cause for r in diagnose(view(frugal))}
+
+
+def test_a_gpu_that_idles_draws_little_and_is_not_dead() -> None:
+    idle = {"requests_per_second": 10.0, "gpu_busy_ratio": 0.05, "gpu_power_watts": 60.0, "replicas_busy_ratio": 0.05}
+    assert Cause.DEAD_BUT_BUSY not in {r.cause for r in diagnose(view(idle))}

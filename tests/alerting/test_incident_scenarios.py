@@ -304,6 +304,23 @@ def test_a_service_that_answers_nothing_pages(first_second: float) -> None:
     assert [i.state for i in told].count("resolved") == 1
 
 
+def test_a_hung_kernel_is_told_by_the_power_that_it_does_not_draw() -> None:
+    hung = {**HUNG, "requests_per_second": 40.0, "gpu_power_watts": 90.0, "latency_p99_seconds": 4.0}
+    events = raised(
+        anomaly("queue_depth", 121),
+        anomaly("latency_p99_seconds", 123, method="objective", value=4.0, expected=0.15),
+    )
+    told = Harness().run(hung, events)
+    assert {i.cause for i in told} == {Cause.DEAD_BUT_BUSY}
+    assert any("GPU power" in e.text for e in told[-1].causes[0].evidence)
+
+
+def test_an_error_of_the_driver_names_the_gpu_before_what_it_looks_like() -> None:
+    broken = {**THROTTLE, "gpu_xid_code": 79.0, "gpu_ecc_uncorrected_errors": 3.0}
+    told = Harness().run(broken, throttle_events())
+    assert {i.cause for i in told} == {Cause.GPU_FAULT}
+
+
 def test_a_lull_or_less_traffic_is_no_loss_of_answers() -> None:
     fell: dict[str, Any] = {"direction": "below", "value": 0.0, "expected": 110.0}
     lull = raised(anomaly("requests_per_second", 120, **fell), mended_s=128)

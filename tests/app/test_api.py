@@ -19,8 +19,9 @@ from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import Decision, Incident, Silence
+from recwatch.core.events import Incident, Silence
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified

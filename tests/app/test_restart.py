@@ -13,7 +13,8 @@ from recwatch.app.live import LiveView
 from recwatch.app.restart import prime, resume
 from recwatch.core.bus import Record
 from recwatch.core.canonical import canonical_series
-from recwatch.core.events import Anomaly, Incident, version_of
+from recwatch.core.event_json import version_of
+from recwatch.core.events import Anomaly, Incident
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, SeriesSet
 from tests.app.world import Shelf

@@ -18,8 +18,9 @@ from recwatch.app.live import LiveView
 from recwatch.app.runner import StageRunner
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
-from recwatch.core.events import Cause, Decision, Incident, Proposal
+from recwatch.core.events import Cause, Incident
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
 from tests.simulated_service import SERVICE, SimulatedService

@@ -17,7 +17,7 @@ from recwatch.app.view import ApiView, Rows
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
-from recwatch.core.events import E, Event
+from recwatch.core.event_json import E, Event
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Series
 from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposal, surge_incident

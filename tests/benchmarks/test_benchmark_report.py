@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -12,17 +13,19 @@ import pytest
 import typer
 from rich.console import Console
 
-from benchmarks import BENCHMARKS
+from benchmarks import BENCHMARKS, clients
 from benchmarks.__main__ import main
+from benchmarks.clients import Answers
 from benchmarks.monitor import Memory, monitor_config
-from benchmarks.overhead import Block, Pair, overhead_rows
-from benchmarks.ratios import median_ratio, median_ratio_interval
+from benchmarks.overhead import Cost, Pair, overhead_rows
+from benchmarks.ratios import median_ratio, quantile_ratio
 from benchmarks.report import Report, Row, table, write_reports
 from benchmarks.scrape import page
 from benchmarks.timing import in_turns
 from collectors.exposition import PageParser
 from recwatch.app.config import parse_config
 from recwatch.core.errors import Unavailable
+from recwatch.core.signals import Float64
 
 ROWS = (Row("p99", 1.08, "ratio", "<= 1.05"), Row("rate", 0.99, "ratio", ">= 0.99"), Row("speed", 3e6, "points/s"))
 
@@ -138,23 +141,33 @@ def test_measurements_without_partners_are_refused(over: list[float], under: lis
         median_ratio(over, under)
 
 
+def blocks(rng: np.random.Generator, ratio: float = 1.0, pairs: int = 20) -> tuple[list[Float64], list[Float64]]:
+    """Latencies of pairs of blocks: what slows the machine slows both of a pair."""
+    machine = rng.lognormal(3.0, 0.3, pairs)
+    under = [slow * rng.lognormal(0.0, 0.4, 200) for slow in machine]
+    return [ratio * slow * rng.lognormal(0.0, 0.4, 200) for slow in machine], under
+
+
 def test_an_interval_is_the_same_for_the_same_seed_and_holds_its_middle() -> None:
-    over, under = np.random.default_rng(1).lognormal(0.0, 0.1, (2, 10))
-    told = median_ratio_interval(over, under, seed=3)
+    over, under = blocks(np.random.default_rng(1))
+    told = quantile_ratio(over, under, 0.99, seed=3)
 
-    assert told == median_ratio_interval(over, under, seed=3)
-    assert told.low < told.mid == median_ratio(over, under) < told.high
+    assert told == quantile_ratio(over, under, 0.99, seed=3)
+    assert told.mid == np.quantile(np.concatenate(over), 0.99) / np.quantile(np.concatenate(under), 0.99)
+    assert told.low < told.mid < told.high
 
 
-def test_an_interval_holds_the_true_ratio_about_as_often_as_it_says() -> None:
+def test_an_interval_holds_the_true_ratio_about_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.ratios.RESAMPLES", 200)
     rng = np.random.default_rng(2)
-    held = 0
-    for seed in range(100):
-        machine, noise = rng.lognormal(4.0, 1.0, 10), rng.lognormal(0.0, 0.1, (2, 10))
-        told = median_ratio_interval(1.1 * machine * noise[0], machine * noise[1], seed)
-        held += told.low <= 1.1 <= told.high
+    told = [quantile_ratio(*blocks(rng, ratio=1.1), 0.95, seed) for seed in range(100)]
 
-    assert 88 <= held <= 100
+    assert 86 <= sum(one.low <= 1.1 <= one.high for one in told) <= 100
+
+
+def test_blocks_without_partners_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 blocks have 0 partners"):
+        quantile_ratio([np.ones(3)], [], 0.99, seed=0)
 
 
 def test_sides_take_turns_at_being_first() -> None:
@@ -165,25 +178,43 @@ def test_sides_take_turns_at_being_first() -> None:
     assert {side: len(seconds) for side, seconds in taken.items()} == {"a": 3, "b": 3}
 
 
-def test_a_block_is_read_from_the_load_generators_last_line() -> None:
-    line = '{"summary": true, "seconds": 2.0, "sent": 230, "ok": 220, "shed": 10, "p50_ms": 21.0, "p99_ms": 80.5}'
+def answers(latency_s: Float64, failed: int = 0) -> Answers:
+    ok = np.arange(len(latency_s)) >= failed
+    return Answers(np.arange(len(latency_s), dtype=np.float64), latency_s, ok)
 
-    assert Block.of(line) == Block(p50_ms=21.0, p99_ms=80.5, answered_per_second=110.0)
+
+def test_requests_belong_to_the_block_in_which_they_were_due() -> None:
+    seen = answers(np.array([0.1, 0.2, 0.3, 0.4]), failed=2).between(1.0, 3.0)
+
+    assert seen.latency_s.tolist() == [0.2, 0.3]
+    assert seen.ok.tolist() == [False, True]
 
 
 def test_the_overhead_is_told_as_ratios_with_its_goals() -> None:
-    alone = [Block(20.0 * slow, 100.0 * slow, 110.0) for slow in (1.0, 1.2, 5.0)]
-    pairs = [Pair(Block(b.p50_ms, b.p99_ms * over, 109.5), b) for b, over in zip(alone, (1.01, 1.02, 1.10), strict=True)]
-    rows = overhead_rows(pairs, cpu_ratio=0.031, memory=Memory(recwatch_mb=400.0, console_mb=130.0), seed=0)
+    alone = [slow * np.linspace(0.01, 0.11, 1000) for slow in (1.0, 1.2, 5.0)]
+    pairs = [Pair(answers(1.02 * latency_s, failed=5), answers(latency_s)) for latency_s in alone]
+    rows = overhead_rows(pairs, Cost(0.031, 0.5), Memory(recwatch_mb=400.0, console_mb=130.0), seed=0)
     judged = {row.metric: (round(row.value, 4), row.met) for row in rows if row.goal}
 
     assert judged == {
-        "p99 watched over alone, 95 % interval, upper end": (1.1, False),
-        "answers/s watched over alone, 110 requests/s offered": (0.9955, True),
+        "p99 watched over alone, 95 % interval, upper end": (1.02, True),
+        "answered share of the requests, watched over alone": (0.995, True),
         "CPU of recwatch while it watches": (3.1, False),
         "resident memory in all": (530.0, True),
     }
-    assert next(row.value for row in rows if row.metric.endswith("median of 3 pairs")) == pytest.approx(1.02)
+    assert next(row.value for row in rows if row.metric.endswith("3 pairs pooled")) == pytest.approx(1.02)
+    assert next(row.value for row in rows if row.metric == "CPU of others meanwhile") == 50.0
+
+
+def test_clients_write_down_what_they_saw(tmp_path: Path) -> None:
+    """Nobody listens: every request fails, and is there all the same."""
+    file = tmp_path / "answers.npy"
+    subprocess.run(clients.command("http://127.0.0.1:9", 200.0, 0.5, 3, file), check=True)
+    seen = Answers.read(file)
+
+    assert len(seen.due_s) > 50
+    assert not seen.ok.any()
+    assert 0.0 < np.ptp(seen.due_s) < 1.0
 
 
 def test_the_monitor_is_given_a_good_configuration(tmp_path: Path) -> None:

@@ -76,7 +76,10 @@ def test_how_a_target_is_asked() -> None:
         ({"targets": ["http://user:pass@127.0.0.1/metrics"]}, "holds a user or password"),
         ({"targets": ["http://[::1/metrics"]}, "is no URL"),
         ({"targets": [URL, URL]}, "listed twice"),
-        ({"targets": [{"url": URL, "kind": "triton2"}]}, "'triton2' is no kind of server; they are: recommender_ref, dcgm"),
+        (
+            {"targets": [{"url": URL, "kind": "triton2"}]},
+            "'triton2' is no kind of server; they are: recommender_ref, knative,",
+        ),
         ({"targets": URL}, "valid tuple"),
         ({"scrape_interval": "soon"}, "'soon' is no duration"),
         ({"scrape_interval": "0s"}, "greater than 0"),

@@ -1,4 +1,5 @@
-import os
+"""What a page says, against prometheus_client's parsers, and where we differ from them on purpose."""
+
 from pathlib import Path
 
 import numpy as np
@@ -7,35 +8,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collectors.exposition import Dropped, Line, Page, PageParser
+from collectors.exposition import NO_TIME_MS, Dropped, PageParser
+from recwatch.core.errors import BadInput
+from tests.collectors.exposition_pages import (
+    Spelled,
+    by_prometheus_client,
+    by_us,
+    needs_pages,
+    openmetrics_pages,
+    recorded_pages,
+    text_pages,
+    without_total,
+)
 
-Spelled = list[tuple[str, dict[str, str], str, str]]
-
-
-def by_prometheus_client(text: str) -> Spelled:
-    return [
-        (sample.name, sample.labels, family.type.replace("unknown", "untyped"), repr(float(sample.value)))
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    ]
-
-
-def by_us(page: Page) -> Spelled:
-    return [
-        (as_prometheus_client_names(line), dict(line.labels), line.kind, repr(value))
-        for line, value in zip(page.lines, page.values.tolist(), strict=True)
-    ]
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+bounded = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def as_prometheus_client_names(line: Line) -> str:
-    return line.name if line.kind != "counter" or line.name.endswith("_total") else line.name + "_total"
-
-
-def recorded_pages() -> list[Path]:
-    return sorted(Path(os.environ.get("RECWATCH_DATA", "absent"), "dumps").glob("*.txt"))
-
-
-needs_pages = pytest.mark.skipif(not recorded_pages(), reason="RECWATCH_DATA names no folder with dumps/*.txt")
+def read(text: str | bytes, content_type: str | None = "text/plain") -> Spelled:
+    """The samples of a page of which no row may be dropped."""
+    page = PageParser().parse(text, content_type)
+    assert page.dropped == {}
+    return by_us(page)
 
 
 @needs_pages
@@ -43,100 +37,294 @@ needs_pages = pytest.mark.skipif(not recorded_pages(), reason="RECWATCH_DATA nam
 def test_recorded_pages_say_what_prometheus_client_says(path: Path) -> None:
     text = path.read_text()
     parser = PageParser()
-    first = by_us(parser.parse(text))
-    again = by_us(parser.parse(text))
-    assert first == again
-    assert without_kind(first) == without_kind(by_prometheus_client(text))
-    assert first
+    first, again = parser.parse(text), parser.parse(text)
+    assert by_us(first) == by_us(again)
+    assert without_total(by_us(first)) == without_total(by_prometheus_client(text))
+    assert by_us(first)
+    assert first.dropped == again.dropped == {}
 
 
-names = st.from_regex(r"[a-z_:][a-z0-9_]{0,6}(_total|_bucket|_sum)?", fullmatch=True)
-label_names = st.from_regex(r"[a-df-z][a-z0-9_]{0,3}", fullmatch=True)
-label_values = st.text(st.sampled_from('ab ,="\\\n{}#é\t_1'), max_size=6)
-values = st.one_of(
-    st.floats().map(repr), st.integers().map(str), st.sampled_from(["NaN", "+Inf", "-Inf", "1e+010", "9223372036854775794"])
-)
-gaps = st.sampled_from([" ", "  ", "\t", " \t "])
-timestamps = st.one_of(st.just(""), st.just(""), st.integers(0, 2**41).map(lambda stamp: f" {stamp}"))
-
-
-def escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-@st.composite
-def rows(draw: st.DrawFn) -> tuple[str, str]:
-    """What stands before a row's value, and what stands after it."""
-    labels = draw(st.dictionaries(label_names, label_values, max_size=3))
-    inside = draw(st.sampled_from([",", ", "])).join(f'{name}="{escaped(value)}"' for name, value in labels.items())
-    braces = "{" + inside + draw(st.sampled_from(["", ","] if labels else [""])) + "}"
-    with_braces = labels != {} or draw(st.booleans())
-    return draw(names) + (braces if with_braces else ""), draw(timestamps)
-
-
-@st.composite
-def comments(draw: st.DrawFn) -> str:
-    name = draw(names)
-    kind = draw(st.sampled_from(["counter", "gauge", "histogram", "summary", "untyped"]))
-    return draw(st.sampled_from([f"# TYPE {name} {kind}", f"# HELP {name} some (in %)", "# EOF", "#", "", "  "]))
-
-
-@st.composite
-def pages(draw: st.DrawFn) -> list[str]:
-    """One page scraped three times: mostly the same rows with other values, now and then a row more, less, or moved."""
-    layout = draw(st.lists(st.one_of(rows(), comments()), max_size=8))
-    texts = []
-    for _ in range(3):
-        written = [
-            part
-            if isinstance(part, str)
-            else f"{part[0]}{draw(gaps)}{draw(values)}{part[1]}{draw(st.sampled_from(['', ' ', chr(13)]))}"
-            for part in layout
-        ]
-        texts.append("\n".join(written) + "\n")
-        change = draw(st.sampled_from(["none", "none", "more", "less", "moved"]))
-        if change == "more":
-            layout = [*layout, draw(rows())]
-        elif change == "less":
-            layout = layout[1:]
-        elif change == "moved":
-            layout = layout[::-1]
-    return texts
-
-
-def without_kind(spelled: Spelled) -> Spelled:
-    return [(name.removesuffix("_total"), labels, "", value) for name, labels, _, value in spelled]
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(pages())
+@bounded
+@given(text_pages())
 def test_generated_pages_say_what_prometheus_client_says_in_every_scrape(texts: list[str]) -> None:
     parser = PageParser()
     for text in texts:
-        assert without_kind(by_us(parser.parse(text))) == without_kind(by_prometheus_client(text))
+        page = parser.parse(text, "text/plain")
+        assert without_total(by_us(page)) == without_total(by_prometheus_client(text))
+        assert by_us(page) == read(text)  # what was there before leaves no trace
+        assert [line.kind for line in page.lines] == [line.kind for line in PageParser().parse(text, "text/plain").lines]
 
 
-def test_a_changed_type_is_noticed_though_the_rows_are_the_same() -> None:
+@bounded
+@given(openmetrics_pages(), openmetrics_pages())
+def test_generated_openmetrics_says_what_prometheus_client_says_in_every_scrape(first: str, second: str) -> None:
     parser = PageParser()
-    assert parser.parse("# TYPE a gauge\na 1\n").lines[0].kind == "gauge"
-    assert parser.parse("# TYPE a counter\na 1\n").lines[0].kind == "counter"
+    for text in (first, first, second):
+        page = parser.parse(text, OPENMETRICS)
+        assert by_us(page) == by_prometheus_client(text, openmetrics=True)
+        assert page.dropped == {}
 
 
-def test_a_row_whose_value_cannot_be_read_is_dropped_and_the_rest_is_kept() -> None:
+adversarial = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "b_total",
+            "{",
+            "}",
+            '"',
+            "=",
+            ",",
+            " ",
+            "\t",
+            "\\",
+            '\\"',
+            "#",
+            " # ",
+            "1",
+            "1e3",
+            "NaN",
+            "é",
+            "_",
+            ":",
+            'a="b"',
+            '{a="b"}',
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@settings(deadline=None, max_examples=500)
+@given(adversarial)
+def test_no_row_is_read_that_prometheus_client_refuses_or_reads_otherwise(row: str) -> None:
+    page = PageParser().parse(f"{row}\nb 2\n", "text/plain")
+    for name, labels, value, _ in by_us(page)[:-1]:
+        reading = row.partition(" # ")[0]
+        assert [(name, labels, value)] == [(n, ls, v) for n, ls, v, _ in by_prometheus_client(f"{reading}\n")]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a 1 2 3", "timestamp"),
+        ('a{,b="c"} 1', "labels"),
+        ('{__name__="b"} 1', "labels"),
+        ("a 1 NaN", "timestamp"),
+        ("a 1 9223372036854775808", "timestamp"),
+        ("a \N{ARABIC-INDIC DIGIT ONE}", "value"),
+    ],
+)
+def test_prometheus_client_reads_rows_that_no_standard_allows_and_we_drop(row: str, reason: str) -> None:
+    assert [family.samples for family in text_string_to_metric_families(f"{row}\n")]
+    assert PageParser().parse(f"{row}\nb 2\n").dropped == {reason: Dropped(1, row)}
+
+
+def test_reserved_labels_are_read_though_prometheus_client_refuses_them_since_a_reading_is_worth_more() -> None:
+    with pytest.raises(ValueError, match="labels"):
+        by_prometheus_client('a{__x="b"} 1\n')
+    assert read('a{__x="b"} 1\n') == [("a", {"__x": "b"}, "1.0", None)]
+
+
+def test_counters_keep_their_names_though_prometheus_client_appends_total() -> None:
+    text = "# TYPE a counter\na 1\n"
+    assert (read(text)[0][0], by_prometheus_client(text)[0][0]) == ("a", "a_total")
+
+
+def test_an_exemplar_on_a_page_of_text_format_is_passed_over_though_prometheus_client_takes_its_end_for_a_timestamp() -> (
+    None
+):
+    text = 'a_bucket{le="1"} 5 # {trace="x"} 0.5\n'
+    assert read(text)[0][3] is None
+    assert by_prometheus_client(text)[0][3] is not None
+
+
+def test_an_exemplar_may_hold_an_escaped_quote_though_prometheus_client_stumbles_over_it() -> None:
+    text = '# TYPE a counter\na_total 1 # {b="\\""} 1\n# EOF\n'
+    with pytest.raises(ValueError, match="Invalid line"):
+        by_prometheus_client(text, openmetrics=True)
+    assert read(text, OPENMETRICS) == [("a_total", {}, "1.0", None)]
+
+
+def test_rows_of_one_series_at_one_time_are_all_kept_though_prometheus_client_keeps_the_first() -> None:
+    text = "# TYPE a gauge\na 1 0\na 2 0\n# EOF\n"
+    assert [value for _, _, value, _ in read(text, OPENMETRICS)] == ["1.0", "2.0"]
+    assert [value for _, _, value, _ in by_prometheus_client(text, openmetrics=True)] == ["1.0"]
+
+
+def test_a_type_holds_for_rows_anywhere_on_the_page_though_for_prometheus_client_only_right_after_it() -> None:
+    text = '# TYPE a gauge\n# TYPE h histogram\na 1\nh_bucket{le="1"} 1\na{b="c"} 2\n# TYPE d counter\nd_total 1\n'
+    assert [line.kind for line in PageParser().parse(text).lines] == ["gauge", "histogram", "gauge", "counter"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "kind"),
+    [
+        ("counter", "x", "counter"),
+        ("counter", "x_total", "counter"),
+        ("counter", "x_created", "gauge"),
+        ("histogram", "x_bucket", "histogram"),
+        ("histogram", "x_sum", "histogram"),
+        ("histogram", "x", "untyped"),
+        ("summary", "x", "summary"),
+        ("summary", "x_count", "summary"),
+        ("summary", "x_bucket", "untyped"),
+        ("info", "x_info", "gauge"),
+        ("stateset", "x", "gauge"),
+        ("gaugehistogram", "x_bucket", "gauge"),
+        ("gaugehistogram", "x_gsum", "gauge"),
+        ("unknown", "x", "untyped"),
+        ("untyped", "x", "untyped"),
+        ("gauge", "x_total", "untyped"),
+        ("GAUGE", "x", "gauge"),
+    ],
+)
+def test_types_of_either_format_become_kinds(typed: str, name: str, kind: str) -> None:
+    assert PageParser().parse(f"# TYPE x {typed}\n{name} 1\n").lines[0].kind == kind
+
+
+def test_the_last_of_several_types_counts() -> None:
+    assert PageParser().parse("# TYPE a gauge\na 1\n# TYPE a counter\n").lines[0].kind == "counter"
+
+
+@pytest.mark.parametrize(
+    ("text", "samples"),
+    [
+        ('{"http.requests","host.name"="a"} 1\n', [("http.requests", {"host.name": "a"}, "1.0", None)]),
+        ('{a="b","http.requests"} 1\n', [("http.requests", {"a": "b"}, "1.0", None)]),
+        ('a{b="\\n\\\\\\"\\x"} 1\n', [("a", {"b": '\n\\"\\x'}, "1.0", None)]),
+        ('a {b = "c" , d="} # {" , }-Inf\n', [("a", {"b": "c", "d": "} # {"}, "-inf", None)]),
+        ("a{} 1 1700000000123\n", [("a", {}, "1.0", 1700000000123)]),
+        ("a\t1\t-5\n", [("a", {}, "1.0", -5)]),
+        ("\n\n  a 1 \n \t\n", [("a", {}, "1.0", None)]),
+        ('a{b=""} 1e+010\r\n', [("a", {"b": ""}, "10000000000.0", None)]),
+        ("a 1", [("a", {}, "1.0", None)]),
+        (f"a {'9' * 5000}\n", [("a", {}, "inf", None)]),
+        ("", []),
+        ("# TYPE a gauge\n# HELP a b", []),
+    ],
+)
+def test_rows_that_are_unusual_and_right_are_read(text: str, samples: Spelled) -> None:
+    parser = PageParser()
+    for _ in range(2):
+        page = parser.parse(text)
+        assert (by_us(page), page.dropped) == (samples, {})
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b'a{b="\xff"} 1', "encoding"),
+        (b"0a 1", "name"),
+        (b"a.b 1", "name"),
+        (b'{a="b"} 1', "name"),
+        (b'{"a","b"} 1', "name"),
+        (b'{""} 1', "name"),
+        (b"1", "name"),
+        (b'a{b="c 1', "labels"),
+        (b'a{b="c} 1', "labels"),
+        (b"a{b=c} 1", "labels"),
+        (b'a{b="c"d="e"} 1', "labels"),
+        (b'a{b="c",,d="e"} 1', "labels"),
+        (b'a{b="c"', "labels"),
+        (b'a{b="c",b="d"} 1', "duplicate_label"),
+        (b'a{b="c", b="d"} 1 5', "duplicate_label"),
+        (b"a", "value"),
+        (b"a{}", "value"),
+        (b"a one", "value"),
+        (b"a 1_000", "value"),
+        (b"a 0x1p3", "value"),
+        (b"a nan(b)", "value"),
+        (b"a 1 z", "timestamp"),
+        (b"a 1 Inf", "timestamp"),
+        (b"a 1 # {", "exemplar"),
+        (b"a 1 # {} ", "exemplar"),
+        (b"# TYPE a", "type"),
+        (b"# TYPE a flag", "type"),
+        (b"# TYPE a.b gauge", "type"),
+        (b"# TYPE a \xff", "encoding"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_dropped_for_a_reason_and_the_rest_is_kept(row: bytes, reason: str) -> None:
     parser = PageParser()
     parser.parse("a 1\nb 1\n")
-    for row in ("a 1_000", "a one", "a"):
-        page = parser.parse(f"{row}\nb 3\n")
-        assert (page.values.tolist(), page.dropped) == ([3.0], {"value": Dropped(1, row)})
-    assert parser.parse("a 2\nb 3\n").values.tolist() == [2.0, 3.0]
+    for value in (2.0, 3.0):
+        page = parser.parse(row + f"\nb {value}\n".encode())
+        assert page.values.tolist() == [value]
+        assert page.dropped == {reason: Dropped(1, row.decode(errors="replace"))}
+    assert parser.parse("a 2\nb 3\n").dropped == {}
 
 
-def test_a_row_with_a_timestamp_gives_its_value_every_time() -> None:
+def test_dropped_rows_are_counted_by_reason_and_the_first_of_each_is_shown_cut_short() -> None:
+    page = PageParser().parse("a x\nb 1\nc y\nd.e 1\nf{" + "é" * 500 + "\n")
+    assert page.dropped == {"value": Dropped(2, "a x"), "name": Dropped(1, "d.e 1"), "labels": Dropped(1, "f{" + "é" * 118)}
+
+
+@pytest.mark.parametrize(
+    "body", ['{"status": "ok"}\n', "<html>\n<body></body>\n", "a\n", b"\x1f\x8b\x08\x00\n", "x" * 5000 + "\n"]
+)
+def test_what_is_no_exposition_text_is_refused(body: str | bytes) -> None:
+    with pytest.raises(BadInput, match="is no exposition text"):
+        PageParser().parse(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ('a 1\nb{c="d', None),
+        ("a 1\nb", None),
+        ("a 1\n# TYPE b cou", None),
+        ("a 1\nb 2\n", OPENMETRICS),
+        ("a 1\n# EO", OPENMETRICS),
+        ("", OPENMETRICS),
+    ],
+)
+def test_a_page_that_is_cut_off_is_refused_and_the_series_stay_known(body: str, content_type: str | None) -> None:
     parser = PageParser()
-    for _ in range(3):
-        page = parser.parse("a 5 1700000000000\nb 6\n")
-        assert page.values.tolist() == [5.0, 6.0]
+    whole = "a 1\nb 2\n# EOF\n" if content_type else "a 1\nb 2\n"
+    page = parser.parse(whole, content_type)
+    with pytest.raises(BadInput, match="the page is cut off"):
+        parser.parse(body, content_type)
+    assert parser.parse(whole, content_type).lines is page.lines
 
 
-def test_a_number_beyond_floats_is_infinite() -> None:
-    assert PageParser().parse("a " + "9" * 400 + "\n").values.tolist() == [np.inf]
+@pytest.mark.parametrize(
+    ("text", "content_type", "time_ms"),
+    [
+        ("a 1 1700000000.5\n# EOF\n", OPENMETRICS, 1700000000500),
+        ("a 1 1700000000.5\n# EOF", None, 1700000000500),
+        ("a 1 1700000000\n# EOF\n", "Application/OpenMetrics-Text", 1700000000000),
+        ("a 1 1700000000\n# EOF\n", "text/plain; version=0.0.4", 1700000000),
+        ("a 1 1700000000\n# EOF\nb 1 5\n", None, 1700000000),
+    ],
+)
+def test_the_content_type_or_without_one_the_end_tells_the_format(text: str, content_type: str | None, time_ms: int) -> None:
+    times = PageParser().parse(text, content_type).time_ms
+    assert times is not None
+    assert times[0] == time_ms
+
+
+def test_rows_without_a_timestamp_are_marked_among_rows_with_one() -> None:
+    parser = PageParser()
+    for stamp in (5, 2**53 + 1, -7):  # the second is beyond what a float holds exactly
+        page = parser.parse(f"a 1\nb 2 {stamp}\n")
+        assert page.time_ms is not None
+        assert page.time_ms.tolist() == [NO_TIME_MS, stamp]
+    assert parser.parse("a 1\nb 2\n").time_ms is None
+
+
+def test_a_byte_order_mark_costs_its_row_and_no_other() -> None:
+    assert PageParser().parse("\ufeffa 1\nb 2\n").values.tolist() == [2.0]
+
+
+def test_equal_words_of_a_page_are_one_object() -> None:
+    lines = PageParser().parse('a{zone="eu-1"} 1\na{zone="eu-1",pod="x y"} 2\n').lines
+    assert lines[0].name is lines[1].name
+    assert lines[0].labels["zone"] is lines[1].labels["zone"]
+    assert next(iter(lines[0].labels)) is next(iter(lines[1].labels))
+
+
+def test_values_are_float64_and_numbers_are_read_to_the_last_bit() -> None:
+    values = PageParser().parse("a 0.1\nb 9007199254740993\nc 2.2250738585072011e-308\nd -0\n").values
+    assert values.dtype == np.float64
+    assert [repr(value) for value in values.tolist()] == ["0.1", "9007199254740992.0", "2.225073858507201e-308", "-0.0"]

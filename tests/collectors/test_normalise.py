@@ -17,7 +17,21 @@ PAGE = Endpoint.of("shop", "http://10.0.0.1:9/metrics", {})
 
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
+    "knative": 'revision_request_count{response_code="200"} 5\n',
+    "ray_serve": 'ray_serve_num_http_requests{route="/",status_code="200"} 5\n',
+    "vllm": 'vllm:request_success_total{model_name="m"} 5\n',
+    "sglang": 'sglang:num_requests_total{model_name="m"} 5\n',
+    "tgi": "tgi_request_success 5\n",
+    "trtllm": 'trtllm_request_success_total{model_name="m"} 5\n',
+    "triton": 'nv_inference_request_success{model="m",version="1"} 5\n',
+    "torchserve": 'ts_inference_requests_total{model_name="m",model_version="1.0",hostname="a",} 5\n',
+    "tf_serving": ':tensorflow:serving:request_count{model_name="m",status="OK"} 5\n',
+    "kserve": 'request_predict_seconds_count{model_name="m"} 5\n',
+    "redis": "redis_keyspace_hits_total 5\n",
     "dcgm": 'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 5\nDCGM_FI_DEV_THERMAL_VIOLATION{gpu="0"} 5\n',
+    "amd": 'gpu_gfx_activity{gpu_id="0"} 5\n',
+    "node_exporter": "node_load1 0.5\n",
+    "ray_node": 'ray_node_cpu_utilization{ip="10.0.0.2"} 5\n',
 }
 
 
@@ -28,7 +42,7 @@ def lines_of(text: str) -> tuple[Line, ...]:
 @pytest.mark.parametrize("kind", NORMALISERS)
 def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: str) -> None:
     lines = lines_of(EXAMPLES[kind])
-    assert recognise(lines) == kind
+    assert recognise(lines) == (kind,)
     measures = NORMALISERS[kind].measures(lines)
     assert len(measures) == len(lines)
     assert any(measures)
@@ -37,7 +51,7 @@ def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: 
 
 def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
     layout = layout_of(lines_of("go_goroutines 5\n"), "shop", PAGE)
-    assert layout.kind is None
+    assert layout.kinds == ()
     assert [series.key for series in layout.series] == ['go_goroutines{instance="10.0.0.1:9",job="shop",service="shop"}']
     assert layout.process == layout.hardware == layout.instants == ()
 

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from recwatch.core.events import (
-    Action,
-    Anomaly,
-    Cause,
-    Decision,
-    Event,
-    Evidence,
-    Incident,
-    Interval,
-    Mark,
-    Prediction,
-    Proposal,
-    RankedCause,
-    Silence,
-    Transition,
-)
+from recwatch.core.event_json import Event
+from recwatch.core.events import Anomaly, Cause, Evidence, Incident, Mark, RankedCause, Silence, Transition
+from recwatch.core.proposals import Action, Decision, Interval, Prediction, Proposal
 
 START_MS = 1_700_000_000_000
 NASTY_TEXTS = (

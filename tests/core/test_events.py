@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recwatch.core.events import Anomaly, Event, KnobValue, Mark, event_id, from_json, to_json
+from recwatch.core.event_json import Event, from_json, to_json
+from recwatch.core.events import Anomaly, Mark, event_id
+from recwatch.core.proposals import KnobValue
 from tests.core.examples import ANOMALY, DECISION, EVENTS, INCIDENT, MARK, PROPOSAL, SILENCE
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -22,7 +22,9 @@ import pytest
 
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
-from recwatch.core.events import Anomaly, Decision, Event, Incident, Mark, Proposal, Silence
+from recwatch.core.event_json import Event
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series
 from recwatch.core.store import Retention, Store, open_store
 from recwatch.core.store.connection import Connection, parse_dsn

@@ -8,20 +8,8 @@ import numpy as np
 
 from recwatch.app.live import LiveView
 from recwatch.core.canonical import canonical_series, derived_series
-from recwatch.core.events import (
-    Action,
-    Anomaly,
-    Cause,
-    Decision,
-    Evidence,
-    Incident,
-    Interval,
-    Mark,
-    Prediction,
-    Proposal,
-    RankedCause,
-    Transition,
-)
+from recwatch.core.events import Anomaly, Cause, Evidence, Incident, Mark, RankedCause, Transition
+from recwatch.core.proposals import Action, Decision, Interval, Prediction, Proposal
 from recwatch.core.signals import Samples, Series, SeriesSet
 
 SERVICE = "shop"

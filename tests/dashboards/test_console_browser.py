@@ -14,7 +14,7 @@ from dashboards.console.launch import command
 from recwatch.app.children import Child, free_port
 from recwatch.core.bus import Subscription
 from recwatch.core.clock import SystemClock
-from recwatch.core.events import Decision
+from recwatch.core.proposals import Decision
 from tests.app.world import TOKEN, World
 from tests.conftest import require
 from tests.dashboards.story import proposal, verified

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recwatch.core.events import Interval
+from recwatch.core.proposals import Interval
 from tuning.model import BatchTime, Load, fit_batch_time
 from tuning.policies.batching import Server
 from tuning.simulation import Batcher, simulate

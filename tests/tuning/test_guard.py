@@ -4,17 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from recwatch.core.events import (
-    Action,
-    Cause,
-    Incident,
-    Interval,
-    KnobValue,
-    Prediction,
-    Proposal,
-    ProposalState,
-    RankedCause,
-)
+from recwatch.core.events import Cause, Incident, RankedCause
+from recwatch.core.proposals import Action, Interval, KnobValue, Prediction, Proposal, ProposalState
 from tuning import guard
 from tuning.actuators import Knob
 from tuning.policies import Candidate, Hold

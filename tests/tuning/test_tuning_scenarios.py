@@ -11,8 +11,9 @@ from recwatch.core.bus import Record
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput
-from recwatch.core.events import Cause, Decision, Incident, Mark, Proposal, RankedCause, Transition
+from recwatch.core.events import Cause, Incident, Mark, RankedCause, Transition
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
 from tests.simulated_service import SimulatedService

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recwatch.core.events import Action, Interval, Prediction, Proposal
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Action, Interval, Prediction, Proposal
 from recwatch.core.signals import Float64
 from tuning.config import VerifyConfig
 from tuning.intervals import SIGNALS, Intervals

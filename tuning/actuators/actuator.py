@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from recwatch.core.events import KnobValue
+from recwatch.core.proposals import KnobValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.events import KnobValue
+from recwatch.core.proposals import KnobValue
 from tuning.actuators.actuator import Knob
 
 RETRY_AFTER_S = 2.0

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.core.events import Cause, Evidence, Interval, MarkKind, Prediction
+from recwatch.core.events import Cause, Evidence, MarkKind
+from recwatch.core.proposals import Interval, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals
 from tuning.model import BatchTime, Load, batch_time, offered_load

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from recwatch.core.events import Cause, Evidence, Incident, KnobValue, Mark, Prediction
+from recwatch.core.events import Cause, Evidence, Incident, Mark
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import KnobValue, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.core.events import Cause, Evidence, Interval, KnobValue, Mark, Prediction
+from recwatch.core.events import Cause, Evidence, Mark
+from recwatch.core.proposals import Interval, KnobValue, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals, spread
 from tuning.model import Z90

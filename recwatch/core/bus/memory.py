@@ -4,51 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import xxhash
 
 from recwatch.core.bus import COMPACTED, TOPICS, Assigned, Position, Record
+from recwatch.core.bus.log import Log
 from recwatch.core.errors import BadInput, Unavailable
-
-
-class _Log:
-    """The records of one partition that somebody still needs, in order of offset."""
-
-    def __init__(self, compacted: bool) -> None:
-        self.end = 0
-        self._records: list[Record] = []
-        self._last_offset: dict[str, int] | None = {} if compacted else None
-
-    @property
-    def late_start(self) -> int:
-        """Where a group begins that subscribes now."""
-        return self.end if self._last_offset is None else 0
-
-    def append(self, position: Position, key: str, message: Any) -> None:
-        self._records.append(Record(*position, self.end, key, message))
-        if self._last_offset is not None:
-            self._last_offset[key] = self.end
-        self.end += 1
-
-    def since(self, offset: int) -> list[Record]:
-        return self._records[bisect_left(self._records, offset, key=_offset) :]
-
-    def count_since(self, offset: int) -> int:
-        return len(self._records) - bisect_left(self._records, offset, key=_offset)
-
-    def free_before(self, offset: int) -> None:
-        """Drop what lies before `offset`, but never the last record of a key of a compacted topic."""
-        cut = bisect_left(self._records, offset, key=_offset)
-        last = self._last_offset
-        kept = [] if last is None else [r for r in self._records[:cut] if last[r.key] == r.offset]
-        self._records[:cut] = kept
-
-
-def _offset(record: Record) -> int:
-    return record.offset
 
 
 class _Group:
@@ -91,7 +54,7 @@ class MemoryBus:
         self._partitions = partitions
         self._capacity = capacity
         self._max_block_s = max_block_s
-        self._logs = {Position(topic, number): _Log(topic in COMPACTED) for topic in TOPICS for number in range(partitions)}
+        self._logs = {Position(topic, number): Log(topic in COMPACTED) for topic in TOPICS for number in range(partitions)}
         self._groups: dict[str, _Group] = {}
         self._changed = threading.Condition()
         self._closed = False

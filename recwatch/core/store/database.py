@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from recwatch.core.events import E, Event, from_json
+from recwatch.core.event_json import E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
 from recwatch.core.store.connection import Connection, Place, parse_dsn
 from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_row

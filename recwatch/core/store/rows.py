@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from recwatch.core.events import Anomaly, Decision, E, Event, Incident, Mark, Proposal, Silence, to_json, version_of
+from recwatch.core.event_json import E, Event, to_json, version_of
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series
 
 TIME = pa.timestamp("ms", tz="UTC")

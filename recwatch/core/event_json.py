@@ -1,0 +1,48 @@
+"""How events travel and are kept: as JSON, of several versions of one id the highest."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, get_args
+
+from pydantic import TypeAdapter
+
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.proposals import Decision, Proposal
+
+Event = Anomaly | Mark | Incident | Silence | Proposal | Decision
+E = TypeVar("E", bound=Event)
+
+
+def version_of(event: Event) -> int:
+    """Grows with every step in the life of an event, so that an old one that comes again is told from a new one.
+
+    Of equal versions the one that comes last counts.
+    """
+    match event:
+        case Anomaly():
+            return int(event.end_ms is not None)
+        case Incident():
+            return len(event.history) * 1_000_000 + len(event.anomalies)
+        case Proposal():
+            return len(event.history)
+        case Mark() | Silence() | Decision():
+            return 0
+
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Event)}
+
+
+def to_json(event: Event) -> str:
+    """The event as JSON text; `from_json` gives an equal event back."""
+    return _ADAPTERS[type(event)].dump_json(event).decode()
+
+
+def from_json(kind: type[E], text: str | bytes) -> E:
+    """The event of this kind that `to_json` wrote.
+
+    >>> mark = Mark.of("shop", "deploy", 5, "ranker v2", by="ci")
+    >>> from_json(Mark, to_json(mark)) == mark
+    True
+    """
+    event: E = _ADAPTERS[kind].validate_json(text)
+    return event

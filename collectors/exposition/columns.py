@@ -72,12 +72,15 @@ def slices(body: bytes, starts: Int64, ends: Int64) -> Slices:
     bounds = np.empty(2 * len(starts), np.int64)
     bounds[::2], bounds[1::2] = starts, ends
     parts = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(body)])
-    return parts.take(_places(np.arange(0, len(bounds), 2)))
+    return taken(parts, np.arange(0, len(bounds), 2))
 
 
-def _places(at: Int64) -> Any:
-    """As Arrow wants them. Made from a buffer, because `pyarrow.array` imports pandas where it is installed: 55 MB."""
-    return pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)])
+def taken(these: Slices, at: Int64) -> Slices:
+    """Those of the slices that are at these places.
+
+    The places are handed over as a buffer: pyarrow imports pandas, and its 55 MB, to read an array where that is installed.
+    """
+    return these.take(pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)]))
 
 
 def equal(these: Slices, those: Slices) -> Bools:
@@ -88,8 +91,8 @@ def equal(these: Slices, those: Slices) -> Bools:
 
 def places(wanted: Slices, known: Slices) -> Int64:
     """Where each of the wanted is first found among the known; -1 where it is not."""
-    found: Int64 = pc.fill_null(pc.index_in(wanted, value_set=known), -1).to_numpy().astype(np.int64)
-    return found
+    found = pc.index_in(wanted, value_set=known).to_numpy(zero_copy_only=False)
+    return np.nan_to_num(found, nan=-1.0).astype(np.int64)
 
 
 def numbers(words: Slices) -> tuple[Float64, Bools]:
@@ -100,7 +103,7 @@ def numbers(words: Slices) -> tuple[Float64, Bools]:
         return _one_by_one(words.to_pylist())
     nan = np.flatnonzero(np.isnan(values))
     readable = np.ones(len(values), np.bool_)
-    readable[nan] = _one_by_one(words.take(_places(nan)).to_pylist())[1]  # Arrow takes `nan(…)`, too
+    readable[nan] = _one_by_one(taken(words, nan).to_pylist())[1]  # Arrow takes `nan(…)`, too
     return values, readable
 
 

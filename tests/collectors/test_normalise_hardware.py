@@ -399,4 +399,4 @@ def test_counters_of_the_hardware_become_rates(server: PageServer) -> None:
     found = watch.signals(watch.tick(2.0))
     assert found["gpu_energy_watts{gpu: 0}"] == 300.0
     assert found["gpu_throttled_ratio{gpu: 0}"] == pytest.approx(0.2)
-    watch.collector.close()
+    watch.close()

@@ -11,7 +11,7 @@ from collectors.fleet import Fleet
 from collectors.machine import Machine
 from collectors.measures import Key, Reading
 from collectors.nvml import GpuDriver, Nvml
-from collectors.scraping import ScrapeLoop, Scrapes
+from collectors.scraping import ScrapeLoop, Scrapes, offset_s, quiet_offset_s
 from collectors.target import CollectorCounters, Target, TargetStatus, joined
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import Clock
@@ -42,6 +42,8 @@ class Collector:
     """
 
     def __init__(self, config: ServiceConfig, clock: Clock, loop: ScrapeLoop, gpus: GpuDriver | None = None) -> None:
+        self._config = config
+        self._clock = clock
         self._service = config.name
         self._stale_ms = round(STALE_INTERVALS * config.scrape_interval * 1000)
         self.counters = CollectorCounters()
@@ -57,6 +59,17 @@ class Collector:
     def start(self) -> None:
         """Scrape from now on, each target at its moment of every interval."""
         self.scrapes.start()
+
+    def next_due_s(self, due_s: float) -> float:
+        """When the tick after that of `due_s` is due, both on the clock's monotonic time.
+
+        It is an interval later, but for a shift to where few scrapes are under way, so that a tick has one of each target.
+        """
+        interval_s = self._config.scrape_interval
+        wall_s = self._clock.now_ms() / 1000 + due_s - self._clock.monotonic_s()
+        offsets = [offset_s(endpoint.url, interval_s) for endpoint in self.scrapes.endpoints]
+        late_s = (wall_s - quiet_offset_s(offsets, interval_s) + interval_s / 2) % interval_s - interval_s / 2
+        return due_s + interval_s - late_s
 
     def tick(self, time_ms: int) -> Tick:
         """What the scrapes that ended since the last tick brought, and the signals of the service at `time_ms` (unix time).
@@ -100,7 +113,7 @@ class Collector:
         """Keep what is known of the targets that are still listed; one that is listed no more is no outage."""
         if tuple(self._targets) != endpoints:
             self._targets = {
-                endpoint: self._targets.get(endpoint) or Target(self._service, endpoint, self._stale_ms, self.counters)
+                endpoint: self._targets.get(endpoint) or Target(self._config, endpoint, self._stale_ms, self.counters)
                 for endpoint in endpoints
             }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -27,6 +28,8 @@ _READERS = 4
 _RESOLVERS = 32
 _WATCH_FILES_S = 1.0
 _END_S = 1.0
+# Most targets have answered, and been read, within this.
+_ANSWERED_S = 0.25
 
 
 def offset_s(url: str, interval_s: float) -> float:
@@ -36,6 +39,20 @@ def offset_s(url: str, interval_s: float) -> float:
     [0.27, 0.71]
     """
     return interval_s * xxhash.xxh3_64_intdigest(url.encode()) / 2**64
+
+
+def quiet_offset_s(offsets: Sequence[float], interval_s: float) -> float:
+    """A moment of the interval for looking at what was scraped: in its longest pause, soon after the scrapes before it.
+
+    >>> quiet_offset_s([0.25], 1.0), quiet_offset_s([0.1, 0.2, 0.9], 1.0), quiet_offset_s([], 1.0)
+    (0.5, 0.45, 0.0)
+    """
+    if not offsets:
+        return 0.0
+    ordered = sorted(offsets)
+    pauses = [(after - before, before) for before, after in pairwise([*ordered, ordered[0] + interval_s])]
+    longest, begins = max(pauses)
+    return (begins + min(longest / 2, _ANSWERED_S)) % interval_s
 
 
 def next_due(due_s: float, interval_s: float, now_s: float) -> tuple[float, int]:

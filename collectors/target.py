@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from collectors.config import ServiceConfig
 from collectors.endpoint import Endpoint
-from collectors.exposition import Line, Page
+from collectors.exposition import NO_TIME_MS, Line, Page
 from collectors.fetch import FetchFailed
 from collectors.layout import Layout, layout_of, raw_series
 from collectors.marks import deploy_mark, restart_mark
@@ -17,7 +19,7 @@ from collectors.measures import Labels, Reading
 from collectors.reading import Reader
 from collectors.scrape import Scrape
 from recwatch.core.events import Mark
-from recwatch.core.signals import Float64, Samples, Series, UInt64
+from recwatch.core.signals import Float64, Int64, Samples, Series, UInt64
 
 OWN_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 NOT_YET = "not scraped yet"
@@ -30,10 +32,12 @@ class CollectorCounters:
     samples_scraped: int = 0
     values_dropped: int = 0  # NaN, infinite, or the server's way to say that it has no reading
     duplicates_dropped: int = 0
+    samples_repeated: int = 0  # stated for a time for which there was one before
     ticks_dropped: int = 0  # not later than the tick before
     scrapes_out_of_order: int = 0  # not later than the target's scrape before
     stale_targets: int = 0  # targets left out of the signals of a tick
     scrapes_failed: Counter[str] = field(default_factory=Counter)  # by reason
+    rows_unreadable: Counter[str] = field(default_factory=Counter)  # by reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ class Absorbed:
 class Target:
     """Takes in the scrapes of one target, in the order of their time."""
 
-    def __init__(self, service: str, endpoint: Endpoint, max_gap_ms: int, counters: CollectorCounters) -> None:
-        self._service = service
+    def __init__(self, config: ServiceConfig, endpoint: Endpoint, max_gap_ms: int, counters: CollectorCounters) -> None:
+        self._service = service = config.name
+        self._honor_timestamps = config.honor_timestamps
         self._endpoint = endpoint
         self.url = endpoint.url
         self._counters = counters
@@ -76,6 +81,7 @@ class Target:
         self._reader = Reader(max_gap_ms)
         self._model: Labels | None = None
         self._last_ms: int | None = None
+        self._times_ms = np.zeros(0, np.int64)
         self.series: tuple[Series, ...] = ()
         self.reading: Reading | None = None
         self.status = TargetStatus(endpoint.url, endpoint.kind, False, NOT_YET, None, 0)
@@ -96,7 +102,8 @@ class Target:
         if isinstance(page, FetchFailed):
             self._counters.scrapes_failed[page.reason] += 1
             self.status = replace(self.status, up=False, last_error=str(page), samples=0)
-            return Absorbed(self._samples(time_ms, self._own_ids, np.array([0.0, scrape.duration_s, 0.0])), (), None)
+            down = np.array([0.0, scrape.duration_s, 0.0])
+            return Absorbed(self._samples(time_ms, self._own_ids, down, np.full(len(down), time_ms)), (), None)
         layout = self._layout_of(page)
         values = _readable(layout, page)
         samples = len(values) - int(np.isnan(values).sum())
@@ -105,8 +112,12 @@ class Target:
         self._counters.duplicates_dropped += layout.duplicates
         self.status = TargetStatus(self.url, ", ".join(layout.kinds) or None, True, "", time_ms, samples)
         self.reading, restarted = self._reader.read(layout, values, time_ms)
+        for reason, dropped in page.dropped.items():
+            self._counters.rows_unreadable[reason] += dropped.rows
+        times_ms = self._times(layout, page, time_ms)
+        told = np.where(self._is_new(times_ms), values, np.nan) if page.time_ms is not None else values
         own = [1.0, scrape.duration_s, len(page.values)]
-        rows = self._samples(time_ms, self._ids, np.append(values, own))
+        rows = self._samples(time_ms, self._ids, np.append(told, own), np.append(times_ms, [time_ms] * len(own)))
         return Absorbed(rows, self._marks(self.reading, restarted=restarted), self.reading)
 
     def _layout_of(self, page: Page) -> Layout:
@@ -114,16 +125,34 @@ class Target:
             self._layout = layout_of(page.lines, self._service, self._endpoint)
             self.series = (*self._layout.series, *self._own)
             self._ids = _ids(self.series)
+            self._times_ms = np.zeros(0, np.int64)
         return self._layout
 
-    def _samples(self, time_ms: int, ids: UInt64, values: Float64) -> Samples:
+    def _times(self, layout: Layout, page: Page, time_ms: int) -> Int64:
+        """The time of each row kept: that which the page states for it, if that is honoured, or the scrape's start."""
+        starts = np.full(len(layout.rows), time_ms, dtype=np.int64)
+        if page.time_ms is None or not self._honor_timestamps:
+            return starts
+        stated = page.time_ms[layout.rows]
+        return np.where(stated == NO_TIME_MS, starts, stated)
+
+    def _is_new(self, times_ms: Int64) -> npt.NDArray[np.bool_]:
+        """Which rows are later than those before: a server that states the same time again has no new reading."""
+        before = self._times_ms if len(self._times_ms) == len(times_ms) else np.full(len(times_ms), NO_TIME_MS)
+        self._times_ms = np.maximum(before, times_ms)
+        new = times_ms > before
+        self._counters.samples_repeated += int((~new).sum())
+        return new
+
+    def _samples(self, time_ms: int, ids: UInt64, values: Float64, times_ms: Int64) -> Samples:
         if self._last_ms is not None and time_ms <= self._last_ms:
             self._counters.scrapes_out_of_order += 1
             return Samples.of(self._service, self.url, time_ms, {})
         self._last_ms = time_ms
         there = ~np.isnan(values)
-        ids, values = (ids, values) if there.all() else (ids[there], values[there])
-        return Samples(self._service, self.url, np.full(len(ids), time_ms, dtype=np.int64), ids, values)
+        if not there.all():
+            ids, values, times_ms = ids[there], values[there], times_ms[there]
+        return Samples(self._service, self.url, times_ms, ids, values)
 
     def _marks(self, reading: Reading, *, restarted: bool) -> tuple[Mark, ...]:
         """What a reading tells of deploys and restarts."""

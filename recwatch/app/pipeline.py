@@ -178,7 +178,7 @@ class Pipeline:
             told = now
             objective = service.objective.objective() if service.objective else None
             promise.now("; ".join(unmeasured(self.live.recent, service.name, objective).values()))
-            due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
+            due_s = max(collector.next_due_s(due_s), self._clock.monotonic_s())
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
         """Publish, however long the bus is full, unless recwatch stops meanwhile."""

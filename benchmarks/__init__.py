@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from benchmarks.backfill import backfill
 from benchmarks.detect_speed import detect_speed
+from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
@@ -17,5 +18,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "overhead": Overhead(),
     "detect_speed": detect_speed,
     "scrape": scrape,
+    "fleet": fleet,
     "backfill": backfill,
 }

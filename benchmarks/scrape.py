@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from itertools import cycle
 from typing import AnyStr
 
@@ -19,6 +20,7 @@ from benchmarks.timing import Work, in_turns
 from collectors.collector import Collector
 from collectors.config import ServiceConfig
 from collectors.exposition import PageParser
+from collectors.scraping import ScrapeLoop
 from recwatch.core.clock import SystemClock
 from recwatch.core.signals import Float64
 
@@ -95,12 +97,10 @@ def page(series: int, seed: int, new: str | None = None) -> str:
 
 
 def _ticks(out: Console) -> list[Row]:
-    with served_page() as url:
-        collector = Collector(ServiceConfig.model_validate({"name": "shop", "targets": [url]}), SystemClock())
-        try:
+    with served_page() as url, closing(ScrapeLoop()) as loop:
+        config = ServiceConfig.model_validate({"name": "shop", "targets": [url]})
+        with closing(Collector(config, SystemClock(), loop)) as collector:
             return _tick_rows(collector, out)
-        finally:
-            collector.close()
 
 
 def _tick_rows(collector: Collector, out: Console) -> list[Row]:
@@ -108,6 +108,7 @@ def _tick_rows(collector: Collector, out: Console) -> list[Row]:
     for second in track(range(WARM_TICKS + TICKS), "ticks", console=out, transient=True):
         time.sleep(PAUSE_S)
         began = time.process_time()
+        collector.scrapes.once()
         tick = collector.tick(second * 1000)
         cpu_ms.append((time.process_time() - began) * 1000)
         samples = sum(map(len, tick.samples))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from collectors.config import ServiceConfig
+from collectors.endpoint import Endpoint
 from collectors.fleet import Fleet
 from collectors.machine import Machine
-from collectors.measures import Key
+from collectors.measures import Key, Reading
 from collectors.nvml import GpuDriver, Nvml
-from collectors.scrape import Scraped, Scrapers
-from collectors.target import CollectorCounters, Target, TargetStatus
+from collectors.scraping import ScrapeLoop, Scrapes, offset_s, quiet_offset_s
+from collectors.target import CollectorCounters, Target, TargetStatus, joined
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import Clock
 from recwatch.core.events import Mark
@@ -35,16 +36,19 @@ class Tick:
 class Collector:
     """Measures one service. `tick` is called once an interval, by one thread; `targets` may be asked by any.
 
-    A target that is down or gives an unusable page is marked so, counted, and tried again at the next tick; the others are
-    not touched by it. `gpus` reads the GPUs of this machine where the configuration asks for it.
+    Targets are scraped on `loop` at moments of their own: spread over the interval once `start` was called, or all at once
+    whenever `scrapes.once` is. A target that is down or gives an unusable page is marked so, counted, and tried again; the
+    others are not touched by it. `gpus` reads the GPUs of this machine where the configuration asks for it.
     """
 
-    def __init__(self, config: ServiceConfig, clock: Clock, gpus: GpuDriver | None = None) -> None:
+    def __init__(self, config: ServiceConfig, clock: Clock, loop: ScrapeLoop, gpus: GpuDriver | None = None) -> None:
+        self._config = config
+        self._clock = clock
         self._service = config.name
         self._stale_ms = round(STALE_INTERVALS * config.scrape_interval * 1000)
         self.counters = CollectorCounters()
-        self._targets = [Target(config.name, target, self._stale_ms, self.counters) for target in config.targets]
-        self._scrapers = Scrapers(config, clock)
+        self.scrapes = Scrapes(config, clock, loop)
+        self._targets: dict[Endpoint, Target] = {}
         self._fleet = Fleet()
         self._machine = Machine(config.host, (gpus or Nvml()) if config.nvml else None, self._stale_ms)
         self._canonical: dict[Key, Series] = {}
@@ -52,46 +56,89 @@ class Collector:
         self._known: dict[int, Series] = {}
         self._last_ms: int | None = None
 
-    def tick(self, time_ms: int) -> Tick:
-        """Scrape every target at once; returns after the timeout at the latest. `time_ms` is unix time.
+    def start(self) -> None:
+        """Scrape from now on, each target at its moment of every interval."""
+        self.scrapes.start()
 
-        A tick that is not later than the last one that brought samples, because the clock stepped back, brings none and is
-        counted. What it read is kept, so that the rates are right when time has caught up.
+    def next_due_s(self, due_s: float) -> float:
+        """When the tick after that of `due_s` is due, both on the clock's monotonic time.
+
+        It is an interval later, but for a shift to where few scrapes are under way, so that a tick has one of each target.
         """
-        outcomes = self._scrapers.scrape()
-        absorbed = [target.absorb(outcome, time_ms) for target, outcome in zip(self._targets, outcomes, strict=True)]
-        signals = self._signals(time_ms, sum(isinstance(outcome, Scraped) for outcome in outcomes))
+        interval_s = self._config.scrape_interval
+        wall_s = self._clock.now_ms() / 1000 + due_s - self._clock.monotonic_s()
+        offsets = [offset_s(endpoint.url, interval_s) for endpoint in self.scrapes.endpoints]
+        late_s = (wall_s - quiet_offset_s(offsets, interval_s) + interval_s / 2) % interval_s - interval_s / 2
+        return due_s + interval_s - late_s
+
+    def tick(self, time_ms: int) -> Tick:
+        """What the scrapes that ended since the last tick brought, and the signals of the service at `time_ms` (unix time).
+
+        A target whose scrape is still under way is in the next tick, perhaps twice. Signals that are not later than those of
+        the last tick, because the clock stepped back, are left out and counted.
+        """
+        ended = self.scrapes.take()
+        self._follow(self.scrapes.endpoints)
+        absorbed = [
+            (scrape.endpoint, self._targets[scrape.endpoint].absorb(scrape))
+            for scrape in ended
+            if scrape.endpoint in self._targets
+        ]
+        readings: dict[Endpoint, Reading] = {}
+        for endpoint, found in absorbed:
+            if found.reading is not None:
+                readings[endpoint] = joined(readings[endpoint], found.reading) if endpoint in readings else found.reading
+        signals = self._signals(time_ms, readings)
         series = self._announced(signals)
-        marks = tuple(mark for _, found in absorbed for mark in found)
+        marks = tuple(mark for _, found in absorbed for mark in found.marks)
+        batches = [found.samples for _, found in absorbed if len(found.samples)]
         if self._last_ms is not None and time_ms <= self._last_ms:
             self.counters.ticks_dropped += 1
-            return Tick(series, (), marks)
-        self._last_ms = time_ms
-        readings = {self._canonical[key].id: value for key, value in signals.items()}
-        canonical = Samples.of(self._service, "", time_ms, readings)
-        return Tick(series, (*(samples for samples, _ in absorbed), canonical), marks)
+        elif signals:
+            self._last_ms = time_ms
+            values = {self._canonical[key].id: value for key, value in signals.items()}
+            batches.append(Samples.of(self._service, "", time_ms, values))
+        return Tick(series, tuple(batches), marks)
 
     def targets(self) -> tuple[TargetStatus, ...]:
-        """How each target fares, in the configured order; then this machine's GPUs, under `nvml:`, if asked for."""
-        scraped = tuple(target.status for target in self._targets)
+        """How each target fares, as they are listed; then this machine's GPUs, under `nvml:`, if asked for."""
+        scraped = tuple(target.status for target in tuple(self._targets.values()))
         return scraped if self._machine.status is None else (*scraped, self._machine.status)
 
     def close(self) -> None:
-        """Let go of every connection."""
-        self._scrapers.close()
+        """Break off what is under way."""
+        self.scrapes.close()
 
-    def _signals(self, time_ms: int, up: int) -> Mapping[Key, float]:
-        readings = [target.reading for target in self._targets if target.reading is not None]
-        fresh = [reading for reading in readings if 0 <= time_ms - reading.time_ms < self._stale_ms]
-        self.counters.stale_targets += len(self._targets) - len(fresh)
-        signals = self._fleet.signals(time_ms, fresh)
-        signals["targets_up_ratio", ()] = up / len(self._targets)
+    def _follow(self, endpoints: Sequence[Endpoint]) -> None:
+        """Keep what is known of the targets that are still listed; one that is listed no more is no outage."""
+        if tuple(self._targets) != endpoints:
+            self._targets = {endpoint: self._targets.get(endpoint) or self._new(endpoint) for endpoint in endpoints}
+
+    def _new(self, endpoint: Endpoint) -> Target:
+        honored = self._config.honor_timestamps
+        return Target(self._service, endpoint, self._stale_ms, self.counters, honor_timestamps=honored)
+
+    def _signals(self, time_ms: int, new: Mapping[Endpoint, Reading]) -> Mapping[Key, float]:
+        signals = self._fleet.signals(time_ms, self._latest(time_ms, new))
+        scraped = [target.status.up for target in self._targets.values() if target.scraped]
+        if scraped:
+            signals["targets_up_ratio", ()] = sum(scraped) / len(scraped)
         return signals | self._machine.signals(time_ms)
+
+    def _latest(self, time_ms: int, new: Mapping[Endpoint, Reading]) -> list[Reading]:
+        """The latest reading of each target that is not stale; a new one counts as of this tick."""
+        latest = [
+            replace(new[endpoint], time_ms=time_ms) if endpoint in new else target.reading
+            for endpoint, target in self._targets.items()
+            if target.reading is not None and 0 <= time_ms - target.reading.time_ms < self._stale_ms
+        ]
+        self.counters.stale_targets += len(self._targets) - len(latest)
+        return [reading for reading in latest if reading is not None]
 
     def _announced(self, signals: Mapping[Key, float]) -> SeriesSet | None:
         """Every series so far, if there are any that were not announced before."""
         known = len(self._known)
-        for target in self._targets:
+        for target in self._targets.values():
             if target.series is not self._seen.get(target.url):
                 self._seen[target.url] = target.series
                 self._known |= {series.id: series for series in target.series}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line
 from collectors.measures import Measure
 from collectors.normalise import NORMALISERS, measures_of, recognise
@@ -51,16 +54,15 @@ class Layout:
         return tuple(blank for kind in self.kinds for blank in NORMALISERS[kind].blanks)
 
 
-def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None = None) -> Layout:
-    """The layout of a page of the service's target; what else than `kind` is on the page is recognised."""
-    kinds = recognise(lines, first=kind)
+def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layout:
+    """The layout of a page of the service's target; what else than the target's kind is on the page is recognised."""
+    kinds = recognise(lines, first=endpoint.kind)
     first: dict[int, tuple[int, Series]] = {}
-    for row, line in enumerate(lines):
-        series = raw_series(line, service, url)
+    for row, series in enumerate(raw_series(lines, service, endpoint)):
         first.setdefault(series.id, (row, series))
     measures = measures_of(lines, kinds)
     measured = [
-        Measured(position, series.id, measure)
+        Measured(position, series.id, _shared(measure))
         for position, (row, series) in enumerate(first.values())
         for measure in measures[row]
     ]
@@ -76,27 +78,58 @@ def layout_of(lines: tuple[Line, ...], service: str, url: str, kind: str | None 
     )
 
 
-def raw_series(line: Line, service: str, url: str) -> Series:
-    """The series of a line, under its own name; a label of the page that is in our way gets `exported_`, as in Prometheus.
+@lru_cache(maxsize=100_000)
+def _shared(measure: Measure) -> Measure:
+    """The same measure for all replicas of a server."""
+    return measure
 
-    >>> raw_series(Line("hits_total", {"job": "web"}, "counter"), "shop", "http://10.0.0.1:8000/metrics").key
-    'hits_total{exported_job="web",instance="10.0.0.1:8000",job="shop",service="shop"}'
+
+def raw_series(lines: Iterable[Line], service: str, endpoint: Endpoint) -> Iterator[Series]:
+    """The series of lines, under their own names; a label of the page that is in our way gets `exported_`, as in Prometheus.
+
+    >>> page = Endpoint.of("shop", "http://10.0.0.1:8000/metrics", {})
+    >>> [series.key for series in raw_series([Line("hits_total", {"job": "web"}, "counter")], "shop", page)]
+    ['hits_total{exported_job="web",instance="10.0.0.1:8000",job="shop",service="shop"}']
     """
-    ours = {"job": service, "instance": instance_of(url), "service": service}
-    theirs = {f"exported_{name}" if name in ours else name: value for name, value in line.labels.items()}
-    return Series(line.name, theirs | ours, unit_of(line.name), line.kind, service, url)
+    target = {**dict(endpoint.labels), "service": service}
+    for line in lines:
+        labels = SeriesLabels.of(line, target)
+        yield Series(line.name, labels, unit_of(line.name), line.kind, service, endpoint.url)
 
 
-def instance_of(url: str) -> str:
-    """Host and port; the path, too, where it is not `/metrics`, since one server may have several pages.
+class SeriesLabels(Mapping[str, str]):
+    """The labels of a line and those of its target, which all its series share: a dict each would be most of a series."""
 
-    >>> instance_of("http://10.0.0.1:8000/metrics"), instance_of("http://10.0.0.1:8000/gpu/metrics")
-    ('10.0.0.1:8000', '10.0.0.1:8000/gpu/metrics')
-    """
-    address, _, path = url.partition("://")[2].partition("/")
-    return address if path == "metrics" else f"{address}/{path}"
+    __slots__ = ("_line", "_target")
+
+    def __init__(self, line: Mapping[str, str], target: Mapping[str, str]) -> None:
+        self._line = line
+        self._target = target
+
+    @classmethod
+    def of(cls, line: Line, target: Mapping[str, str]) -> SeriesLabels:
+        if line.labels.keys().isdisjoint(target):
+            return cls(line.labels, target)
+        return cls({f"exported_{name}" if name in target else name: value for name, value in line.labels.items()}, target)
+
+    def __getitem__(self, name: str) -> str:
+        return self._line[name] if name in self._line else self._target[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._line
+        yield from self._target
+
+    def __len__(self) -> int:
+        return len(self._line) + len(self._target)
+
+    def items(self) -> ItemsView[str, str]:
+        return {**self._line, **self._target}.items()
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
 
 
+@lru_cache(maxsize=100_000)
 def unit_of(name: str) -> str:
     """The base unit that a name ends in, by Prometheus's conventions; empty where it says none.
 

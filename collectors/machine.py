@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from collectors.fleet import Fleet
 from collectors.host import host_measures
-from collectors.increments import Increments
+from collectors.increments import Counted, Increments
 from collectors.measures import Key, Reading
 from collectors.nvml import GpuDriver, gpu_measures
 from collectors.quantities import QUANTITIES
@@ -52,7 +54,8 @@ class Source:
     def reading(self, time_ms: int, told: Mapping[Key, float]) -> Reading:
         levels = {key: value for key, value in told.items() if QUANTITIES[key[0]].counts == "level"}
         counters = {key: value for key, value in told.items() if key not in levels}
-        numbered = {self._numbers.setdefault(key, len(self._numbers)): value for key, value in counters.items()}
-        growth = self._increments.advance(time_ms, {}, numbered, None)
-        grown = {key: growth.by[self._numbers[key]] for key in counters if self._numbers[key] in growth.by}
+        numbers = tuple(self._numbers.setdefault(key, len(self._numbers)) for key in counters)
+        counted = Counted(numbers, np.fromiter(counters.values(), np.float64, len(counters)))
+        growth = self._increments.advance(time_ms, Counted((), np.zeros(0)), counted, None)
+        grown = {} if growth.interval_s is None else dict(zip(counters, growth.hardware.tolist(), strict=True))
         return Reading(time_ms, tuple(levels.items()), grown, growth.interval_s)

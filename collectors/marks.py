@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.layout import instance_of
+from collectors.endpoint import instance_of
 from collectors.measures import Labels
 from recwatch.core.events import Mark
 

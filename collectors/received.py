@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xxhash
 
-from collectors.config import TargetConfig
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line, Page
+from collectors.http_config import HttpConfig
 from collectors.layout import unit_of
 from collectors.measures import Reading
 from collectors.remote_write import NAME
-from collectors.scrape import Scraped
+from collectors.scrape import Scrape
 from collectors.target import CollectorCounters, Target, TargetStatus
 from recwatch.core.events import Mark
 from recwatch.core.signals import Float64, Int64, Kind, Series, series_key
@@ -56,8 +57,8 @@ class Source:
         self._labels: list[Mapping[str, str]] = []
         self._lines: tuple[Line, ...] = ()
         self._pages: dict[int, _Page] = {}
-        config = TargetConfig.model_construct(url=self.target, kind=None)
-        self._pages_read = Target(service, config, max_gap_ms, CollectorCounters())
+        self._endpoint = Endpoint(self.target, (("instance", instance), ("job", job)), None, HttpConfig())
+        self._pages_read = Target(service, self._endpoint, max_gap_ms, CollectorCounters(), honor_timestamps=False)
 
     def add(self, labels: Mapping[str, str]) -> int:
         """Take note of a new series; returns its place in the pages."""
@@ -101,11 +102,11 @@ class Source:
         if page.time_ms < (self._first_ms or 0) + self._settles_ms:
             self.status = replace(self.status, up=True, last_error="", last_scrape_ms=page.time_ms)
             return ()
-        _, marks = self._pages_read.absorb(Scraped(Page(self._lines, values), 0.0), page.time_ms)
+        absorbed = self._pages_read.absorb(Scrape(self._endpoint, page.time_ms, 0.0, Page(self._lines, values)))
         self.status = self._pages_read.status
-        if self._pages_read.reading is not None:
-            self.reading = replace(self._pages_read.reading, time_ms=end_ms)
-        return marks
+        if absorbed.reading is not None:
+            self.reading = replace(absorbed.reading, time_ms=end_ms)
+        return absorbed.marks
 
     def lose(self) -> None:
         """Take note that its Prometheus has fallen silent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from collectors.measures import Key, Labels, Reading
@@ -16,37 +16,39 @@ Table = Mapping[str, Mapping[Labels, Told]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """By quantity and labels: levels, growth a second, and growth."""
+    """By quantity and labels: levels, growth a second, and growth.
+
+    `spans_s` are the intervals of the targets by their numbers, and `current` the targets whose growth was not counted
+    before: their growth counts, that of the others only goes into rates.
+    """
 
     _levels: Table
-    _rates: Table
     _growth: Table
+    _spans_s: Sequence[float]
+    _current: frozenset[int]
 
     @classmethod
     def of(cls, latest: Sequence[Reading], time_ms: int) -> Tally:
         """Levels and rates of the latest readings; growth only of those of `time_ms`, so that none is counted twice."""
-        levels, rates, growth = _table(), _table(), _table()
+        levels, growth = _table(), _table()
         for target, reading in enumerate(latest):
             for (quantity, labels), value in reading.instants:
                 levels[quantity][labels].append((target, value))
             for (quantity, labels), grown in reading.increments.items():
-                rates[quantity][labels].append((target, grown / (reading.interval_s or 1.0)))
-                if reading.time_ms == time_ms:
-                    growth[quantity][labels].append((target, grown))
-        return cls(levels, rates, growth)
+                growth[quantity][labels].append((target, grown))
+        spans_s = [reading.interval_s or 1.0 for reading in latest]
+        return cls(levels, growth, spans_s, frozenset(n for n, one in enumerate(latest) if one.time_ms == time_ms))
 
     @classmethod
     def lifetime(cls, instants: Iterable[tuple[Key, float]], totals: Mapping[Key, float]) -> Tally:
         """Of one page alone: its levels, and its counters as growth since the server's start; no rates."""
-        return cls.of([Reading(0, tuple(instants), totals, None)], 0)._without_rates()
-
-    def _without_rates(self) -> Tally:
-        return Tally(self._levels, _table(), self._growth)
+        whole = cls.of([Reading(0, tuple(instants), totals, None)], 0)
+        return replace(whole, _spans_s=())
 
     def keeping(self, names: frozenset[str], of_each: frozenset[str] = frozenset()) -> Tally:
         """The same with only these labels: what others told apart is put together. What lacks `of_each` is left out."""
-        levels, rates, growth = (_kept(table, names, of_each) for table in (self._levels, self._rates, self._growth))
-        return Tally(levels, rates, growth)
+        levels, growth = (_kept(table, names, of_each) for table in (self._levels, self._growth))
+        return replace(self, _levels=levels, _growth=growth)
 
     def distinct(self, label: str) -> frozenset[str]:
         """The values that a label has."""
@@ -58,11 +60,18 @@ class Tally:
         return self._levels.get(quantity, {})
 
     def rates(self, quantity: str) -> Mapping[Labels, Told]:
-        return self._rates.get(quantity, {})
+        if not self._spans_s:
+            return {}
+        found = self._growth.get(quantity, {})
+        return {labels: [(of, grown / self._spans_s[of]) for of, grown in told] for labels, told in found.items()}
 
     def growth(self, quantity: str) -> Mapping[Labels, float]:
         """The growth of all targets together."""
-        return {labels: sum(grown for _, grown in told) for labels, told in self._growth.get(quantity, {}).items()}
+        found = {labels: self._uncounted(told) for labels, told in self._growth.get(quantity, {}).items()}
+        return {labels: sum(grown for _, grown in told) for labels, told in found.items() if told}
+
+    def _uncounted(self, told: Told) -> Told:
+        return told if len(self._current) == len(self._spans_s) else [one for one in told if one[0] in self._current]
 
     def buckets(self, histogram: str) -> Mapping[Labels, Mapping[str, float]]:
         """The growth of each bucket, by `le`, of all targets together; only buckets that all of them have.
@@ -70,7 +79,8 @@ class Tally:
         Instances of two releases may cut latency differently. A page cut off before the last bucket, +Inf, tells none.
         """
         by_target: dict[Labels, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-        for labels, told in self._growth.get(f"{histogram}_bucket", {}).items():
+        found = {labels: self._uncounted(told) for labels, told in self._growth.get(f"{histogram}_bucket", {}).items()}
+        for labels, told in found.items():
             le = next(value for name, value in labels if name == "le")
             rest = tuple(pair for pair in labels if pair[0] != "le")
             for target, grown in told:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from collectors.config import TargetConfig
-from collectors.exposition import Line, Page
-from collectors.increments import Growth, Increments
-from collectors.layout import Layout, Measured, layout_of, raw_series
+from collectors.endpoint import Endpoint
+from collectors.exposition import NO_TIME_MS, Line, Page
+from collectors.fetch import FetchFailed
+from collectors.layout import Layout, layout_of, raw_series
 from collectors.marks import deploy_mark, restart_mark
-from collectors.measures import Key, Labels, Reading
-from collectors.scrape import Outcome, ScrapeFailed
+from collectors.measures import Labels, Reading
+from collectors.reading import Reader
+from collectors.scrape import Scrape
 from recwatch.core.events import Mark
-from recwatch.core.signals import Float64, Samples, Series, UInt64
+from recwatch.core.signals import Float64, Int64, Samples, Series, UInt64
 
 OWN_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
+NOT_YET = "not scraped yet"
 
 
 @dataclass(slots=True)
@@ -29,9 +31,12 @@ class CollectorCounters:
     samples_scraped: int = 0
     values_dropped: int = 0  # NaN, infinite, or the server's way to say that it has no reading
     duplicates_dropped: int = 0
+    samples_repeated: int = 0  # stated for a time for which there was one before
     ticks_dropped: int = 0  # not later than the tick before
+    scrapes_out_of_order: int = 0  # not later than the target's scrape before
     stale_targets: int = 0  # targets left out of the signals of a tick
     scrapes_failed: Counter[str] = field(default_factory=Counter)  # by reason
+    rows_unreadable: Counter[str] = field(default_factory=Counter)  # by reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,75 +55,125 @@ class TargetStatus:
     samples: int
 
 
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """What a scrape came to; `reading` is None where it failed."""
+
+    samples: Samples
+    marks: tuple[Mark, ...]
+    reading: Reading | None
+
+
 class Target:
     """Takes in the scrapes of one target, in the order of their time."""
 
-    def __init__(self, service: str, config: TargetConfig, max_gap_ms: int, counters: CollectorCounters) -> None:
+    def __init__(
+        self, service: str, endpoint: Endpoint, max_gap_ms: int, counters: CollectorCounters, *, honor_timestamps: bool
+    ) -> None:
         self._service = service
-        self._config = config
-        self.url = config.url
+        self._honor_timestamps = honor_timestamps
+        self._endpoint = endpoint
+        self.url = endpoint.url
         self._counters = counters
-        self._own = tuple(raw_series(Line(name, {}, "gauge"), service, config.url) for name in OWN_NAMES)
+        self._own = tuple(raw_series([Line(name, {}, "gauge") for name in OWN_NAMES], service, endpoint))
         self._own_ids = _ids(self._own)
         self._ids = self._own_ids
         self._layout: Layout | None = None
-        self._increments = Increments(max_gap_ms)
+        self._reader = Reader(max_gap_ms)
         self._model: Labels | None = None
-        self.series = self._own
+        self._last_ms: int | None = None
+        self._times_ms = np.zeros(0, np.int64)
+        self.series: tuple[Series, ...] = ()
         self.reading: Reading | None = None
-        self.status = TargetStatus(config.url, config.kind, False, "not scraped yet", None, 0)
+        self.status = TargetStatus(endpoint.url, endpoint.kind, False, NOT_YET, None, 0)
 
-    def absorb(self, outcome: Outcome, time_ms: int) -> tuple[Samples, tuple[Mark, ...]]:
-        """The samples and marks of the scrape that started at `time_ms`; of one that failed, only what tells that it did."""
-        if isinstance(outcome, ScrapeFailed):
-            self._counters.scrapes_failed[outcome.reason] += 1
-            self.status = replace(self.status, up=False, last_error=str(outcome), samples=0)
-            return self._samples(time_ms, self._own_ids, np.array([0.0, np.nan, 0.0])), ()
-        layout = self._layout_of(outcome.page)
-        values = _readable(layout, outcome.page)
-        samples = int(np.isfinite(values).sum())
+    @property
+    def scraped(self) -> bool:
+        """Whether it is known whether the target is up."""
+        return self.status.last_error != NOT_YET
+
+    def absorb(self, scrape: Scrape) -> Absorbed:
+        """The samples and marks of a scrape; of one that failed, only what tells that it did.
+
+        One that is not later than the one before, because the clock stepped back, has no samples and is counted. What it
+        read is kept, so that the rates are right when time has caught up.
+        """
+        time_ms, page = scrape.started_ms, scrape.outcome
+        self.series = self.series or self._own
+        if isinstance(page, FetchFailed):
+            self._counters.scrapes_failed[page.reason] += 1
+            self.status = replace(self.status, up=False, last_error=str(page), samples=0)
+            down = np.array([0.0, scrape.duration_s, 0.0])
+            return Absorbed(self._samples(time_ms, self._own_ids, down, np.full(len(down), time_ms)), (), None)
+        layout = self._layout_of(page)
+        values = _readable(layout, page)
+        samples = len(values) - int(np.isnan(values).sum())
         self._counters.samples_scraped += samples
         self._counters.values_dropped += len(values) - samples
         self._counters.duplicates_dropped += layout.duplicates
         self.status = TargetStatus(self.url, ", ".join(layout.kinds) or None, True, "", time_ms, samples)
-        marks = self._read(layout, values, time_ms)
-        return self._samples(time_ms, self._ids, np.append(values, [1.0, outcome.duration_s, samples])), marks
+        self.reading, restarted = self._reader.read(layout, values, time_ms)
+        for reason, dropped in page.dropped.items():
+            self._counters.rows_unreadable[reason] += dropped.rows
+        times_ms = self._times(layout, page, time_ms)
+        told = np.where(self._is_new(times_ms), values, np.nan) if page.time_ms is not None else values
+        own = [1.0, scrape.duration_s, len(page.values)]
+        rows = self._samples(time_ms, self._ids, np.append(told, own), np.append(times_ms, [time_ms] * len(own)))
+        return Absorbed(rows, self._marks(self.reading, restarted=restarted), self.reading)
 
     def _layout_of(self, page: Page) -> Layout:
         if self._layout is None or self._layout.lines is not page.lines:
-            self._layout = layout_of(page.lines, self._service, self.url, self._config.kind)
+            self._layout = layout_of(page.lines, self._service, self._endpoint)
             self.series = (*self._layout.series, *self._own)
             self._ids = _ids(self.series)
+            self._times_ms = np.zeros(0, np.int64)
         return self._layout
 
-    def _samples(self, time_ms: int, ids: UInt64, values: Float64) -> Samples:
-        finite = np.isfinite(values)
-        ids, values = (ids, values) if finite.all() else (ids[finite], values[finite])
-        return Samples(self._service, self.url, np.full(len(ids), time_ms, dtype=np.int64), ids, values)
+    def _times(self, layout: Layout, page: Page, time_ms: int) -> Int64:
+        """The time of each row kept: that which the page states for it, if that is honoured, or the scrape's start."""
+        starts = np.full(len(layout.rows), time_ms, dtype=np.int64)
+        if page.time_ms is None or not self._honor_timestamps:
+            return starts
+        stated = page.time_ms[layout.rows]
+        return np.where(stated == NO_TIME_MS, starts, stated)
 
-    def _read(self, layout: Layout, values: Float64, time_ms: int) -> tuple[Mark, ...]:
-        """Make the reading of this scrape the latest; return what it tells of deploys and restarts."""
-        row_values = values.tolist()
-        levels = ((m.measure.key, m.measure.value(v)) for m, v in _present(layout.instants, row_values))
-        instants = tuple((key, value) for key, value in levels if math.isfinite(value))
-        growth = self._increments.advance(
-            time_ms,
-            {m.series_id: v for m, v in _present(layout.process, row_values)},
-            {m.series_id: v for m, v in _present(layout.hardware, row_values)},
-            _process_start(instants),
-        )
-        self.reading = Reading(time_ms, instants, _by_measure(layout, growth), growth.interval_s)
-        return self._marks(instants, growth, time_ms)
+    def _is_new(self, times_ms: Int64) -> npt.NDArray[np.bool_]:
+        """Which rows are later than those before: a server that states the same time again has no new reading."""
+        before = self._times_ms if len(self._times_ms) == len(times_ms) else np.full(len(times_ms), NO_TIME_MS)
+        self._times_ms = np.maximum(before, times_ms)
+        new = times_ms > before
+        self._counters.samples_repeated += int((~new).sum())
+        return new
 
-    def _marks(self, instants: Sequence[tuple[Key, float]], growth: Growth, time_ms: int) -> tuple[Mark, ...]:
-        marks = []
-        model = next((labels for (name, labels), value in instants if name == "model_info" and value > 0), None)
+    def _samples(self, time_ms: int, ids: UInt64, values: Float64, times_ms: Int64) -> Samples:
+        if self._last_ms is not None and time_ms <= self._last_ms:
+            self._counters.scrapes_out_of_order += 1
+            return Samples.of(self._service, self.url, time_ms, {})
+        self._last_ms = time_ms
+        there = ~np.isnan(values)
+        if not there.all():
+            ids, values, times_ms = ids[there], values[there], times_ms[there]
+        return Samples(self._service, self.url, times_ms, ids, values)
+
+    def _marks(self, reading: Reading, *, restarted: bool) -> tuple[Mark, ...]:
+        """What a reading tells of deploys and restarts."""
+        marks, time_ms = [], reading.time_ms
+        model = next((labels for (name, labels), value in reading.instants if name == "model_info" and value > 0), None)
         if model and self._model and model != self._model:
             marks.append(deploy_mark(self._service, self.url, time_ms, self._model, model))
-        if growth.restarted:
+        if restarted:
             marks.append(restart_mark(self._service, self.url, time_ms))
         self._model = model or self._model
         return tuple(marks)
+
+
+def joined(first: Reading, second: Reading) -> Reading:
+    """Two readings of one target, one after the other, as one over both intervals."""
+    if second.interval_s is None or first.interval_s is None:
+        return second
+    grown = Counter(first.increments)
+    grown.update(second.increments)
+    return Reading(second.time_ms, second.instants, grown, first.interval_s + second.interval_s)
 
 
 def _ids(series: Sequence[Series]) -> UInt64:
@@ -126,25 +181,9 @@ def _ids(series: Sequence[Series]) -> UInt64:
 
 
 def _readable(layout: Layout, page: Page) -> Float64:
-    """The values of the rows kept; NaN where the server says that it has no reading."""
+    """The values of the rows kept; NaN where there is none that is finite, or the server says that it has no reading."""
     values = page.values[layout.rows] if layout.duplicates else page.values
-    return np.where(np.isin(values, layout.blanks), np.nan, values) if layout.blanks else values
-
-
-def _present(measured: Sequence[Measured], values: Sequence[float]) -> list[tuple[Measured, float]]:
-    return [(m, value) for m in measured if math.isfinite(value := values[m.position])]
-
-
-def _process_start(instants: Sequence[tuple[Key, float]]) -> float | None:
-    """When the process started; unknown, too, of a page that is put together from several processes."""
-    starts = [value for (quantity, _), value in instants if quantity == "process_start_seconds"]
-    return starts[0] if len(starts) == 1 else None
-
-
-def _by_measure(layout: Layout, growth: Growth) -> Mapping[Key, float]:
-    """Growth by what it measures: instances of one measure, such as the replicas of a server, add up."""
-    total: dict[Key, float] = defaultdict(float)
-    for measured in (*layout.process, *layout.hardware):
-        if measured.series_id in growth.by:
-            total[measured.measure.key] += growth.by[measured.series_id] * measured.measure.scale
-    return dict(total)
+    unread = ~np.isfinite(values)
+    if layout.blanks:
+        unread |= np.isin(values, layout.blanks)
+    return np.where(unread, np.nan, values) if unread.any() else values

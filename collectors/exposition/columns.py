@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ Slices = Any
 """An Arrow array of bytes."""
 
 Bools = npt.NDArray[np.bool_]
+N = TypeVar("N", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,34 +69,51 @@ def rows_of(body: bytes) -> Rows:
 def slices(body: bytes, starts: Int64, ends: Int64) -> Slices:
     """The parts of the body from `starts` to `ends`, which are in order and do not overlap."""
     if not len(starts):
-        return pa.array([], pa.large_binary())
+        return pa.nulls(0, pa.large_binary())
     bounds = np.empty(2 * len(starts), np.int64)
     bounds[::2], bounds[1::2] = starts, ends
     parts = pa.Array.from_buffers(pa.large_binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(body)])
-    return parts.take(pa.array(np.arange(0, len(bounds), 2)))
+    return taken(parts, np.arange(0, len(bounds), 2))
+
+
+def taken(these: Slices, at: Int64) -> Slices:
+    """Those of the slices that are at these places.
+
+    The places are handed over as a buffer: pyarrow imports pandas, and its 55 MB, to read an array where that is installed.
+    """
+    return these.take(pa.Array.from_buffers(pa.int64(), len(at), [None, pa.py_buffer(at)]))
 
 
 def equal(these: Slices, those: Slices) -> Bools:
     """Which of these equal those in their place."""
-    same: Bools = pc.equal(these, those).to_numpy(zero_copy_only=False)
-    return same
+    return _bools(pc.equal(these, those))
 
 
 def places(wanted: Slices, known: Slices) -> Int64:
     """Where each of the wanted is first found among the known; -1 where it is not."""
-    found: Int64 = pc.fill_null(pc.index_in(wanted, value_set=known), -1).to_numpy().astype(np.int64)
-    return found
+    found = pc.index_in(wanted, value_set=known)
+    return np.where(_bools(pc.is_valid(found)), _buffer(found, np.int32)[: len(found)], -1).astype(np.int64)
+
+
+def _bools(column: Any) -> Bools:
+    """Arrow keeps a bit each."""
+    return np.unpackbits(_buffer(column, np.uint8), count=len(column), bitorder="little").view(np.bool_)
+
+
+def _buffer(column: Any, of: type[N]) -> npt.NDArray[N]:
+    """What a column of numbers holds; `to_numpy` imports pandas, as above."""
+    return np.frombuffer(column.buffers()[1], of) if len(column) else np.zeros(0, of)
 
 
 def numbers(words: Slices) -> tuple[Float64, Bools]:
     """What the words say, and which of them are numbers at all."""
     try:
-        values: Float64 = words.cast(pa.large_string()).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values: Float64 = _buffer(words.cast(pa.large_string()).cast(pa.float64()), np.float64)[: len(words)]
     except pa.ArrowInvalid:
         return _one_by_one(words.to_pylist())
     nan = np.flatnonzero(np.isnan(values))
     readable = np.ones(len(values), np.bool_)
-    readable[nan] = _one_by_one(words.take(pa.array(nan)).to_pylist())[1]  # Arrow takes `nan(…)`, too
+    readable[nan] = _one_by_one(taken(words, nan).to_pylist())[1]  # Arrow takes `nan(…)`, too
     return values, readable
 
 

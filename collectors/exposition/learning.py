@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from collectors.exposition import repeated
-from collectors.exposition.columns import Bools, Rows, places, slices
+from collectors.exposition.columns import Bools, Rows, places, slices, taken
 from collectors.exposition.kinds import KindOf, stated_type
 from collectors.exposition.page import Dropped, Line, Page, Reason
 from collectors.exposition.repeated import NO_SAMPLE, VALUE, VALUE_AND_TIME, Layout, Readings
@@ -95,7 +95,7 @@ class _Learner:
             theirs = np.flatnonzero(self._left & (known.ways == way))
             if len(theirs):
                 ours = np.flatnonzero(self._unread)
-                found = places(slices(rows.body, rows.starts[ours], ends[ours]), known.heads.take(theirs))
+                found = places(slices(rows.body, rows.starts[ours], ends[ours]), taken(known.heads, theirs))
                 self._take(ours[found >= 0], theirs[found[found >= 0]])
         self.readings = repeated.readings_of(rows, self._ways, openmetrics=known.openmetrics)
         unreadable = ~self.readings.readable

@@ -100,7 +100,7 @@ def check(file: FileArgument) -> None:
     config = load_config(file)
     if faults := [f"{file}: {sentence}" for sentence in stumbles(config)]:
         raise BadInput("\n".join(faults))
-    targets = sum(len(service.targets) for service in config.services)
+    targets = sum(len(service.endpoints()) for service in config.services)
     sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
     Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
 

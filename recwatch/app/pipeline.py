@@ -16,6 +16,7 @@ from alerting.outbox import Outbox, OutboxConfig
 from alerting.stage import AlertingStage
 from collectors.collector import Collector, Tick
 from collectors.receive import Receiver
+from collectors.scraping import ScrapeLoop
 from detectors.stage import DetectorStage
 from recwatch.app.access import keep_token
 from recwatch.app.api import create_api
@@ -73,10 +74,11 @@ class Pipeline:
             self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))
             tuned = {s.name: s.tuning for s in config.services if s.tuning}
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
+            loop = opened.enter_context(closing(ScrapeLoop()))
             self._collectors = [
-                (service, opened.enter_context(closing(Collector(service, clock))))
+                (service, opened.enter_context(closing(Collector(service, clock, loop))))
                 for service in config.services
-                if service.targets
+                if service.scraped
             ]
             self._receiving = receiving_of(config, clock, self._received, self.store)
             self.sink = Sink(self.store)
@@ -162,17 +164,20 @@ class Pipeline:
             self._stopping.wait(runner.step())
 
     def _collect(self, service: WatchedService, collector: Collector) -> None:
-        """Scrape at every interval. A scrape that the end of recwatch breaks off says nothing of its target."""
+        """Publish at every interval, and at the end, what was scraped since the last time."""
+        listing = Trouble(service.name, "what lists its targets makes sense again.")
         bus = Trouble(service.name, "the bus has room again.")
         standing = Standing(service, self.live.recent)
+        collector.start()
         due_s = self._clock.monotonic_s()
-        while not self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s())):
+        stopping = False
+        while not stopping:
+            stopping = self._stopping.wait(max(0.0, due_s - self._clock.monotonic_s()))
             tick = collector.tick(self._clock.now_ms())
-            if self._stopping.is_set():
-                return
+            listing.now("; ".join(collector.scrapes.troubles))
             for message in messages_of(service.name, tick, standing.now(collector.targets())):
                 self._publish(message, bus)
-            due_s = max(due_s + service.scrape_interval, self._clock.monotonic_s())
+            due_s = max(collector.next_due_s(due_s), self._clock.monotonic_s())
 
     def _receive(self, receiver: Receiver) -> None:
         """Publish the signals of what was received, interval by interval."""
@@ -196,11 +201,13 @@ class Pipeline:
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
         """Publish, however long the bus is full, unless recwatch stops meanwhile."""
-        while not self._stopping.is_set():
+        while True:
             try:
                 self.bus.publish(*message)
             except Unavailable as error:
                 trouble.now(str(error))
+                if self._stopping.is_set():
+                    return
             else:
                 trouble.now("")
                 self._count(message.key, message.message)

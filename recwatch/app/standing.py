@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collectors.target import TargetStatus
+from collectors.target import NOT_YET, TargetStatus
 from recwatch.app.config import WatchedService
 from recwatch.app.measured import unmeasured
 from recwatch.app.threads import Trouble
@@ -26,9 +26,10 @@ class Standing:
     def now(self, targets: Sequence[TargetStatus]) -> TargetSet | None:
         """Take note of how the targets are; returns them if that is news."""
         name = self._service.name
-        for target in targets:
+        known = [target for target in targets if target.last_error != NOT_YET]
+        for target in known:
             self._troubles.setdefault(target.url, Trouble(name, f"{target.url} answers.")).now(target.last_error)
         self._promise.now("; ".join(unmeasured(self._recent, name, self._objective).values()))
-        now = TargetSet(name, tuple(TargetState(t.url, t.up, t.last_error) for t in targets))
+        now = TargetSet(name, tuple(TargetState(t.url, t.up, t.last_error) for t in known))
         before, self._told = self._told, now
         return None if now == before else now

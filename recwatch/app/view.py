@@ -119,7 +119,7 @@ class ApiView:
             series_id=str(series.id),
             key=series.key,
             name=series.name,
-            labels=series.labels,
+            labels=dict(series.labels),
             unit=series.unit,
             help=signal.help,
             user_facing=signal.user_facing,

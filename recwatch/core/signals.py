@@ -28,11 +28,13 @@ def series_key(name: str, labels: Mapping[str, str]) -> str:
     >>> series_key("queue_depth", {"service": "shop", "model": 'a"b'})
     'queue_depth{model="a\\"b",service="shop"}'
     """
-    pairs = ",".join(f'{label}="{_escaped(labels[label])}"' for label in sorted(labels))
+    pairs = ",".join([f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items())])
     return f"{name}{{{pairs}}}"
 
 
 def _escaped(text: str) -> str:
+    if text.isalnum():
+        return text
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 

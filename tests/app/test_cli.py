@@ -114,7 +114,8 @@ def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, c
     for command in ("check", "up"):
         result = run(command, str(file))
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"recwatch: {file}: unknown key 'services[0].objectve'. Valid keys there: name, ")
+        keys = "authorization, basic_auth, tls_config, name, targets, "
+        assert result.stderr.startswith(f"recwatch: {file}: unknown key 'services[0].objectve'. Valid keys there: {keys}")
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -59,7 +59,8 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
     [
         (None, "holds no keys"),
         ({"services": []}, "key 'services'"),
-        ({"services": [{"name": "shop"}]}, "shop has no targets"),
+        ({"services": [{"name": "shop"}]}, "shop has no targets; give targets, static_configs"),
+        ({"services": [{"targets": ["http://x/metrics"]}]}, "key 'services[0].name' is missing"),
         ({"services": [SERVICE], "api": {"port": "eighty"}}, "key 'api.port' is 'eighty'"),
         ({"services": [SERVICE], "api": {"host": "0.0.0.0"}}, "unknown key 'api.host'. Valid keys there: port"),
         ({"services": [SERVICE, SERVICE]}, "services ['shop'] are there twice"),

@@ -217,7 +217,7 @@ def test_stopping_does_not_wait_for_a_stage_that_is_stuck(content: dict[str, Any
 
 def test_stopping_breaks_a_scrape_off_and_says_nothing_of_its_target(tmp_path: Path, server: PageServer) -> None:
     server.answers[PATH] = stalled(server)
-    content = watched(tmp_path, server, scrape_interval="15s")
+    content = watched(tmp_path, server, scrape_interval="5s")
     pipeline = pipeline_of(content)
     pipeline.start()
     until(lambda: server.requests, "the page is asked for")

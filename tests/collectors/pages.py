@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
+from collectors.endpoint import Endpoint
 from collectors.exposition import PageParser
 from collectors.fleet import made
 from collectors.layout import Layout, layout_of
@@ -22,7 +23,7 @@ class PageRead:
 
     def __init__(self, text: str) -> None:
         page = PageParser().parse(text)
-        self.layout: Layout = layout_of(page.lines, "shop", "http://10.0.0.1:9/metrics")
+        self.layout: Layout = layout_of(page.lines, "shop", Endpoint.of("shop", "http://10.0.0.1:9/metrics", {}))
         values = page.values[self.layout.rows].tolist()
         levels = [(m.measure.key, m.measure.value(values[m.position])) for m in self.layout.instants]
         totals: dict[Key, float] = defaultdict(float)

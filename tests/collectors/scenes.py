@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from collectors.collector import Collector, Tick
 from collectors.config import ServiceConfig
+from collectors.nvml import GpuDriver
+from collectors.scraping import ScrapeLoop
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series
@@ -81,21 +83,34 @@ class Watch:
     """Drives a collector through time and remembers every series that it announced."""
 
     collector: Collector
-    time_ms: int = START_MS
+    clock: FakeClock
+    loop: ScrapeLoop
     known: dict[int, Series] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, *urls: str, **settings: object) -> Watch:
-        config = ServiceConfig.model_validate({"name": "shop", "targets": urls, **settings})
-        return cls(Collector(config, FakeClock(START_MS)))
+    def of(cls, *urls: str, gpus: GpuDriver | None = None, **settings: object) -> Watch:
+        targets = {"targets": urls} if urls else {}
+        config = ServiceConfig.model_validate({"name": "shop", **targets, **settings})
+        clock, loop = FakeClock(START_MS), ScrapeLoop()
+        return cls(Collector(config, clock, loop, gpus), clock, loop)
+
+    @property
+    def time_ms(self) -> int:
+        return self.clock.now_ms()
 
     def tick(self, seconds: float = 1.0) -> Tick:
-        self.time_ms += round(seconds * 1000)
+        """Scrape every target at once, so many seconds later, and take in what that brought."""
+        self.clock.advance(seconds)
+        self.collector.scrapes.once()
         tick = self.collector.tick(self.time_ms)
         if tick.series is not None:
             assert {s.id for s in tick.series.series} > self.known.keys()
             self.known = {series.id: series for series in tick.series.series}
         return tick
+
+    def close(self) -> None:
+        self.collector.close()
+        self.loop.close()
 
     def signals(self, tick: Tick) -> Reading:
         """The canonical signals of a tick, by name and labels but the service's."""

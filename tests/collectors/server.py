@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +15,26 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class PageServer:
-    """Answers each path as `answers` says now. `released` ends what stalls; `hung_up` tells that a client went away."""
+    """Answers each path as `answers` says now, over TLS where given.
 
-    def __init__(self) -> None:
+    `released` ends what stalls; `hung_up` tells that a client went away; `requests` are the headers of each, and `callers`
+    the certificates that callers showed.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Answer] = {}
         self.released = threading.Event()
         self.hung_up = threading.Event()
         self.requests: list[Mapping[str, str]] = []
+        self.callers: list[object] = []
+        self._scheme = "https" if tls else "http"
         self._http = _Http(("127.0.0.1", 0), _handler_for(self))
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}{path}"
+        return f"{self._scheme}://127.0.0.1:{self._http.server_port}{path}"
 
     def start(self) -> None:
         self._thread.start()
@@ -41,7 +50,7 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 
@@ -51,6 +60,8 @@ def _handler_for(server: PageServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             server.requests.append(dict(self.headers))
+            if isinstance(self.connection, ssl.SSLSocket):
+                server.callers.append(self.connection.getpeercert())
             try:
                 server.answers[self.path](self)
             except ConnectionError:
@@ -64,8 +75,8 @@ def _handler_for(server: PageServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def serving() -> Iterator[PageServer]:
-    server = PageServer()
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[PageServer]:
+    server = PageServer(tls)
     server.start()
     try:
         yield server

@@ -4,6 +4,7 @@ import gzip
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.collectors.server import (
 GOOD = Recommender(ok=10, queue_depth=4).text()
 GOOD_SAMPLES = sum(not row.startswith("#") for row in GOOD.splitlines())
 OWN = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
+DOWN = {"up": 0.0, "scrape_duration_seconds": 0.0, "scrape_samples_scraped": 0.0}
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,13 @@ def bad_pages() -> dict[str, Bad]:
         "too many samples": Bad(lambda _: page(many), "too_many_samples", "more than 2000 samples"),
         "not metrics": Bad(lambda _: page('{"status": "ok"}\n'), "malformed", "is no exposition text"),
         "half a label": Bad(lambda _: page('a{b="c 1\n'), "malformed", "is no exposition text"),
-        "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "not UTF-8"),
+        "not UTF-8": Bad(lambda _: raw(b"a\xff 1\n", {}), "malformed", "is no exposition text"),
+        "too many labels": Bad(lambda _: page('a{b="1",c="2",d="3"} 1\n'), "label_limit", "a of 6 labels; label_limit is 5"),
+        "a long name": Bad(
+            lambda _: page("a" * 61 + " 1\n"), "label_limit", "__name__ longer than label_value_length_limit"
+        ),
+        "a long label": Bad(lambda _: page(f'a{{{"b" * 41}="1"}} 1\n'), "label_limit", "label_name_length_limit, 40 bytes"),
+        "a long value": Bad(lambda _: page(f'a{{b="{"é" * 31}"}} 1\n'), "label_limit", "b longer than label_value_length"),
         "redirects in circles": Bad(lambda s: redirect(s.url("/bad")), "unreachable", "redirects"),
     }
 
@@ -68,9 +76,15 @@ def server() -> Iterator[PageServer]:
 
 def watch_both(server: PageServer, timeout_s: float = 5.0) -> Watch:
     timeout = f"{timeout_s * 1000:.0f}ms"
-    return Watch.of(
-        server.url("/metrics"), server.url("/bad"), scrape_interval=timeout, scrape_timeout=timeout, sample_limit=2000
-    )
+    settings: dict[str, Any] = {
+        "scrape_interval": timeout,
+        "scrape_timeout": timeout,
+        "sample_limit": 2000,
+        "label_limit": 5,
+        "label_name_length_limit": 40,
+        "label_value_length_limit": 60,
+    }
+    return Watch.of(server.url("/metrics"), server.url("/bad"), **settings)
 
 
 def batch_of(samples: tuple[Samples, ...], url: str) -> Samples:
@@ -87,7 +101,7 @@ def test_a_bad_target_is_down_for_a_reason_and_touches_no_other(server: PageServ
     assert len(good) == GOOD_SAMPLES + len(OWN)
     assert good["up"] == 1.0
     assert good["scrape_samples_scraped"] == GOOD_SAMPLES
-    assert watch.raw(tick, server.url("/bad")) == {"up": 0.0, "scrape_samples_scraped": 0.0}
+    assert watch.raw(tick, server.url("/bad")) == DOWN
     assert watch.signals(tick)["queue_depth"] == 4.0
     assert watch.signals(tick)["targets_up_ratio"] == 0.5
     assert bad.words in watch.error(server.url("/bad"))
@@ -99,7 +113,7 @@ def test_a_bad_target_is_down_for_a_reason_and_touches_no_other(server: PageServ
         assert watch.collector.counters.scrapes_failed[bad.reason] < 100
     assert watch.raw(tick, server.url("/bad"))["mended"] == 1.0
     assert watch.error(server.url("/bad")) == ""
-    watch.collector.close()
+    watch.close()
 
 
 @pytest.mark.parametrize("labels", ["", '{le="abc"}', '{le="nan"}'])
@@ -113,7 +127,7 @@ def test_a_bucket_without_a_readable_bound_is_no_measure_and_ends_nothing(server
         assert watch.signals(tick)["queue_depth"] == 8.0
         assert len(watch.raw(tick, server.url("/bad"))) == GOOD_SAMPLES + 1 + len(OWN)
     assert not any("nan" in name or "abc" in name for name in watch.signals(tick))
-    watch.collector.close()
+    watch.close()
 
 
 def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
@@ -124,10 +138,10 @@ def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
         watch = Watch.of(server.url("/metrics"), gone, scrape_interval="5s")
         tick = watch.tick()
     assert len(watch.raw(tick, server.url("/metrics"))) == GOOD_SAMPLES + len(OWN)
-    assert watch.raw(tick, gone) == {"up": 0.0, "scrape_samples_scraped": 0.0}
+    assert watch.raw(tick, gone) == DOWN
     assert "cannot be reached" in watch.error(gone)
     assert watch.collector.counters.scrapes_failed == {"unreachable": 1}
-    watch.collector.close()
+    watch.close()
 
 
 @pytest.mark.parametrize("within_headers", [True, False])
@@ -136,7 +150,7 @@ def test_a_dribbling_target_is_hung_up_on(server: PageServer, within_headers: bo
     watch = watch_both(server, timeout_s=0.5)
     watch.tick()
     assert server.hung_up.wait(30)
-    watch.collector.close()
+    watch.close()
 
 
 def test_reading_stops_where_the_limit_is_passed(server: PageServer) -> None:
@@ -146,14 +160,14 @@ def test_reading_stops_where_the_limit_is_passed(server: PageServer) -> None:
     watch.tick()
     assert server.hung_up.wait(30)
     assert sum(sent) < 40_000_000
-    watch.collector.close()
+    watch.close()
 
 
 def test_closing_ends_a_scrape_under_way(server: PageServer) -> None:
     server.answers = {"/metrics": page(GOOD), "/bad": dribbling(server, within_headers=True)}
     watch = watch_both(server, timeout_s=0.5)
     watch.tick()
-    watch.collector.close()
+    watch.close()
     assert server.hung_up.wait(30)
 
 
@@ -166,7 +180,7 @@ def test_of_a_duplicate_series_the_first_row_counts(server: PageServer) -> None:
     assert {name: value for name, value in raw_rows.items() if name not in OWN} == {"a{x: 1, y: 2}": 5.0, "b": 6.0}
     assert raw_rows["up"] == 1.0
     assert watch.collector.counters.duplicates_dropped == 1
-    watch.collector.close()
+    watch.close()
 
 
 def test_values_that_are_no_reading_are_dropped_and_counted(server: PageServer) -> None:
@@ -177,11 +191,11 @@ def test_values_that_are_no_reading_are_dropped_and_counted(server: PageServer) 
     tick = watch.tick()
     assert len(watch.raw(tick, server.url("/metrics"))) == GOOD_SAMPLES + len(OWN)
     assert watch.raw(tick, server.url("/bad")).keys() == OWN | {"DCGM_FI_DEV_GPU_TEMP{gpu: 0}"}
-    assert watch.raw(tick, server.url("/bad"))["scrape_samples_scraped"] == 1.0
+    assert watch.raw(tick, server.url("/bad"))["scrape_samples_scraped"] == 5.0
     assert "gpu_power_watts{gpu: 0}" not in watch.signals(tick)
     assert watch.signals(tick)["gpu_temperature_celsius{gpu: 0}"] == 50.0
     assert watch.collector.counters.values_dropped == 4
-    watch.collector.close()
+    watch.close()
 
 
 def test_gzip_and_redirects_are_taken(server: PageServer) -> None:
@@ -191,7 +205,8 @@ def test_gzip_and_redirects_are_taken(server: PageServer) -> None:
     assert watch.signals(tick)["targets_up_ratio"] == 1.0
     assert len(watch.raw(tick, server.url("/bad"))) == GOOD_SAMPLES + len(OWN)
     assert {request["Accept-Encoding"] for request in server.requests} == {"gzip"}
-    watch.collector.close()
+    assert {request["X-Prometheus-Scrape-Timeout-Seconds"] for request in server.requests} == {"5"}
+    watch.close()
 
 
 def test_a_target_that_is_away_too_long_is_left_out_and_counted(server: PageServer) -> None:
@@ -202,4 +217,4 @@ def test_a_target_that_is_away_too_long_is_left_out_and_counted(server: PageServ
     server.answers["/bad"] = page("", status=500)
     assert [watch.signals(watch.tick(5))["queue_depth"] for _ in range(4)] == [10.0, 10.0, 4.0, 4.0]
     assert watch.collector.counters.stale_targets == 2
-    watch.collector.close()
+    watch.close()

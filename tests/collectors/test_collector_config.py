@@ -2,8 +2,10 @@ import pytest
 from pydantic import ValidationError
 
 from collectors.config import ServiceConfig
+from collectors.http_config import HttpConfig
 
 URL = "http://127.0.0.1:8000/metrics"
+AUTH = {"username": "sre", "password_file": "/run/secrets/shop"}
 
 
 def test_a_configuration_in_the_words_of_prometheus() -> None:
@@ -30,6 +32,42 @@ def test_the_defaults_scrape_every_second() -> None:
     assert (config.host, config.nvml) == (False, False)
 
 
+def test_where_the_pages_of_static_targets_are() -> None:
+    config = ServiceConfig.model_validate(
+        {
+            "name": "shop",
+            "static_configs": [
+                {"targets": ["10.0.0.1:8000", "10.0.0.2"], "labels": {"rack": 7}},
+                {"targets": ["10.0.0.1:9400"], "labels": {"__scheme__": "http", "__metrics_path__": "/gpu", "job": "dcgm"}},
+                {"targets": ["[::1]:9100"], "labels": {"__param_collect": "cpu", "__meta_zone": "eu"}},
+            ],
+            "scheme": "https",
+            "params": {"format": ["text"]},
+        }
+    )
+    rack = {"job": "shop", "rack": "7"}
+    assert [(endpoint.url, dict(endpoint.labels)) for endpoint in config.endpoints()] == [
+        ("https://10.0.0.1:8000/metrics?format=text", {"instance": "10.0.0.1:8000/metrics?format=text", **rack}),
+        ("https://10.0.0.2/metrics?format=text", {"instance": "10.0.0.2/metrics?format=text", **rack}),
+        ("http://10.0.0.1:9400/gpu?format=text", {"instance": "10.0.0.1:9400/gpu?format=text", "job": "dcgm"}),
+        (
+            "https://[::1]:9100/metrics?format=text&collect=cpu",
+            {"instance": "[::1]:9100/metrics?format=text&collect=cpu", "job": "shop"},
+        ),
+    ]
+
+
+def test_how_a_target_is_asked() -> None:
+    tls = {"tls_config": {"insecure_skip_verify": True}}
+    config = ServiceConfig.model_validate(
+        {"name": "shop", "targets": [URL, {"url": "https://10.0.0.2/metrics", **tls}], "basic_auth": AUTH}
+    )
+    assert [endpoint.http for endpoint in config.endpoints()] == [
+        HttpConfig.model_validate({"basic_auth": AUTH}),
+        HttpConfig.model_validate(tls),
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -51,6 +89,18 @@ def test_the_defaults_scrape_every_second() -> None:
         ({"scrape_interval": "1s", "scrape_timeout": "2s"}, "longer than scrape_interval"),
         ({"scrape_intervall": "1s"}, "Extra inputs are not permitted"),
         ({"body_size_limit": 0}, "greater than 0"),
+        ({"label_limit": 0}, "greater than 0"),
+        ({"static_configs": [{"targets": ["http://10.0.0.1/metrics"]}]}, "write host:port"),
+        ({"static_configs": [{"targets": ["10.0.0.1:port"]}]}, "is no URL"),
+        ({"static_configs": [{"targets": ["127.0.0.1:8000"]}]}, "listed twice"),
+        ({"static_configs": [{"targets": [], "labels": {"0": "x"}}]}, "match pattern"),
+        ({"file_sd_configs": [{"files": ["targets.txt"]}]}, "match pattern"),
+        ({"file_sd_configs": [{"files": []}]}, "at least 1 item"),
+        ({"http_sd_configs": [{"url": "10.0.0.1"}]}, "no HTTP address"),
+        ({"authorization": {"credentials": "open secret"}}, "credentials_file"),
+        ({"authorization": {"credentials_file": "a"}, "basic_auth": AUTH}, "give one of them"),
+        ({"basic_auth": {"username": "a:b", "password_file": "a"}}, "match pattern"),
+        ({"tls_config": {"cert_file": "a"}}, "belong together"),
     ],
 )
 def test_a_mistake_is_named(change: dict[str, object], words: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def server() -> Iterator[PageServer]:
 class Shop:
     """A service of as many recommenders as are shown."""
 
-    def __init__(self, server: PageServer, instances: int = 1, **settings: object) -> None:
+    def __init__(self, server: PageServer, instances: int = 1, **settings: Any) -> None:
         self.server = server
         self.urls = [server.url(f"/{index}/metrics") for index in range(instances)]
         self.watch = Watch.of(*self.urls, **settings)
@@ -39,14 +40,14 @@ class Shop:
 def shop(server: PageServer) -> Iterator[Shop]:
     shop = Shop(server, scrape_interval="5s")
     yield shop
-    shop.watch.collector.close()
+    shop.watch.close()
 
 
 @pytest.fixture
 def pair(server: PageServer) -> Iterator[Shop]:
     shop = Shop(server, instances=2, scrape_interval="5s")
     yield shop
-    shop.watch.collector.close()
+    shop.watch.close()
 
 
 FIRST = Recommender(
@@ -170,7 +171,7 @@ def test_quantiles_outlive_a_failed_scrape_until_the_window_is_past(server: Page
     server.answers["/0/metrics"] = page("", status=500)
     away = [both.watch.signals(both.watch.tick(10)) for _ in range(7)]
     assert ["latency_p99_seconds" in signals for signals in away] == [True] * 5 + [False] * 2
-    both.watch.collector.close()
+    both.watch.close()
 
 
 def test_one_failure_among_few_requests_is_a_small_share_of_those_of_a_minute(shop: Shop) -> None:
@@ -310,7 +311,7 @@ def test_an_emulated_gpu_says_so_in_every_signal(server: PageServer) -> None:
     tick = watch.tick()
     assert watch.signals(tick)[f"gpu_throttled_ratio{gpu}"] == 0.0
     assert tick.marks == ()
-    watch.collector.close()
+    watch.close()
 
 
 def test_two_pages_of_one_server_keep_their_series_apart(server: PageServer) -> None:
@@ -319,4 +320,38 @@ def test_two_pages_of_one_server_keep_their_series_apart(server: PageServer) -> 
     tick = watch.tick()
     ids = [series_id for samples in tick.samples for series_id in samples.series_id.tolist()]
     assert len(ids) == len(set(ids)) == 2 * 4 + 1
-    watch.collector.close()
+    watch.close()
+
+
+def test_a_stated_time_is_honoured_and_stated_again_it_is_no_reading(server: PageServer) -> None:
+    url = server.url("/metrics")
+    watch = Watch.of(url, scrape_interval="5s")
+
+    def rows(text: str) -> dict[str, tuple[int, float]]:
+        server.answers["/metrics"] = page(text)
+        (samples,) = [samples for samples in watch.tick().samples if samples.target]
+        told = zip(samples.series_id.tolist(), samples.time_ms.tolist(), samples.value.tolist(), strict=True)
+        named = {watch.known[series].name: (time_ms, value) for series, time_ms, value in told}
+        return {name: named[name] for name in ("a", "b") if name in named}
+
+    assert rows("a 1 5000\nb 2\n") == {"a": (5000, 1.0), "b": (watch.time_ms, 2.0)}
+    assert rows("a 1 5000\nb 3\n") == {"b": (watch.time_ms, 3.0)}
+    assert rows("a 4 6000\nb 3\n") == {"a": (6000, 4.0), "b": (watch.time_ms, 3.0)}
+    assert watch.collector.counters.samples_repeated == 1
+    watch.close()
+
+
+def test_a_stated_time_that_is_not_honoured_is_the_scrapes(server: PageServer) -> None:
+    server.answers["/metrics"] = page("a 1 5000\n")
+    watch = Watch.of(server.url("/metrics"), scrape_interval="5s", honor_timestamps=False)
+    (samples,) = [samples for samples in watch.tick().samples if samples.target]
+    assert set(samples.time_ms.tolist()) == {watch.time_ms}
+    watch.close()
+
+
+def test_a_row_that_cannot_be_read_is_counted_and_the_others_are_kept(server: PageServer) -> None:
+    server.answers["/metrics"] = page("a 1\nb{c=d} 2\nc x\n")
+    watch = Watch.of(server.url("/metrics"), scrape_interval="5s")
+    assert watch.raw(watch.tick(), server.url("/metrics"))["a"] == 1.0
+    assert watch.collector.counters.rows_unreadable == {"labels": 1, "value": 1}
+    watch.close()

@@ -8,13 +8,10 @@ import psutil
 import pynvml
 import pytest
 
-from collectors.collector import Collector
-from collectors.config import ServiceConfig
 from collectors.host import host_measures
 from collectors.machine import Machine, Source
 from collectors.nvml import Gpu, Nvml
 from collectors.quantities import QUANTITIES
-from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from tests.collectors.scenes import Watch
 from tests.collectors.server import PageServer, page, serving
@@ -79,7 +76,7 @@ def test_a_share_of_work_comes_from_the_second_reading_on(server: PageServer) ->
     assert "host_cpu_busy_ratio" not in first
     shares = [watch.signals(watch.tick()).get("host_cpu_busy_ratio") for _ in range(20)]
     assert any(share is not None and 0 <= share <= 1 for share in shares)
-    watch.collector.close()
+    watch.close()
 
 
 def test_a_source_tells_levels_as_they_are_and_counters_by_their_growth() -> None:
@@ -95,16 +92,13 @@ def test_a_source_tells_levels_as_they_are_and_counters_by_their_growth() -> Non
 
 
 def test_gpus_are_read_and_their_loss_is_told(server: PageServer) -> None:
-    config = ServiceConfig.model_validate(
-        {"name": "shop", "targets": [server.url("/metrics")], "nvml": True, "scrape_interval": "5s"}
-    )
     gpus = FakeGpus(
         [
             Gpu(0, {"gpu_busy_ratio": 0.7, "gpu_throttled": 1.0}),
             Gpu(1, {"gpu_sm_clock_hertz": 1.4e9, "gpu_throttled": 0.0}),
         ]
     )
-    watch = Watch(Collector(config, FakeClock(), gpus))
+    watch = Watch.of(server.url("/metrics"), gpus=gpus, nvml=True, scrape_interval="5s")
     assert watch.signals(watch.tick()) == {
         "gpu_busy_ratio{gpu: 0}": 0.7,
         "gpu_throttled_ratio{gpu: 0}": 1.0,
@@ -116,7 +110,7 @@ def test_gpus_are_read_and_their_loss_is_told(server: PageServer) -> None:
     status = watch.collector.targets()[-1]
     assert (status.url, status.up, status.last_error) == ("nvml:", False, "the GPU fell off the bus")
     assert status.last_scrape_ms == watch.time_ms - 1000
-    watch.collector.close()
+    watch.close()
 
 
 def test_energy_becomes_power_and_instances_stay_apart() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line, PageParser
 from collectors.layout import layout_of
 from collectors.measures import Key
@@ -11,6 +12,8 @@ from tests.collectors.scenes import Recommender
 
 DUMPS = Path(os.environ.get("RECWATCH_DATA", "absent"), "dumps")
 needs_pages = pytest.mark.skipif(not DUMPS.is_dir(), reason="RECWATCH_DATA names no folder with dumps/*.txt")
+
+PAGE = Endpoint.of("shop", "http://10.0.0.1:9/metrics", {})
 
 EXAMPLES = {
     "recommender_ref": Recommender().text(),
@@ -47,7 +50,7 @@ def test_each_kind_recognises_its_own_page_and_speaks_of_known_quantities(kind: 
 
 
 def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
-    layout = layout_of(lines_of("go_goroutines 5\n"), "shop", "http://10.0.0.1:9/metrics")
+    layout = layout_of(lines_of("go_goroutines 5\n"), "shop", PAGE)
     assert layout.kinds == ()
     assert [series.key for series in layout.series] == ['go_goroutines{instance="10.0.0.1:9",job="shop",service="shop"}']
     assert layout.process == layout.hardware == layout.instants == ()
@@ -55,7 +58,7 @@ def test_a_page_of_no_known_kind_is_kept_under_its_own_names() -> None:
 
 def instants(text: str) -> dict[Key, float]:
     page = PageParser().parse(text)
-    layout = layout_of(page.lines, "shop", "http://10.0.0.1:9/metrics")
+    layout = layout_of(page.lines, "shop", PAGE)
     values = page.values[layout.rows]
     return {m.measure.key: m.measure.value(float(values[m.position])) for m in layout.instants}
 

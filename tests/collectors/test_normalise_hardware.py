@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from collectors.endpoint import Endpoint
 from collectors.exposition import Line, PageParser
 from collectors.fleet import grains, made
 from collectors.layout import layout_of
@@ -63,7 +64,9 @@ def known_of(text: str, hint: Mapping[str, str | None] | None = None) -> Mapping
     """All that one page tells of what the hint names: signals, and totals of counters, by name and then by labels."""
     parsed = PageParser().parse(text)
     rows = [row for row, line in enumerate(parsed.lines) if fits(line, hint or {})]
-    layout = layout_of(tuple(parsed.lines[row] for row in rows), "shop", "http://10.0.0.1:9400/metrics")
+    layout = layout_of(
+        tuple(parsed.lines[row] for row in rows), "shop", Endpoint.of("shop", "http://10.0.0.1:9400/metrics", {})
+    )
     printed = [float(parsed.values[rows[row]]) for row in layout.rows]
     readable = [value not in layout.blanks for value in printed]
     levels = [(m.measure.key, m.measure.value(printed[m.position])) for m in layout.instants if readable[m.position]]
@@ -398,4 +401,4 @@ def test_counters_of_the_hardware_become_rates(server: PageServer) -> None:
     found = watch.signals(watch.tick(2.0))
     assert found["gpu_energy_watts{gpu: 0}"] == 300.0
     assert found["gpu_throttled_ratio{gpu: 0}"] == pytest.approx(0.2)
-    watch.collector.close()
+    watch.close()

@@ -21,7 +21,7 @@ class Standing:
         self._objective = service.objective.objective() if service.objective else None
         self._troubles: dict[str, Trouble] = {}
         self._promise = Trouble(service.name, "what its objective promises is measured.")
-        self._told: TargetSet | None = None
+        self._told = TargetSet(service.name, ())
 
     def now(self, targets: Sequence[TargetStatus]) -> TargetSet | None:
         """Take note of how the targets are; returns them if that is news."""

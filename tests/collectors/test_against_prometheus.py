@@ -106,7 +106,7 @@ def scraped_by_us(url: str) -> Values:
             for series_id, value in zip(batch.series_id.tolist(), batch.value.tolist(), strict=True):
                 series = watch.known[series_id]
                 found[key_of({"__name__": series.name, **series.labels})].append(value)
-    watch.collector.close()
+    watch.close()
     return found
 
 

@@ -204,7 +204,7 @@ def test_the_signals_are_those_that_scraping_gives(server: PageServer) -> None:
         tick = watch.tick()
         scraped[watch.time_ms - START_MS] = watch.signals(tick)
         marks += [mark.text.partition(" ")[2] for mark in tick.marks]
-    watch.collector.close()
+    watch.close()
     wire = Wire.of()
     for second, recommender in enumerate(story(), start=1):
         wire.clock.advance(1.0)

@@ -13,7 +13,7 @@ from collectors.endpoint import Endpoint
 from collectors.exposition import Line
 from collectors.measures import Measure
 from collectors.normalise import NORMALISERS, measures_of, recognise
-from recwatch.core.signals import Series, UInt64
+from recwatch.core.signals import Series
 
 _UNITS = ("seconds", "bytes", "ratio", "watts", "celsius", "hertz", "joules", "volts", "amperes", "meters", "grams")
 
@@ -32,14 +32,13 @@ class Layout:
     """How the pages of one target are read for as long as their lines stay the same.
 
     `rows` are the rows kept: of several with one name and the same labels the first counts, as in Prometheus, and the others
-    are dropped and counted, since refusing the page would blind recwatch for a slip in one line of it. `series` and `ids`
-    are aligned to `rows`.
+    are dropped and counted, since refusing the page would blind recwatch for a slip in one line of it. `series` is
+    aligned to `rows`.
     """
 
     lines: tuple[Line, ...]
     kinds: tuple[str, ...]
     series: tuple[Series, ...]
-    ids: UInt64
     rows: npt.NDArray[np.int64]
     process: tuple[Measured, ...]
     hardware: tuple[Measured, ...]
@@ -70,7 +69,6 @@ def layout_of(lines: tuple[Line, ...], service: str, endpoint: Endpoint) -> Layo
         lines=lines,
         kinds=kinds,
         series=tuple(series for _, series in first.values()),
-        ids=np.fromiter(first, dtype=np.uint64, count=len(first)),
         rows=np.array([row for row, _ in first.values()], dtype=np.int64),
         process=tuple(m for m in measured if m.measure.counts == "process"),
         hardware=tuple(m for m in measured if m.measure.counts == "hardware"),

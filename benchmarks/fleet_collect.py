@@ -83,7 +83,7 @@ def collecting(urls: Sequence[str], *, stored: bool) -> Iterator[Collecting]:
 def _collect(urls: Sequence[str], dsn: str | None, told: Connection) -> None:
     clock, process = SystemClock(), psutil.Process()
     with ExitStack() as opened:
-        publish = opened.enter_context(_storing(dsn, clock)) if dsn else lambda service, tick: None
+        publish = opened.enter_context(_storing(dsn, clock)) if dsn else None
         loop = opened.enter_context(closing(ScrapeLoop()))
         configs = [_config(number, urls[number::SERVICES]) for number in range(SERVICES)]
         collectors = {c.name: opened.enter_context(closing(Collector(c, clock, loop))) for c in configs}
@@ -98,7 +98,8 @@ def _collect(urls: Sequence[str], dsn: str | None, told: Connection) -> None:
                 for service, collector in collectors.items():
                     tick = collector.tick(clock.now_ms())
                     samples += sum(map(len, tick.samples))
-                    publish(service, tick)
+                    if publish is not None:
+                        publish(service, tick)
                 due_s = max(due_s + 1.0, time.monotonic())
                 time.sleep(max(0.0, due_s - time.monotonic()))
             return samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from enum import StrEnum
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +104,28 @@ def check(file: FileArgument) -> None:
     targets = sum(len(service.endpoints()) for service in config.services)
     sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
     Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
+
+
+@app.command()
+def coverage(
+    target: Annotated[str, typer.Argument(help="A URL, or a file of exposition text.")],
+    kind: Annotated[str | None, typer.Option(help="Which server wrote it, where that is not to be recognised.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a page that breaks its format's standard.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON: every figure with its sources.")] = False,
+) -> None:
+    """Say what can be known of a server from its metrics page, what cannot, and why.
+
+    Exits 0 with a report, also of a page of no known kind; 1 when there is no page that can be read; 2 for wrong usage.
+    """
+    from recwatch.app.coverage.command import as_json, examine  # noqa: PLC0415 - heavy
+    from recwatch.app.coverage.text import coverage_text  # noqa: PLC0415 - heavy
+
+    report = examine(target, kind, strict)
+    if json:
+        typer.echo(dumps(as_json(report, target), indent=2, ensure_ascii=False))
+    else:
+        out = Console()
+        out.print(coverage_text(report, target, out.width))
 
 
 @dashboards.command()

@@ -83,6 +83,7 @@ _UNITS: Mapping[str, tuple[float, str]] = {
     "bytes": (2**-30, " GiB"),
     "celsius": (1.0, " °C"),
     "watts": (1.0, " W"),
+    "joules": (1.0, " J"),
     "requests/s": (1.0, "/s"),
 }
 
@@ -90,7 +91,7 @@ _UNITS: Mapping[str, tuple[float, str]] = {
 def _digits(value: float) -> str:
     if abs(value) < 5e-4:
         return "0"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def duration(milliseconds: int) -> str:

@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 export UV_PYTHON_PREFERENCE := only-system
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test check bench docs lock clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -30,6 +30,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+docs: setup
+	@$(BIN)/python -m collectors.signals_page > docs/signals.md.new && mv docs/signals.md.new docs/signals.md
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from collectors import signals_page
 from recwatch.app.cli import app
 from recwatch.app.config import parse_config
 
@@ -48,3 +49,7 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 def test_the_lock_names_no_host() -> None:
     assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
+def test_the_page_of_signals_is_what_the_code_makes() -> None:
+    assert (ROOT / "docs" / "signals.md").read_text() == signals_page.page(), "run `make docs`, and look at the change"

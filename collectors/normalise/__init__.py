@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Protocol
 
 from collectors.exposition import Line
 from collectors.measures import Labels, Measure
@@ -19,6 +18,7 @@ from collectors.normalise.ray_node import RAY_NODE
 from collectors.normalise.ray_serve import RAY_SERVE
 from collectors.normalise.recommender_ref import RECOMMENDER_REF
 from collectors.normalise.redis import REDIS
+from collectors.normalise.rules import Table
 from collectors.normalise.sglang import SGLANG
 from collectors.normalise.tf_serving import TF_SERVING
 from collectors.normalise.tgi import TGI
@@ -26,22 +26,7 @@ from collectors.normalise.torchserve import TORCHSERVE
 from collectors.normalise.triton import TRITON
 from collectors.normalise.vllm import TRTLLM, VLLM
 
-
-class Normaliser(Protocol):
-    """Knows the names of one kind of server. Values equal to one of `blanks` mean that there is no reading."""
-
-    blanks: tuple[float, ...]
-
-    def recognises(self, name: str) -> bool:
-        """Whether only this kind of server writes this name."""
-        ...
-
-    def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
-        """What each line of a page measures; nothing where no canonical signal is made of it."""
-        ...
-
-
-NORMALISERS: Mapping[str, Normaliser] = {
+NORMALISERS: Mapping[str, Table] = {
     "recommender_ref": RECOMMENDER_REF,
     "knative": KNATIVE,
     "ray_serve": RAY_SERVE,

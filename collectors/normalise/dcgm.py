@@ -158,4 +158,11 @@ DCGM = Table(
     marks=("DCGM_FI_*", "DCGM_EXP_*", "dcgm_*"),
     blanks=_BLANKS,
     repeats=True,
+    settings={
+        **{
+            f"gpu_{what}": "a data-centre GPU, and the capability SYS_ADMIN for the exporter, which profiling needs"
+            for what in ("engine_active_ratio", "tensor_active_ratio", "dram_active_ratio")
+        },
+        "gpu_memory_top_process_bytes": "it names no processes; nvml: true does, where recwatch runs beside the GPU",
+    },
 )

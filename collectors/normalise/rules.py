@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from collectors.exposition import Line
 from collectors.measures import Measure, canonical_le, labels_of
 from collectors.quantities import QUANTITIES
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.signals import Kind
 
 ANY = ("*",)
@@ -63,16 +64,17 @@ class Rule:
     def measures(self, line: Line) -> tuple[Measure, ...]:
         """What an admitted line tells."""
         pairs = {ours: _first(line.labels, theirs) for ours, theirs in self.labels.items()} | dict(self.fixed)
-        if "quantile" in pairs:
-            pairs["quantile"] = canonical_le(pairs["quantile"])
         bound = line.labels.get("le")
+        try:
+            if "quantile" in pairs:
+                pairs["quantile"] = canonical_le(pairs["quantile"])
+            if bound is not None:
+                pairs["le"] = canonical_le(bound, self.scale)
+        except ValueError:
+            return ()
         if bound is None:
             told = (quantity for quantity in self.quantities if not quantity.endswith("_bucket"))
             return tuple(Measure(quantity, labels_of(pairs.items()), self.scale, self.flags) for quantity in told)
-        try:
-            pairs["le"] = canonical_le(bound, self.scale)
-        except ValueError:
-            return ()
         return tuple(Measure(quantity, labels_of(pairs.items())) for quantity in self.quantities if pairs["le"] != "nan")
 
 
@@ -128,6 +130,8 @@ class Table:
     `marks` are names, or beginnings of names ending in `*`, that only this kind of server writes. Values equal to one of
     `blanks` mean that there is no reading. `repeats` is set where a server prints one figure several times, such as a GPU's
     for each pod that shares it: of the lines of one name that tell the same with the same labels only the first counts.
+    `settings` tell people, by canonical signal, what makes the server tell it where no rule's own `setting` does, or why it
+    never can.
     """
 
     def __init__(
@@ -136,10 +140,14 @@ class Table:
         marks: Sequence[str],
         blanks: Sequence[float] = (),
         repeats: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.rules: tuple[Rule, ...] = tuple(r for one in rules for r in (one if isinstance(one, tuple) else (one,)))
         self.blanks = tuple(blanks)
         self._repeats = repeats
+        self.settings = dict(settings or {})
+        if unknown := set(self.settings) - set(SIGNALS):
+            raise KeyError(f"{sorted(unknown)} are no canonical signals")
         self._marks = frozenset(marks)
         self._beginnings = tuple(mark[:-1] for mark in marks if mark.endswith("*"))
         self._by_name: dict[str, list[Rule]] = {}
@@ -152,7 +160,7 @@ class Table:
 
     def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
         """What each line measures."""
-        told = [[(r, r.measures(line)) for r in self._named(line.name) if r.admits(line)] for line in lines]
+        told = [[(r, r.measures(line)) for r in self.rules_of(line.name) if r.admits(line)] for line in lines]
         told = _once(lines, told) if self._repeats else told
         names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
         return [
@@ -160,7 +168,8 @@ class Table:
             for rules in told
         ]
 
-    def _named(self, name: str) -> Sequence[Rule]:
+    def rules_of(self, name: str) -> Sequence[Rule]:
+        """The rules that speak of a name, though they may not admit the line."""
         return self._by_name.get(name, self._by_name.get(name.removesuffix("_total"), ()))
 
 

@@ -35,4 +35,11 @@ TORCHSERVE = Table(
         rule("GPUMemoryUsed", "gpu_memory_used_bytes", MIB, **_GPU),
     ),
     marks=("ts_inference_*", "ts_queue_latency_*", "Requests2XX*", "Requests4XX*", "Requests5XX*"),
+    settings={
+        **dict.fromkeys(
+            ("latency_p50_seconds", "latency_p95_seconds", "latency_p99_seconds", "latency_bucket_increments"),
+            "TorchServe counts times and requests, which gives means only; a proxy before it may have a histogram",
+        ),
+        "queue_depth": "no metric tells it; jobQueueStatus in the management API does",
+    },
 )

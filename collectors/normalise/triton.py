@@ -15,6 +15,7 @@ _GPU: Any = {"labels": {"gpu": "gpu_uuid"}}
 _SUCCESS = "nv_inference_request_success"
 _SUMMARIES = "--metrics-config summary_latencies=true, which costs throughput"
 _HISTOGRAMS = "--metrics-config histogram_latencies=true"
+_GPU_METRICS = "--allow-gpu-metrics=true, on a machine where DCGM works"
 _FIRST = "nv_inference_first_response_histogram_ms"
 
 
@@ -87,4 +88,13 @@ TRITON = Table(
         rule("nv_cpu_memory_total_bytes", "host_memory_total_bytes"),
     ),
     marks=("nv_inference_*", "nv_cache_*", "nv_gpu_*", "nv_energy_*", "nv_cpu_*", "nv_trt_llm_*", "nv_llm_*", "nv_model_*"),
+    settings={
+        **{f"gpu_{what}": _GPU_METRICS for what in ("busy_ratio", "power_watts", "power_limit_watts", "energy_watts")},
+        **{
+            f"host_{what}": "--allow-cpu-metrics=true"
+            for what in ("cpu_busy_ratio", "memory_used_bytes", "memory_total_bytes")
+        },
+        "latency_bucket_increments": "Triton has no histogram of request times; its proxy or its clients may have one",
+        "replicas": "no metric says how many instances a model has; its instance_group does",
+    },
 )

@@ -85,6 +85,10 @@ VLLM = Table(
         *("num_requests_running", "num_requests_waiting", "gpu_cache_usage_perc", "kv_cache_usage_perc"),
         *("request_finish_total", "num_request_max", "e2e_request_latency_seconds_count"),
     ),
+    settings={
+        "prefix_cache_hit_ratio": "--enable-prefix-caching, the default since V1",
+        "batch_size_mean": "vLLM has no batches of requests; iteration_tokens_mean tells how much a step works on",
+    },
 )
 TRTLLM = Table(
     (

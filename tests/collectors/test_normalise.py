@@ -103,3 +103,10 @@ def test_rows_of_a_mig_instance_are_no_readings_of_the_gpu() -> None:
         ("gpu_busy_ratio", (*GPU0, ("mig", "3"))): 1.0,
         ("gpu_engine_active_ratio", (*GPU0, ("mig", "3"))): 1.0,
     }
+
+
+def test_a_quantile_that_is_no_number_costs_its_row_only() -> None:
+    text = "".join(
+        f'nv_inference_request_summary_us{{model="m",version="1",quantile="{q}"}} 4000\n' for q in ("0.99", "x", "")
+    )
+    assert list(instants(text)) == [("latency_seconds_quantile", (("model", "m"), ("quantile", "0.99"), ("version", "1")))]

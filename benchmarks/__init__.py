@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.detect_load import detect_load
+from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_speed import detect_speed
 from benchmarks.overhead import Overhead
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
 
-BENCHMARKS: Mapping[str, Benchmark] = {"overhead": Overhead(), "detect_speed": detect_speed, "scrape": scrape}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "overhead": Overhead(),
+    "detect_speed": detect_speed,
+    "detect_quality": detect_quality,
+    "detect_load": detect_load,
+    "scrape": scrape,
+}

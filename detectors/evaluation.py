@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from detectors.labelled import NAB, LabelledSeries
 from detectors.nab_score import nab_score
 from detectors.panel import Batch
 from detectors.robust_band import RobustBand
-from recwatch.core.signals import Float64
+from recwatch.core.signals import Float64, Int64
+
+Told = tuple[Float64, Alarms]
+"""Scores and alarms of a series, float64[n] and bool[n]."""
 
 
-class LabelledSeriesDetector:
+class LabelledPanel:
     """The method that judges nearly every signal, with the starts and ends of the stage; one setting for all series.
 
     `level_shift` is left out: it does not know the time of day, and alarmed at every daily peak.
@@ -27,20 +31,36 @@ class LabelledSeriesDetector:
     def __init__(self) -> None:
         self._method = RobustBand()
         self._hysteresis = Hysteresis(methods=1)
+
+    def update(self, row: Int64, time_ms: Int64, value: Float64) -> Told:
+        """Scores of one finite reading of each row, and where an anomaly starts with it.
+
+        The score is 0 at the expected value, 1 at the edge of the band, and 0 while the method warms up.
+        """
+        judgement = self._method.update(Batch(row, time_ms, value, {}))
+        alarms = np.zeros(len(row), dtype=np.bool_)
+        for index, _ in self._hysteresis.update(row, time_ms, judgement.score[:, None], starts_after=1).started:
+            alarms[index] = True
+        return np.where(np.isnan(judgement.score), 0.0, judgement.score), alarms
+
+
+class LabelledSeriesDetector:
+    """A panel of one series."""
+
+    def __init__(self) -> None:
+        self._panel = LabelledPanel()
         self._row = np.zeros(1, dtype=np.int64)
 
     def update(self, timestamp: float, value: float) -> tuple[float, bool]:
         """Score of a reading at `timestamp` (unix seconds), and whether an anomaly starts with it.
 
-        The score is 0 at the expected value and 1 at the edge of the band. An anomaly is told once, at its start. A value
-        that is not finite is not judged.
+        An anomaly is told once, at its start. A value that is not finite is not judged.
         """
-        if not np.isfinite(value):
+        if not isfinite(value):
             return 0.0, False
         time_ms = np.array([round(timestamp * 1000)], dtype=np.int64)
-        judgement = self._method.update(Batch(self._row, time_ms, np.array([value], dtype=np.float64), {}))
-        changes = self._hysteresis.update(self._row, time_ms, judgement.score[:, None], starts_after=1)
-        return float(np.nan_to_num(judgement.score[0])), bool(changes.started)
+        score, alarms = self._panel.update(self._row, time_ms, np.array([value], dtype=np.float64))
+        return float(score[0]), bool(alarms[0])
 
 
 def labelled_series_detector(metadata: Mapping[str, Any]) -> LabelledSeriesDetector:  # noqa: ARG001  (one setting for all)
@@ -59,14 +79,31 @@ class SourceScores:
     change_points: ChangePointScores | None = None
 
 
-Told = tuple[Float64, Alarms]
-"""Scores and alarms of a series, float64[n] and bool[n]."""
-
-
 def run(detector: LabelledSeriesDetector, series: LabelledSeries) -> Told:
     """Feed a series to a detector, one point at a time."""
     told = [detector.update(*reading) for reading in zip(series.time_s.tolist(), series.value.tolist(), strict=True)]
     return np.array([score for score, _ in told]), np.array([alarm for _, alarm in told], dtype=np.bool_)
+
+
+def run_together(corpus: Sequence[LabelledSeries]) -> list[Told]:
+    """What `run` gives for each series, from one panel of all of them: the same figures, a hundred times as fast."""
+    order = sorted(range(len(corpus)), key=lambda number: -len(corpus[number]))
+    lengths = np.array([len(corpus[number]) for number in order])
+    rows, columns = int(lengths[0]), len(corpus)
+    value, time_ms = np.full((rows, columns), np.nan), np.zeros((rows, columns), dtype=np.int64)
+    for column, number in enumerate(order):
+        value[: lengths[column], column] = corpus[number].value
+        time_ms[: lengths[column], column] = np.round(1000.0 * corpus[number].time_s)
+    score, alarms = np.zeros((rows, columns)), np.zeros((rows, columns), dtype=np.bool_)
+    detector = LabelledPanel()
+    for step in range(rows):
+        going = np.flatnonzero(np.isfinite(value[step, : np.count_nonzero(lengths > step)]))
+        score[step, going], alarms[step, going] = detector.update(going, time_ms[step, going], value[step, going])
+    places = np.argsort(order)
+    return [
+        (score[: len(series), at].copy(), alarms[: len(series), at].copy())
+        for series, at in zip(corpus, places, strict=True)
+    ]
 
 
 def evaluate(corpus: Sequence[LabelledSeries], told: Sequence[Told]) -> dict[str, SourceScores]:

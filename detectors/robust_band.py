@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from detectors.daily_profile import DailyProfile
 from detectors.hold import Hold
-from detectors.panel import LARGEST, Batch, Place, Rows, place
+from detectors.panel import LARGEST, Batch, Place, Rows, place, within
 from detectors.tail import LOG10_E, ParetoTail
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -32,6 +32,7 @@ ABSOLUTE_FLOOR = 1e-9
 """The least scale, of the level and in the series' own unit: a flat line that moves by less has not moved."""
 FLAGGED_WEIGHT = 0.3
 """What a reading outside the band teaches the scale, besides being clipped."""
+FALSE_ALARMS_A_DAY = 0.4
 LEAST_RARITY = 3.6
 """What happens more often than once in four thousand readings is no anomaly, however seldom the series is read."""
 CAUTION, CAUTION_ROWS = 2.0, 2000.0
@@ -85,7 +86,7 @@ class RobustBand:
     name = "robust_band"
     needs: tuple[str, ...] = ()
 
-    def __init__(self, max_false_alarms_per_series_day: float = 0.4) -> None:
+    def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day
         self._daily = DailyProfile()
         self._tail = ParetoTail()
@@ -104,8 +105,7 @@ class RobustBand:
         )
 
     def update(self, batch: Batch) -> Judgement:
-        for part in (self._daily, self._tail, self._hold, self):
-            part.rows.reserve(batch.row)
+        self._reserve(batch.row)
         at = place(batch.row)
         told = self._read(at, batch)
         edge = self._half_width(at, told)
@@ -116,13 +116,14 @@ class RobustBand:
         self._learn(at, batch, told, judgement.score, edge)
         return judgement
 
-    @property
-    def rows(self) -> Rows:
-        return self._rows
+    def _reserve(self, row: Int64) -> None:
+        if self._rows.reserve(row):
+            for part in (self._daily, self._tail, self._hold):
+                part.rows.reserve(row)
 
     def _read(self, at: Place, batch: Batch) -> _Reading:
         rows = self._rows
-        value = np.clip(batch.value, -LARGEST, LARGEST)
+        value = within(batch.value, LARGEST)
         seen = rows["seen"][at].copy()
         passed_ms = (batch.time_ms - rows["last_ms"][at]).astype(np.float64)
         step_ms = _typical(rows["step_ms"][at], passed_ms, seen)
@@ -181,11 +182,11 @@ class RobustBand:
     def _learn_level(self, at: Place, told: _Reading) -> None:
         rows = self._rows
         limit = HUBER_SCALES * np.maximum(rows["level_error"][at], told.floor)
-        step = np.clip(told.value - told.level, -limit, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
+        step = within(told.value - told.level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
         rows["level"][at] = told.level + step
         if told.usual is not None:
             error = np.where(np.isnan(told.usual), 0.0, told.value - told.usual)
-            rows["drift"][at] += np.clip(error, -limit, limit) / DRIFT_ROWS
+            rows["drift"][at] += within(error, limit) / DRIFT_ROWS
 
     def _settle(self, row: Int64) -> None:
         """A confirmed shift: where the level is not there by now, it and the drift go there."""
@@ -196,7 +197,7 @@ class RobustBand:
         self._rows["level"][moved] = now
 
     def warmup_ratio(self, row: Int64) -> Float64:
-        self._rows.reserve(row)
+        self._reserve(row)
         return np.minimum(self._rows["seen"][row] / WARMUP_ROWS, 1.0)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -210,7 +211,7 @@ class RobustBand:
 
 def _typical(step_ms: Float64, passed_ms: Float64, seen: Float64) -> Float64:
     """The usual time between two readings, which a gap or a clock that is set back changes by a tenth at most."""
-    held = np.where(passed_ms > 0.0, np.clip(passed_ms, 0.9 * step_ms, 1.1 * step_ms), step_ms)
+    held = np.where(passed_ms > 0.0, step_ms + within(passed_ms - step_ms, 0.1 * step_ms), step_ms)
     return np.maximum(np.where(seen > 1.0, held, np.where(seen == 1.0, passed_ms, FIRST_STEP_MS)), 1.0)
 
 

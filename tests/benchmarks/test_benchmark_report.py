@@ -122,7 +122,7 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch: pytes
 
 
 def test_every_benchmark_says_how_it_measures() -> None:
-    assert list(BENCHMARKS) == ["overhead", "detect_speed", "scrape"]
+    assert list(BENCHMARKS) == ["overhead", "detect_speed", "detect_quality", "detect_load", "scrape"]
     assert all(inspect.getdoc(benchmark) for benchmark in BENCHMARKS.values())
 
 

@@ -14,7 +14,8 @@ from benchmarks.detect_baselines import BASELINES
 from benchmarks.detect_variants import NEIGHBOURS, PARTS, SHIPPED, Scores, chosen, f1_by_source, scores_of
 from benchmarks.quality_page import Page, rewritten
 from benchmarks.report import Row
-from detectors.evaluation import SourceScores, evaluate, run_together
+from detectors.change_point_score import change_point_scores
+from detectors.evaluation import SourceScores, evaluate, labelled_series_detector, run, run_together
 from detectors.event_score import event_scores
 from detectors.labelled import LabelledSeries, read_labelled
 from recwatch.core.errors import BadInput
@@ -38,7 +39,8 @@ def detect_quality(out: Console) -> Sequence[Row]:
     Writes docs/detection.md: intervals by bootstrap over series, the baselines, each part left out, and constants chosen on
     other sources and on the other half of the series.
     """
-    corpus = _corpus()
+    everything = _corpus()
+    corpus = [series for series in everything if series.kind == "interval"]
     told = {OURS: run_together(corpus)}
     for name, baseline in track(BASELINES.items(), "baselines", console=out, transient=True):
         told[name] = [baseline(series) for series in corpus]
@@ -57,14 +59,21 @@ def detect_quality(out: Console) -> Sequence[Row]:
         chosen=chosen(corpus, {name: variants[name] for name in (SHIPPED, *NEIGHBOURS)}),
     )
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), page), encoding="utf-8")
-    return [*_rows(results[OURS]), *_best_others(results)]
+    return [*_rows(results[OURS]), *_best_others(results), _changes(everything)]
 
 
 def _corpus() -> list[LabelledSeries]:
     folder = Path(os.environ.get("RECWATCH_DATA", "absent")) / "labelled"
     if not folder.is_dir():
         raise BadInput("RECWATCH_DATA names no folder with labelled/; set it to one")
-    return [series for series in read_labelled(folder) if series.kind == "interval"]
+    return list(read_labelled(folder))
+
+
+def _changes(everything: Sequence[LabelledSeries]) -> Row:
+    corpus = [series for series in everything if series.kind == "changepoint"]
+    told = [run(labelled_series_detector(series.metadata), series) for series in corpus]
+    scores = change_point_scores(corpus, [alarms for _, alarms in told])
+    return Row("tcpd, F1 of the changes that people agree on", scores.consensus_f1, "ratio", ">= 0.55")
 
 
 def _rows(ours: Mapping[str, SourceScores]) -> list[Row]:

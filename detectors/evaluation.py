@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from detectors.change_point_score import ChangePointScores, change_point_scores
+from detectors.change_points import SURE, ChangePoints
 from detectors.event_score import Alarms, EventScores, event_scores, mean_average_precision, pooled
 from detectors.fusion import Hysteresis
 from detectors.labelled import NAB, LabelledSeries
@@ -63,9 +64,25 @@ class LabelledSeriesDetector:
         return float(score[0]), bool(alarms[0])
 
 
-def labelled_series_detector(metadata: Mapping[str, Any]) -> LabelledSeriesDetector:  # noqa: ARG001  (one setting for all)
-    """A fresh detector for one series, whatever its `kind` and `step_s`."""
-    return LabelledSeriesDetector()
+class LabelledChangePointDetector:
+    """Changes of level in a series where people marked those."""
+
+    def __init__(self) -> None:
+        self._changes = ChangePoints()
+
+    def update(self, timestamp: float, value: float) -> tuple[float, bool]:  # noqa: ARG002  (rows count, not time)
+        """How sure a change of level is, 1 at the edge, and whether one is told with this reading."""
+        change = self._changes.update(value) if isfinite(value) else None
+        score = 0.0 if change is None else change.ratio / SURE
+        return score, score >= 1.0
+
+
+def labelled_series_detector(metadata: Mapping[str, Any]) -> LabelledSeriesDetector | LabelledChangePointDetector:
+    """A fresh detector for one series: of changes of level where `kind` is "changepoint", else of anomalies.
+
+    Neither has a setting, and `step_s` is not needed.
+    """
+    return LabelledChangePointDetector() if metadata.get("kind") == "changepoint" else LabelledSeriesDetector()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +96,7 @@ class SourceScores:
     change_points: ChangePointScores | None = None
 
 
-def run(detector: LabelledSeriesDetector, series: LabelledSeries) -> Told:
+def run(detector: LabelledSeriesDetector | LabelledChangePointDetector, series: LabelledSeries) -> Told:
     """Feed a series to a detector, one point at a time."""
     told = [detector.update(*reading) for reading in zip(series.time_s.tolist(), series.value.tolist(), strict=True)]
     return np.array([score for score, _ in told]), np.array([alarm for _, alarm in told], dtype=np.bool_)

@@ -94,7 +94,8 @@ class Rows:
     """Columns of state with one row a series; a new row starts as `blank` says.
 
     >>> rows = Rows(level=0.0, ring=np.zeros(3))
-    >>> rows.reserve(np.array([4]))
+    >>> rows.reserve(np.array([4])), rows.reserve(np.array([2]))
+    (True, False)
     >>> rows["level"][[4]] = 7.0
     >>> rows["ring"].shape[1], rows["level"][4].item()
     (3, 7.0)

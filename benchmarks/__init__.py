@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.backfill import backfill
+from benchmarks.detect_load import detect_load
+from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_speed import detect_speed
 from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
@@ -17,6 +19,8 @@ from benchmarks.scrape import scrape
 BENCHMARKS: Mapping[str, Benchmark] = {
     "overhead": Overhead(),
     "detect_speed": detect_speed,
+    "detect_quality": detect_quality,
+    "detect_load": detect_load,
     "scrape": scrape,
     "fleet": fleet,
     "backfill": backfill,

@@ -13,7 +13,7 @@ from benchmarks.ratios import median_ratio
 from benchmarks.report import Row
 from benchmarks.timing import Work, in_turns
 from detectors import METHODS
-from detectors.latency_given_load import LOAD
+from detectors.latency_given_load import CACHE, LOAD
 from detectors.objective import BOUND
 from detectors.panel import Batch
 from detectors.plan import PLAN
@@ -98,7 +98,7 @@ def _panel(name: str, rows: int) -> Work:
 def _batches(rows: int) -> Iterator[Batch]:
     """A reading a row and second, as many as one measurement takes, made ahead."""
     row = np.arange(rows)
-    beside = {LOAD: np.full(rows, 100.0), BOUND: np.full(rows, 20.0)}
+    beside = {LOAD: np.full(rows, 100.0), CACHE: np.full(rows, 0.6), BOUND: np.full(rows, 20.0)}
     noise = _noise(rows)
     return iter([Batch(row, np.full(rows, second * 1000), next(noise), beside) for second in range(WARM_TICKS + TICKS)])
 

@@ -16,7 +16,6 @@ TAIL_QUANTILE = 0.99
 TAIL_PRIOR = 3.2
 """The 99 % quantile of |residual| over its mean; this much for a normal distribution."""
 TAIL_LEAST = 2.5
-TAIL_STEP = 0.1
 TAIL_RUN_WEIGHT = 0.25
 """What each reading but the first of a run beyond the tail teaches: trouble that grows must not widen its own band."""
 TAIL_RUN_ROWS = 5
@@ -31,7 +30,7 @@ class BandSettings:
     """How a band is calibrated. Memories and waits count readings.
 
     `margin` times the tail is the half-width in units of the scale; the floors are the least scale, relative to the expected
-    value and in the series' own unit.
+    value and in the series' own unit. `tail_step` is by how much, as a logarithm, one reading beyond the tail moves it.
     """
 
     warmup_rows: int = 25
@@ -41,6 +40,7 @@ class BandSettings:
     rebaseline_rows: int = 300
     relative_floor: float = 0.01
     absolute_floor: float = 1e-9
+    tail_step: float = 0.1
 
 
 class Band:
@@ -98,7 +98,7 @@ class Band:
         step = np.where(beyond, TAIL_QUANTILE * first, TAIL_QUANTILE - 1.0)
         outside = self.rows["outside"][row]
         teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
-        self.rows["tail"][row] = np.maximum(tail * np.exp(TAIL_STEP * teaches * step), TAIL_LEAST)
+        self.rows["tail"][row] = np.maximum(tail * np.exp(self._settings.tail_step * teaches * step), TAIL_LEAST)
         self.rows["outside"][row] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
         return self._settle(row, deviation)
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows
+from detectors.panel import Place, Rows
 from recwatch.core.signals import Float64, Int64
 
-QUARTERS = 96
-QUARTER_MS = 15 * 60 * 1000
-DAYS_BEFORE_USE = 2
+SLOTS = 96
+SLOT_MS = 15 * 60 * 1000
 NEWEST_DAY_WEIGHT = 0.3
 
 
@@ -22,42 +21,52 @@ class DailyProfile:
 
     def __init__(self) -> None:
         self.rows = Rows(
-            mean=np.zeros(QUARTERS),
-            days=np.zeros(QUARTERS, dtype=np.int16),
-            quarter=np.int64(-1),
+            mean=np.zeros(SLOTS),
+            days=np.zeros(SLOTS, dtype=np.int16),
+            slot=np.int64(-1),
             total=0.0,
             readings=0.0,
             learnt=np.bool_(False),
         )
 
-    def expected(self, row: Int64, time_ms: Int64) -> Float64 | None:
-        """The profile at `time_ms`, NaN where it saw too few days; None when that is so of every row."""
-        self.rows.reserve(row)
-        if not self.rows["learnt"][row].any():
-            return None
-        slot = (time_ms // QUARTER_MS) % QUARTERS
-        return np.where(self.rows["days"][row, slot] >= DAYS_BEFORE_USE, self.rows["mean"][row, slot], np.nan)
+    def expected(self, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64] | None:
+        """The profile at `time_ms`: on the straight line between the middles of two quarters, and their two means.
 
-    def learn(self, row: Int64, time_ms: Int64, value: Float64) -> None:
-        """Add readings to their quarters; a quarter enters the profile once it is over."""
-        quarter = time_ms // QUARTER_MS
-        over = np.flatnonzero(quarter != self.rows["quarter"][row])
+        What comes by the clock has sharp edges, which a line does not. NaN where it saw no day yet; None where it knows
+        nothing of any row.
+        """
+        if not self.rows["learnt"][at].any():
+            return None
+        position = time_ms / SLOT_MS - 0.5
+        low = np.floor(position)
+        share = position - low
+        before = low.astype(np.int64) % SLOTS
+        after = (before + 1) % SLOTS
+        known = np.minimum(self.rows["days"][row, before], self.rows["days"][row, after]) > 0
+        first = np.where(known, self.rows["mean"][row, before], np.nan)
+        second = np.where(known, self.rows["mean"][row, after], np.nan)
+        return first + share * (second - first), first, second
+
+    def learn(self, at: Place, row: Int64, time_ms: Int64, value: Float64) -> None:
+        """Add readings to their quarters; one enters the profile once it is over."""
+        slot = time_ms // SLOT_MS
+        over = np.flatnonzero(slot != self.rows["slot"][at])
         if len(over):
             self._close(row[over])
-            self.rows["quarter"][row[over]] = quarter[over]
-        self.rows["total"][row] += value
-        self.rows["readings"][row] += 1.0
+            self.rows["slot"][row[over]] = slot[over]
+        self.rows["total"][at] += value
+        self.rows["readings"][at] += 1.0
 
     def _close(self, row: Int64) -> None:
         filled = row[self.rows["readings"][row] > 0]
-        slot = self.rows["quarter"][filled] % QUARTERS
+        slot = self.rows["slot"][filled] % SLOTS
         mean = self.rows["total"][filled] / self.rows["readings"][filled]
         days = self.rows["days"][filled, slot]
         weight = np.where(days == 0, 1.0, np.maximum(NEWEST_DAY_WEIGHT, 1.0 / (days + 1.0)))
         before = self.rows["mean"][filled, slot]
         self.rows["mean"][filled, slot] = before + weight * (mean - before)
-        self.rows["days"][filled, slot] = np.minimum(days + 1, DAYS_BEFORE_USE * 100)
-        self.rows["learnt"][filled] |= days + 1 >= DAYS_BEFORE_USE
+        self.rows["days"][filled, slot] = np.minimum(days + 1, 1000)
+        self.rows["learnt"][filled] = True
         self.rows["total"][row] = 0.0
         self.rows["readings"][row] = 0.0
 

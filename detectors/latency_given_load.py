@@ -1,4 +1,4 @@
-"""Judges latency by what it has been at this load."""
+"""Judges latency by what it has been at this load, with a cache as full as this one."""
 
 from __future__ import annotations
 
@@ -10,39 +10,69 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
-from detectors.panel import Batch, Rows
+from detectors.panel import Batch, Rows, within
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LOAD = "requests_per_second"
-KNOTS_PER_OCTAVE = 2
+CACHE = "cache_hit_ratio"
+KNOTS_PER_OCTAVE = 4
 LEAST_LOG2_LOAD = -4.0
-KNOTS = 48
+KNOTS = 96
 SHORTEST_SECONDS = 1e-9
 LONGEST_SECONDS = 1e9
 WIDEST_LOG = 50.0
+MOST_HITS = 0.99
+MISS_MEMORY_ROWS = 1000.0
+SLOPE_VARIANCE = 0.1
+"""Before anything is learnt the slope is 0.5 ± 0.3: a mean over all requests has 1, a tail 0."""
+SLOPE_DRIFT = 1e-7
+"""How much less certain the slope over the share of misses becomes with each reading."""
+LOAD_SECONDS = 5.0
+"""Time constant of the load that counts; a reading a minute counts whole."""
+LASTING_ROWS = 30.0
+CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
+"""A band is wider where few readings were seen near the load, by so many over their number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """The knot below each row's load, and how far (0..1) the load is on its way to the next."""
+    """The knot below each row's load, how far (0..1) the load is on its way to the next, and the log share of misses."""
 
     row: Int64
     knot: Int64
     share: Float64
+    log_misses: Float64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expected:
+    """Log of the latency expected, how many readings it rests on, its error from the share of misses, and if it is known."""
+
+    log: Float64
+    readings: Float64
+    error: Float64
+    misses: Float64
+    familiar: npt.NDArray[np.bool_]
 
 
 class LatencyGivenLoad:
-    """Log latency as a piecewise linear function of log load, learnt online at knots half an octave apart.
+    """Log latency as a piecewise linear function of log load, learnt online at knots a quarter of an octave apart.
 
-    It abstains where the load is missing, and where fewer than `familiar_rows` readings were seen near it: what latency is
-    normal at a load never seen, nobody knows. Readings there are learnt against the last familiar expectation, so an
-    overload is not taken for the normal state of a high load. The residual is the logarithm of measured over expected
-    latency; the band is therefore asymmetric in seconds. A shift is confirmed late, after 3600 readings at most:
-    users wait however long the trouble lasts, and it is not over for having become usual.
+    The load is what reaches the model: requests that the cache does not answer. The share of misses counts once more, with
+    a slope learnt by recursive least squares, since a mean over all requests grows with it and a tail does not; where the
+    slope is uncertain and the share unusual, the band is wider and little is learnt. It abstains where the load is missing,
+    and where fewer than `familiar_rows` readings were seen near it: what latency is normal at a load never seen, nobody
+    knows. Readings there are learnt against the last familiar expectation, so an overload is not taken for the normal state
+    of a high load.
+
+    The residual is the logarithm of measured over expected latency; the band is therefore asymmetric in seconds. Beside the
+    residual, its exponential mean over `LASTING_ROWS` readings is judged by a band of its own: a small slow-down at equal
+    load is no outlier, but it lasts. A shift is confirmed late, after 3600 readings at most: users wait however long the
+    trouble lasts, and it is not over for having become usual.
     """
 
     name = "latency_given_load"
-    needs: tuple[str, ...] = (LOAD,)
+    needs: tuple[str, ...] = (LOAD, CACHE)
 
     def __init__(
         self,
@@ -51,87 +81,155 @@ class LatencyGivenLoad:
         band: BandSettings = BandSettings(  # noqa: B008  (frozen)
             rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02
         ),
+        lasting_band: BandSettings = BandSettings(  # noqa: B008  (frozen)
+            rebaseline_rows=3600,
+            relative_floor=0.0,
+            absolute_floor=0.004,
+            caution_rows=60.0,
+            scale_rows=3000,
+            margin=3.0,
+            tail_step=0.02,
+        ),
     ) -> None:
         self._memory_rows = memory_rows
         self._familiar_rows = familiar_rows
         self._band = Band(band)
-        self._rows = Rows(log_latency=np.zeros(KNOTS), readings=np.zeros(KNOTS), familiar_log=0.0)
+        self._lasting_band = Band(lasting_band)
+        self._rows = Rows(
+            log_latency=np.zeros(KNOTS, dtype=np.float32),
+            readings=np.zeros(KNOTS, dtype=np.float32),
+            familiar_log=0.0,
+            slope=0.5,
+            slope_variance=SLOPE_VARIANCE,
+            last_ms=np.int64(0),
+            load=np.nan,
+            misses=np.nan,
+            usual_misses=np.nan,
+            noise=0.1,
+            lasting=0.0,
+        )
 
     def update(self, batch: Batch) -> Judgement:
         self._rows.reserve(batch.row)
         load = batch.beside[LOAD]
         usable = np.flatnonzero((batch.value > 0.0) & (load >= 0.0))
+        hits = np.nan_to_num(batch.beside[CACHE][usable])
+        misses = 1.0 - np.minimum(np.maximum(hits, 0.0), MOST_HITS)
+        at = self._place(batch.row[usable], batch.time_ms[usable], load[usable] * misses, misses)
+        told = self._judge(at, batch.value[usable])
         if len(usable) == len(batch):
-            return self._judge(batch.row, batch.value, load)
-        told = self._judge(batch.row[usable], batch.value[usable], load[usable])
+            return told
         whole = Judgement.abstain(len(batch))
         for column in ("score", "expected", "lower", "upper"):
             getattr(whole, column)[usable] = getattr(told, column)
         return whole
 
-    def _judge(self, row: Int64, value: Float64, load: Float64) -> Judgement:
-        at = _between(row, load)
+    def _judge(self, at: _Place, value: Float64) -> Judgement:
+        row = at.row
         log_value = np.log(np.clip(value, SHORTEST_SECONDS, LONGEST_SECONDS))
-        log_expected, familiar = self._expected(at)
-        residual = log_value - log_expected
-        half_width = self._band.half_width(row, log_expected)
-        self._learn(at, log_expected, residual, half_width, familiar)
-        told = np.where(familiar, half_width, np.nan)
-        expected = np.exp(log_expected + 0.0 * told)
+        expected = self._expected(at)
+        residual = log_value - expected.log
+        few = 1.0 / np.maximum(expected.readings, 1.0)
+        half_width = self._band.half_width(row, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
+        lasting = self._lasting(row, residual, half_width, expected)
+        lasting_width = self._lasting_band.half_width(row, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
+        lasting_width += expected.error
+        still = np.clip(lasting * np.sign(residual), 0.0, 2.0 * np.abs(residual))
+        score = np.maximum(np.abs(residual) / half_width, still / lasting_width)
+        score = np.where(expected.familiar, score, np.nan)
+        self._learn(at, expected, residual, half_width, score >= 1.0)
+        self._lasting_band.learn(row, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
+        told = np.where(expected.familiar, half_width, np.nan)
+        seconds = np.exp(expected.log + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
-        return Judgement(np.abs(residual) / told, expected, expected / width, expected * width)
+        return Judgement(score, seconds, seconds / width, seconds * width)
 
-    def _expected(self, at: _Place) -> tuple[Float64, npt.NDArray[np.bool_]]:
-        """Log of the latency expected at a load, and whether enough was seen near it."""
-        row, knot = at.row, at.knot
-        readings, log_latency = self._rows["readings"], self._rows["log_latency"]
-        low = (1.0 - at.share) * readings[row, knot]
-        high = at.share * readings[row, knot + 1]
+    def _place(self, row: Int64, time_ms: Int64, load: Float64, misses: Float64) -> _Place:
+        """Where the load of the last `LOAD_SECONDS` lies: what one second brings is chance, and latency lags behind it."""
+        rows = self._rows
+        newest = 1.0 - np.exp((rows["last_ms"][row] - time_ms) / (1000.0 * LOAD_SECONDS))
+        rows["last_ms"][row] = time_ms
+        for name, value in (("load", load), ("misses", misses)):
+            before = rows[name][row]
+            rows[name][row] = np.where(np.isnan(before), value, before + newest * (value - before))
+        log2 = np.log2(np.maximum(rows["load"][row], 2.0**LEAST_LOG2_LOAD))
+        position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
+        knot = position.astype(np.int64)
+        return _Place(row, knot, position - knot, np.log(rows["misses"][row]))
+
+    def _expected(self, at: _Place) -> _Expected:
+        row, knot, rows = at.row, at.knot, self._rows
+        low = (1.0 - at.share) * rows["readings"][row, knot]
+        high = at.share * rows["readings"][row, knot + 1]
         seen = low + high
-        here = (low * log_latency[row, knot] + high * log_latency[row, knot + 1]) / np.maximum(seen, 1e-12)
+        here = low * rows["log_latency"][row, knot] + high * rows["log_latency"][row, knot + 1]
+        usual_misses = rows["usual_misses"][row]
+        misses = at.log_misses - np.where(np.isnan(usual_misses), at.log_misses, usual_misses)
         familiar = seen >= self._familiar_rows
-        log_expected = np.where(familiar, here, self._rows["familiar_log"][row])
-        self._rows["familiar_log"][row] = log_expected
-        return log_expected, familiar
+        log = np.where(familiar, here / np.maximum(seen, 1e-12) + rows["slope"][row] * misses, rows["familiar_log"][row])
+        error = 3.0 * np.abs(misses) * np.sqrt(rows["slope_variance"][row])
+        rows["familiar_log"][row] = log
+        return _Expected(log, seen, error, misses, familiar)
+
+    def _lasting(self, row: Int64, residual: Float64, half_width: Float64, expected: _Expected) -> Float64:
+        """The exponential mean of the residual; where nothing is expected it stays."""
+        before = self._rows["lasting"][row]
+        held = within(residual, np.where(np.isnan(half_width), np.abs(residual), half_width))
+        lasting = np.where(expected.familiar, before + (held - before) / LASTING_ROWS, before)
+        self._rows["lasting"][row] = lasting
+        return lasting
 
     def _learn(
         self,
         at: _Place,
-        log_expected: Float64,
+        expected: _Expected,
         residual: Float64,
         half_width: Float64,
-        familiar: npt.NDArray[np.bool_],
+        flagged: npt.NDArray[np.bool_],
     ) -> None:
-        row = at.row
-        flagged = np.abs(residual) >= half_width
-        held = np.where(np.isnan(half_width), 0.0, half_width)
-        target = log_expected + np.clip(residual, -held, held)
-        worth = np.where(flagged, FLAGGED_WEIGHT, 1.0)
+        row, rows = at.row, self._rows
+        held = within(residual, np.where(np.isnan(half_width), 0.0, half_width))
+        self._learn_misses(at, expected, held, flagged)
+        target = expected.log + held - rows["slope"][row] * expected.misses
+        sure = rows["noise"][row] ** 2
+        worth = np.where(flagged, FLAGGED_WEIGHT, 1.0) * sure / (sure + expected.error**2)
         for knot, part in ((at.knot, (1.0 - at.share) * worth), (at.knot + 1, at.share * worth)):
-            readings = np.minimum(self._rows["readings"][row, knot] + part, self._memory_rows)
-            self._rows["readings"][row, knot] = readings
-            before = self._rows["log_latency"][row, knot]
+            readings = np.minimum(rows["readings"][row, knot] + part, self._memory_rows)
+            rows["readings"][row, knot] = readings
+            before = rows["log_latency"][row, knot]
             memory = np.where(flagged & (readings >= self._familiar_rows), self._memory_rows, np.maximum(readings, 1e-12))
-            self._rows["log_latency"][row, knot] = before + part * (target - before) / memory
-        shift = self._band.learn(row, log_expected, residual, residual, flagged, familiar)
+            rows["log_latency"][row, knot] = before + part * (target - before) / memory
+        shift = self._band.learn(row, expected.log, residual, residual, flagged, expected.familiar)
         moved = np.flatnonzero(shift)
         if len(moved):
-            self._rows["log_latency"][row[moved]] += shift[moved, None]
-            self._rows["familiar_log"][row[moved]] += shift[moved]
+            rows["log_latency"][row[moved]] += shift[moved, None]
+            rows["familiar_log"][row[moved]] += shift[moved]
+            rows["lasting"][row[moved]] = 0.0
+
+    def _learn_misses(self, at: _Place, expected: _Expected, held: Float64, flagged: npt.NDArray[np.bool_]) -> None:
+        row, rows = at.row, self._rows
+        before = rows["usual_misses"][row]
+        usual = np.where(np.isnan(before), at.log_misses, before)
+        rows["usual_misses"][row] = usual + (at.log_misses - usual) / MISS_MEMORY_ROWS
+        noise = rows["noise"][row]
+        rows["noise"][row] = np.maximum(noise + (np.minimum(np.abs(held), 3.0 * noise) - noise) / MISS_MEMORY_ROWS, 1e-3)
+        variance = rows["slope_variance"][row]
+        gain = variance * expected.misses / (noise**2 * LASTING_ROWS + variance * expected.misses**2)
+        gain = np.where(expected.familiar & ~flagged, gain, 0.0)
+        rows["slope"][row] += gain * held
+        rows["slope_variance"][row] = np.minimum(variance * (1.0 - gain * expected.misses) + SLOPE_DRIFT, SLOPE_VARIANCE)
 
     def warmup_ratio(self, row: Int64) -> Float64:
         return self._band.warmup_ratio(row)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return {**self._band.state(), **self._rows.state()}
+        lasting = {f"lasting.{name}": column for name, column in self._lasting_band.state().items()}
+        return {**self._band.state(), **lasting, **self._rows.state()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._band.restore(state)
+        prefix = "lasting."
+        self._lasting_band.restore(
+            {name.removeprefix(prefix): column for name, column in state.items() if name.startswith(prefix)}
+        )
         self._rows.restore(state)
-
-
-def _between(row: Int64, load: Float64) -> _Place:
-    log2 = np.log2(np.maximum(load, 2.0**LEAST_LOG2_LOAD))
-    position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
-    knot = position.astype(np.int64)
-    return _Place(row, knot, position - knot)

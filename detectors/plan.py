@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from detectors import METHODS
 from detectors.fusion import STARTS_AFTER, STARTS_AT_ONCE
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.canonical import SIGNALS
 
 Side = Literal["above", "below", "both"]
@@ -78,10 +79,14 @@ PLAN: Mapping[str, Watch] = {
 
 
 class DetectionConfig(BaseModel):
-    """What the configuration may add to the plan: further methods for canonical signals, such as River's."""
+    """The one knob of detection, and what may be added to the plan: further methods for canonical signals, such as River's.
+
+    Bands are as wide as lets through by chance `max_false_alarms_per_series_day`, at most, of what is no anomaly.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    max_false_alarms_per_series_day: float = Field(default=FALSE_ALARMS_A_DAY, gt=0.0, le=100.0)
     also: dict[str, tuple[str, ...]] = {}
 
     @field_validator("also")
@@ -94,6 +99,10 @@ class DetectionConfig(BaseModel):
                 if method not in METHODS:
                     raise ValueError(f"'{method}' is no detection method; they are: {', '.join(METHODS)}")
         return also
+
+    def settings(self) -> dict[str, dict[str, float]]:
+        """What the constructors of methods are given, by name."""
+        return {"robust_band": {"max_false_alarms_per_series_day": self.max_false_alarms_per_series_day}}
 
     def plan(self) -> dict[str, Watch]:
         """The table with the additions in it."""

@@ -34,8 +34,9 @@ class DetectorStage:
     topics = ("series", "samples")
 
     def __init__(self, objectives: Mapping[str, Objective], config: DetectionConfig | None = None) -> None:
-        self._plan = (config or DetectionConfig()).plan()
-        self._ensemble = Ensemble(self._plan, objectives)
+        config = config or DetectionConfig()
+        self._plan = config.plan()
+        self._ensemble = Ensemble(config, objectives)
         self._methods = tuple(self._ensemble.methods)
         self._hysteresis = Hysteresis(len(self._methods))
         self._open: dict[tuple[int, int], Anomaly] = {}

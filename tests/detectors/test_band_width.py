@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.latency_given_load import LOAD, LatencyGivenLoad
+from detectors.latency_given_load import CACHE, LOAD, LatencyGivenLoad
 from detectors.panel import Batch
 from recwatch.core.signals import Float64, Judgement
 
@@ -27,7 +27,11 @@ def test_a_surge_leaves_the_band_of_latency_narrow_enough_for_the_next_regressio
     for second in range(WARM_S + FAULT_S + AFTER_S):
         load = rng.poisson(110 if second < WARM_S else 350, SERVICES).astype(np.float64)
         latency = p99_s(second, rng, runs)
-        told = method.update(Batch(np.arange(SERVICES), np.full(SERVICES, 1000 * second), latency, {LOAD: load}))
+        told = method.update(
+            Batch(
+                np.arange(SERVICES), np.full(SERVICES, 1000 * second), latency, {LOAD: load, CACHE: np.full(SERVICES, 0.6)}
+            )
+        )
         if second >= WARM_S:
             widest = max(widest, float(np.nan_to_num(told.upper / told.expected).max()))
 
@@ -41,7 +45,12 @@ def test_readings_at_an_unfamiliar_load_leave_the_band_as_it_was() -> None:
     def update(second: int, latency_s: float, load: float) -> Judgement:
         latency = np.array([latency_s]) * np.exp(0.1 * rng.standard_normal(1))
         return method.update(
-            Batch(np.zeros(1, dtype=np.int64), np.array([1000 * second]), latency, {LOAD: np.array([load])})
+            Batch(
+                np.zeros(1, dtype=np.int64),
+                np.array([1000 * second]),
+                latency,
+                {LOAD: np.array([load]), CACHE: np.array([np.nan])},
+            )
         )
 
     for second in range(WARM_S):

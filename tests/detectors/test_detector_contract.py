@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from detectors import METHODS
-from detectors.latency_given_load import LOAD
+from detectors.latency_given_load import CACHE, LOAD
 from detectors.objective import BOUND
 from detectors.panel import Batch, Detector
 from recwatch.core.errors import BadInput
@@ -35,7 +35,7 @@ def batch(values: Float64, second: int, row: np.ndarray | None = None) -> Batch:
     """One reading a row at a load that does not change."""
     count = len(values)
     at = np.arange(count) if row is None else row
-    beside = {LOAD: np.full(count, 100.0), BOUND: np.full(count, 2 * LEVEL)}
+    beside = {LOAD: np.full(count, 100.0), CACHE: np.full(count, 0.6), BOUND: np.full(count, 2 * LEVEL)}
     return Batch(at, np.full(count, second * 1000), np.asarray(values, dtype=np.float64), beside)
 
 
@@ -146,7 +146,9 @@ def test_a_flat_line_never_alarms(name: str, level: float) -> None:
     detector = METHODS[name]()
     for second in range(400):
         values = np.full(3, level)
-        told = detector.update(Batch(np.arange(3), np.full(3, second * 1000), values, {LOAD: values, BOUND: values + 1.0}))
+        told = detector.update(
+            Batch(np.arange(3), np.full(3, second * 1000), values, {LOAD: values, CACHE: values, BOUND: values + 1.0})
+        )
         assert not (told.score >= 1.0).any()
 
 
@@ -221,7 +223,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
 def test_any_finite_reading_is_judged_without_complaint(name: str, values: Float64, load: float) -> None:
     detector = METHODS[name]()
     for second, line in enumerate(values):
-        beside = {LOAD: np.full(2, load), BOUND: np.full(2, abs(load))}
+        beside = {LOAD: np.full(2, load), CACHE: np.full(2, load), BOUND: np.full(2, abs(load))}
         told = detector.update(Batch(np.arange(2), np.full(2, second * 900_000), line, beside))
         for column in columns(told):
             assert not np.isinf(column).any()

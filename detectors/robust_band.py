@@ -112,7 +112,9 @@ class RobustBand:
         half_width = np.where(told.seen >= WARMUP_ROWS, edge, np.nan)
         expected, half_width = self._hold.band(at, told.expected, half_width)
         known = expected + 0.0 * half_width
-        judgement = Judgement(np.abs(told.value - expected) / half_width, known, known - half_width, known + half_width)
+        with np.errstate(over="ignore"):  # a huge reading after a band next to nothing
+            score = np.minimum(np.abs(told.value - expected) / half_width, LARGEST)
+        judgement = Judgement(score, known, known - half_width, known + half_width)
         self._learn(at, batch, told, judgement.score, edge)
         return judgement
 

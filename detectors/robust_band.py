@@ -112,9 +112,7 @@ class RobustBand:
         half_width = np.where(told.seen >= WARMUP_ROWS, edge, np.nan)
         expected, half_width = self._hold.band(at, told.expected, half_width)
         known = expected + 0.0 * half_width
-        with np.errstate(over="ignore"):  # a huge reading after a band next to nothing
-            score = np.minimum(np.abs(told.value - expected) / half_width, LARGEST)
-        judgement = Judgement(score, known, known - half_width, known + half_width)
+        judgement = Judgement(np.abs(told.value - expected) / half_width, known, known - half_width, known + half_width)
         self._learn(at, batch, told, judgement.score, edge)
         return judgement
 
@@ -149,7 +147,8 @@ class RobustBand:
         drawn_in = steepness / (steepness + LOG10_E * BEYOND_LARGEST)
         beyond = np.maximum(log_edge - log_largest, 0.0)
         half_width: Float64 = np.exp(np.minimum(log_edge - (1.0 - drawn_in) * beyond, WIDEST_LOG))
-        return half_width
+        widened: Float64 = np.maximum(half_width, told.floor)
+        return widened
 
     def _learn(self, at: Place, batch: Batch, told: _Reading, score: Float64, edge: Float64) -> None:
         outside = (score >= 1.0) | self._hold.held(at)

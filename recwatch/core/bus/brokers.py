@@ -1,0 +1,146 @@
+"""The edge to Kafka: where its brokers are, how to be let in, and their failures in our words."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from recwatch.core.errors import BadInput, RecwatchError, Unavailable
+
+PASSWORD_VARIABLE = "RECWATCH_KAFKA_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
+PASSWORD_FILE_VARIABLE = "RECWATCH_KAFKA_PASSWORD_FILE"  # noqa: S105 (as above)
+CA_VARIABLE = "RECWATCH_KAFKA_CA_FILE"
+CERTIFICATE_VARIABLE = "RECWATCH_KAFKA_CERTIFICATE_FILE"
+KEY_VARIABLE = "RECWATCH_KAFKA_KEY_FILE"
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
+REQUEST_S = 10.0
+"""How long one question to a broker may take."""
+_PROTOCOLS = {
+    (False, False): "PLAINTEXT",
+    (True, False): "SSL",
+    (False, True): "SASL_PLAINTEXT",
+    (True, True): "SASL_SSL",
+}
+_HINT = "write kafka://host:9092,other:9092/prefix, with kafkas:// for TLS and user@ before the hosts for SCRAM"
+
+
+@dataclass(frozen=True, slots=True)
+class Brokers:
+    """Where a Kafka cluster is and who we are there. `prefix` begins the name of every topic and group."""
+
+    hosts: tuple[str, ...]
+    prefix: str = "recwatch"
+    user: str = ""
+    tls: bool = False
+    mechanism: str = MECHANISMS[0]
+
+    def __str__(self) -> str:
+        return f"{'kafkas' if self.tls else 'kafka'}://{','.join(self.hosts)}/{self.prefix}"
+
+    def arguments(self) -> dict[str, Any]:
+        """What every client needs. Secrets come from files and the environment; raises BadInput where they do not."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": list(self.hosts),
+            "client_id": "recwatch",
+            "security_protocol": _PROTOCOLS[self.tls, bool(self.user)],
+            "request_timeout_ms": round(REQUEST_S * 1000),
+            "bootstrap_timeout_ms": round(REQUEST_S * 1000),
+            "reconnect_backoff_max_ms": 1000,
+        }
+        if self.user:
+            arguments |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": _password(),
+            }
+        if self.tls:
+            files = {"ssl_cafile": CA_VARIABLE, "ssl_certfile": CERTIFICATE_VARIABLE, "ssl_keyfile": KEY_VARIABLE}
+            arguments |= {name: _file(variable) for name, variable in files.items() if variable in os.environ}
+        return arguments
+
+
+def parse_brokers(dsn: str) -> Brokers:
+    """Where a Kafka bus is.
+
+    >>> parse_brokers("kafka://127.0.0.1:9092")
+    Brokers(hosts=('127.0.0.1:9092',), prefix='recwatch', user='', tls=False, mechanism='SCRAM-SHA-512')
+    >>> str(parse_brokers("kafkas://ana@one.example:9093,two.example:9093/fleet"))
+    'kafkas://one.example:9093,two.example:9093/fleet'
+    """
+    parts = urlsplit(dsn)
+    user, _, hosts = parts.netloc.rpartition("@")
+    if ":" in user:
+        raise BadInput(f"the bus's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
+    addresses = tuple(host if ":" in host else f"{host}:9092" for host in hosts.split(","))
+    prefix = parts.path.strip("/") or "recwatch"
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    mechanism = options.pop("mechanism", MECHANISMS[0])
+    known = parts.scheme in {"kafka", "kafkas"} and not parts.fragment and not options and mechanism in MECHANISMS
+    sound = all(re.fullmatch(r"[\w.-]+:\d{1,5}", address) for address in addresses) and re.fullmatch(r"[\w.-]+", prefix)
+    if not (known and sound):
+        raise BadInput(f"'{dsn}' names no bus; {_HINT}; ?mechanism= is one of {', '.join(MECHANISMS)}")
+    return Brokers(addresses, prefix, user, parts.scheme == "kafkas", mechanism)
+
+
+def _password() -> str:
+    if PASSWORD_VARIABLE in os.environ:
+        return os.environ[PASSWORD_VARIABLE]
+    if PASSWORD_FILE_VARIABLE in os.environ:
+        return Path(_file(PASSWORD_FILE_VARIABLE)).read_text(encoding="utf-8").strip()
+    raise BadInput(f"the bus wants a user's password; put it in {PASSWORD_VARIABLE}, or its file in {PASSWORD_FILE_VARIABLE}")
+
+
+def _file(variable: str) -> str:
+    path = os.environ[variable]
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{variable} names {path}, which cannot be read; name a file that can")
+    return path
+
+
+@contextmanager
+def failures_of(place: Brokers) -> Iterator[None]:
+    """Say the failures of brokers in our words; a use of the client that is wrong passes through, and crashes."""
+    from kafka.errors import KafkaError  # noqa: PLC0415 (an extra; only who has a Kafka bus needs it)
+
+    try:
+        yield
+    except KafkaError as error:
+        ours = _translated(place, error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _translated(place: Brokers, error: Exception) -> RecwatchError | None:
+    from kafka import errors  # noqa: PLC0415 (as above)
+
+    match error:
+        case errors.SaslAuthenticationFailedError():
+            return BadInput(f"bus {place}: it refuses the user or the password; see the DSN and {PASSWORD_VARIABLE}")
+        case errors.UnsupportedSaslMechanismError() | errors.IllegalSaslStateError():
+            return BadInput(f"bus {place}: it does not take this kind of login; see ?mechanism= in the DSN")
+        case errors.AuthorizationError():
+            return BadInput(
+                f"bus {place}: the user may not do this ({type(error).__name__}); grant it all operations on topics and"
+                f" groups that begin with {place.prefix}"
+            )
+        case errors.MessageSizeTooLargeError() | errors.RecordListTooLargeError() | errors.OffsetMetadataTooLargeError():
+            return BadInput(f"bus {place}: the message is too large; raise max.message.bytes, or publish less at once")
+        case (
+            errors.CommitFailedError()
+            | errors.IllegalGenerationError()
+            | errors.UnknownMemberIdError()
+            | errors.FencedInstanceIdError()
+        ):
+            return Unavailable(f"bus {place}: this member was away too long; its partitions are another member's now")
+        case errors.RebalanceInProgressError():
+            return Unavailable(f"bus {place}: the group is sharing its partitions out anew; try again", retry_after_s=0.1)
+        case _ if getattr(error, "retriable", False) or isinstance(error, errors.BrokerNotAvailableError):
+            return Unavailable(f"bus {place}: it cannot be reached ({type(error).__name__}); see whether its brokers are up")
+    return None

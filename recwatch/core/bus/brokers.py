@@ -93,7 +93,9 @@ def _password() -> str:
         return os.environ[PASSWORD_VARIABLE]
     if PASSWORD_FILE_VARIABLE in os.environ:
         return Path(_file(PASSWORD_FILE_VARIABLE)).read_text(encoding="utf-8").strip()
-    raise BadInput(f"the bus wants a user's password; put it in {PASSWORD_VARIABLE}, or its file in {PASSWORD_FILE_VARIABLE}")
+    raise BadInput(
+        f"the bus wants a user's password; put it in {PASSWORD_VARIABLE}, or its file in {PASSWORD_FILE_VARIABLE}"
+    )
 
 
 def _file(variable: str) -> str:

@@ -90,9 +90,7 @@ class KafkaBus:
         known_topics(topics)
         with failures_of(self._place):
             self._mark_start(group, topics)
-        member = KafkaSubscription(
-            self._place, group, topics, self._patience, self._put_aside, on_assigned, on_revoked
-        )
+        member = KafkaSubscription(self._place, group, topics, self._patience, self._put_aside, on_assigned, on_revoked)
         self._members.append(member)
         return member
 
@@ -120,9 +118,7 @@ class KafkaBus:
 
     def _committed(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
         name = f"{self._place.prefix}.{group}"
-        found: Mapping[TopicPartition, OffsetAndMetadata] = self._asked(
-            lambda: self._admin.list_group_offsets(name)[name]
-        )
+        found: Mapping[TopicPartition, OffsetAndMetadata] = self._asked(lambda: self._admin.list_group_offsets(name)[name])
         return {partition: what for partition, what in found.items() if what.offset >= 0}
 
     def _ends(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
@@ -141,9 +137,9 @@ class KafkaBus:
         """Keep a message that nobody can read, as it came; its headers say whence and why."""
         whence = {"topic": raw.topic, "partition": raw.partition, "offset": raw.offset, "reason": reason}
         headers = [(name, str(value).encode()) for name, value in whence.items()]
-        self._producer.send(
-            f"{self._place.prefix}.{DEAD_LETTERS}", raw.value, raw.key or b"", headers=headers
-        ).get(timeout=self._max_block_s)
+        self._producer.send(f"{self._place.prefix}.{DEAD_LETTERS}", raw.value, raw.key or b"", headers=headers).get(
+            timeout=self._max_block_s
+        )
         logger.warning(
             "bus %s: %s partition %d offset %d is set aside in %s: %s",
             *(self._place, raw.topic, raw.partition, raw.offset, DEAD_LETTERS, reason),

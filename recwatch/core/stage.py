@@ -48,7 +48,7 @@ class Buffered(Protocol):
     """A stage that keeps records back, to write many of them at once, and that commits what it has written.
 
     The runner tells it whose offsets it commits when partitions become its own, and calls `give_up` before they are another
-    member's and `flush` before it stops. A record that comes again while it is kept back, or after it was written, is ignored.
+    member's and `flush` before it stops. A record that comes again while it is kept back, or was written, is ignored.
     """
 
     def take_on(self, positions: Sequence[Position], offsets: Subscription) -> None:

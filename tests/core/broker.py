@@ -139,7 +139,7 @@ def _class_path() -> str:
         raise Missing("the package jgo, which fetches Kafka's jars, is not installed") from None
     try:
         jars = jgo.build(KAFKA).all_jars
-    except Exception as error:  # noqa: BLE001 (jgo tells a missing network in many ways)
+    except Exception as error:
         raise Missing(f"Kafka's jars cannot be fetched: {error}") from error
     return ":".join(map(str, jars))
 

@@ -312,11 +312,10 @@ def test_a_waiting_poll_gets_what_is_published_meanwhile(bus: Bus) -> None:
     assert contents(got) == [1]
 
 
-def test_many_publishers_and_readers_lose_and_double_nothing(make_bus: MakeBus) -> None:
-    bus = make_bus()
+def test_many_publishers_and_readers_lose_and_double_nothing(bus: Bus) -> None:
     each, services = 100, SERVICES[:4]
     readers = [bus.subscribe("g", ["samples"]) for _ in range(2)]
-    done, counting = threading.Event(), threading.Lock()
+    counting = threading.Lock()
     got: list[Record] = []
 
     def send(service: str) -> None:
@@ -324,23 +323,20 @@ def test_many_publishers_and_readers_lose_and_double_nothing(make_bus: MakeBus) 
             publish(bus, "samples", service, (service, number))
 
     def read(reader: Subscription) -> None:
-        while not done.is_set():
+        while len(got) < each * len(services):
             polled = reader.poll(LONG_S)
             if polled:
                 reader.commit(next_offsets(polled))
             with counting:
                 got.extend(polled)
-                if len(got) >= each * len(services):
-                    done.set()
-                    for each_reader in readers:
-                        each_reader.close()
+        for each_reader in readers:
+            each_reader.close()
 
-    threads = [threading.Thread(target=send, args=(service,)) for service in services]
-    threads += [threading.Thread(target=read, args=(reader,)) for reader in readers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(2 * LONG_S)
+    with ThreadPoolExecutor(len(services) + len(readers)) as threads:
+        running = [threads.submit(send, service) for service in services]
+        running += [threads.submit(read, reader) for reader in readers]
+        for one in running:
+            one.result()
     for service in services:
         assert contents([r for r in got if r.key == service]) == [(service, number) for number in range(each)]
 

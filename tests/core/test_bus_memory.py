@@ -1,4 +1,4 @@
-"""What only the embedded bus promises: messages of any type, room for so many, and memory back once nobody needs a record."""
+"""What only the embedded bus promises: room for so many records, and memory back once nobody needs one."""
 
 from __future__ import annotations
 

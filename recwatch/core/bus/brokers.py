@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,30 +119,40 @@ def failures_of(place: Brokers) -> Iterator[None]:
         raise ours from error
 
 
-def _translated(place: Brokers, error: Exception) -> RecwatchError | None:
-    from kafka import errors  # noqa: PLC0415 (as above)
+# What the client's errors mean for the person at the keyboard, each with all that derive from it, the nearest first. Any
+# other is a bug of ours, and crashes.
+_AWAY = (Unavailable, "this member was away too long; its partitions are another member's now")
+_UNREACHABLE = (Unavailable, "it cannot be reached; see whether its brokers are up")
+_TOO_LARGE = (BadInput, "the message is too large; raise max.message.bytes, or publish less at once")
+_LOGIN = (BadInput, "it does not take this kind of login; see ?mechanism= in the DSN")
+_MEANINGS: Mapping[str, tuple[type[RecwatchError], str]] = {
+    "SaslAuthenticationFailedError": (BadInput, f"it refuses the user or the password; see the DSN and {PASSWORD_VARIABLE}"),
+    "UnsupportedSaslMechanismError": _LOGIN,
+    "IllegalSaslStateError": _LOGIN,
+    "AuthorizationError": (
+        BadInput,
+        "the user may not do this; grant it all on topics and groups that begin with the prefix",
+    ),
+    "InvalidReplicationFactorError": (
+        BadInput,
+        "it has fewer brokers than copies are asked for; see its default.replication.factor",
+    ),
+    "PolicyViolationError": (BadInput, "it lets nobody make such topics; have them made"),
+    "MessageSizeTooLargeError": _TOO_LARGE,
+    "RecordListTooLargeError": _TOO_LARGE,
+    "CommitFailedError": _AWAY,
+    "IllegalGenerationError": _AWAY,
+    "UnknownMemberIdError": _AWAY,
+    "FencedInstanceIdError": _AWAY,
+    "RebalanceInProgressError": (Unavailable, "the group shares its partitions out just now; try again"),
+    "BrokerNotAvailableError": _UNREACHABLE,
+    "RetriableError": _UNREACHABLE,
+}
 
-    match error:
-        case errors.SaslAuthenticationFailedError():
-            return BadInput(f"bus {place}: it refuses the user or the password; see the DSN and {PASSWORD_VARIABLE}")
-        case errors.UnsupportedSaslMechanismError() | errors.IllegalSaslStateError():
-            return BadInput(f"bus {place}: it does not take this kind of login; see ?mechanism= in the DSN")
-        case errors.AuthorizationError():
-            return BadInput(
-                f"bus {place}: the user may not do this ({type(error).__name__}); grant it all operations on topics and"
-                f" groups that begin with {place.prefix}"
-            )
-        case errors.MessageSizeTooLargeError() | errors.RecordListTooLargeError() | errors.OffsetMetadataTooLargeError():
-            return BadInput(f"bus {place}: the message is too large; raise max.message.bytes, or publish less at once")
-        case (
-            errors.CommitFailedError()
-            | errors.IllegalGenerationError()
-            | errors.UnknownMemberIdError()
-            | errors.FencedInstanceIdError()
-        ):
-            return Unavailable(f"bus {place}: this member was away too long; its partitions are another member's now")
-        case errors.RebalanceInProgressError():
-            return Unavailable(f"bus {place}: the group is sharing its partitions out anew; try again", retry_after_s=0.1)
-        case _ if getattr(error, "retriable", False) or isinstance(error, errors.BrokerNotAvailableError):
-            return Unavailable(f"bus {place}: it cannot be reached ({type(error).__name__}); see whether its brokers are up")
+
+def _translated(place: Brokers, error: Exception) -> RecwatchError | None:
+    for kind in type(error).__mro__:
+        if kind.__name__ in _MEANINGS:
+            ours, meaning = _MEANINGS[kind.__name__]
+            return ours(f"bus {place}: {meaning} ({type(error).__name__})")
     return None

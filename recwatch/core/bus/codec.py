@@ -45,7 +45,7 @@ def encode(topic: str, message: Any, compression: str | None = COMPRESSION) -> b
     word = WORDS[topic]
     if type(message) is not word:
         raise BadInput(f"{topic} carries {word.__name__}, and this is a {type(message).__name__}; see WORDS in {__name__}")
-    return _samples_bytes(message, compression) if word is Samples else _adapter(word).dump_json(message)
+    return _samples_bytes(message, compression) if word is Samples else _adapter(topic).dump_json(message)
 
 
 def decode(topic: str, data: bytes | None) -> Any:
@@ -56,7 +56,7 @@ def decode(topic: str, data: bytes | None) -> Any:
     if word is Samples:
         return _samples_of(data)
     try:
-        return _adapter(word).validate_json(data)
+        return _adapter(topic).validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -64,8 +64,8 @@ def decode(topic: str, data: bytes | None) -> Any:
 
 
 @cache
-def _adapter(word: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(word)
+def _adapter(topic: str) -> TypeAdapter[Any]:
+    return TypeAdapter(WORDS[topic])
 
 
 def _samples_bytes(samples: Samples, compression: str | None) -> bytes:

@@ -11,10 +11,10 @@ import stamina
 from kafka import KafkaAdminClient, KafkaProducer, OffsetAndMetadata, OffsetSpec, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from recwatch.core.bus import COMPACTED, TOPICS, Assigned, known_topics
+from recwatch.core.bus import COMPACTED, Assigned, known_topics
 from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of
 from recwatch.core.bus.codec import encode
-from recwatch.core.bus.member import START, KafkaSubscription, Raw
+from recwatch.core.bus.member import START, KafkaSubscription, Raw, Reading
 from recwatch.core.bus.topics import DEAD_LETTERS, LARGEST_BYTES, ensure_topics
 from recwatch.core.errors import Unavailable
 
@@ -69,7 +69,7 @@ class KafkaBus:
             self._opened = opened.pop_all()
 
     def publish(self, topic: str, key: str, message: Any) -> None:
-        """Append one message; see `Bus`. Called again with a message it gave up waiting for, it waits on, and sends no second."""
+        """Append one message; see `Bus`. Called again with a message that it gave up waiting for, it sends no second one."""
         known_topics((topic,))
         if self._closed:
             raise Unavailable(f"cannot publish to {topic}: the bus is closed; recwatch is stopping")
@@ -90,7 +90,9 @@ class KafkaBus:
         known_topics(topics)
         with failures_of(self._place):
             self._mark_start(group, topics)
-        member = KafkaSubscription(self._place, group, topics, self._patience, self._put_aside, on_assigned, on_revoked)
+        member = KafkaSubscription(
+            self._place, Reading(group, topics, on_assigned, on_revoked), self._patience, self._put_aside
+        )
         self._members.append(member)
         return member
 
@@ -127,7 +129,7 @@ class KafkaBus:
         return {partition: where.offset for partition, where in found.items()}
 
     def _asked(self, ask: Callable[[], T]) -> T:
-        """What the brokers answer; the client that asks about groups does not itself try again while they elect each other."""
+        """What the brokers answer. The client that asks about groups does not itself try again while they move."""
         for attempt in stamina.retry_context(on=_passes, timeout=REQUEST_S, wait_initial=0.05):
             with attempt:
                 answer = ask()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -27,10 +28,20 @@ SLICE_S = 0.25
 """For how long a poll that waits may keep a `close` from another thread waiting."""
 CATCH_UP_S = 30.0
 JOIN_MS = 1000
-"""How long a poll stays while the group shares out. The client forgets a sharing out that ends between two polls."""
+"""How long a poll stays while the group shares its partitions out, for who polls briefly to take part."""
 REQUEST_MS = round(REQUEST_S * 1000)
 Raw = Any
 """A record as the client gives it: topic, partition, offset, key, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a member reads, and whom it tells of its partitions."""
+
+    group: str
+    topics: Sequence[str]
+    on_assigned: Assigned | None = None
+    on_revoked: Assigned | None = None
 
 
 class KafkaSubscription:
@@ -42,19 +53,14 @@ class KafkaSubscription:
     def __init__(
         self,
         place: Brokers,
-        group: str,
-        topics: Sequence[str],
+        reading: Reading,
         patience: Mapping[str, int],
         set_aside: Callable[[Raw, str], None],
-        on_assigned: Assigned | None = None,
-        on_revoked: Assigned | None = None,
     ) -> None:
         self.leaving = False
         self._place = place
-        self._group = group
+        self._reading = reading
         self._set_aside = set_aside
-        self._on_assigned = on_assigned
-        self._on_revoked = on_revoked
         self._owned: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
         self._aside: set[tuple[TopicPartition, int]] = set()
@@ -66,13 +72,15 @@ class KafkaSubscription:
                 **place.arguments(),
                 **patience,
                 metrics_enabled=False,
-                group_id=f"{place.prefix}.{group}",
+                group_id=f"{place.prefix}.{reading.group}",
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
                 partition_assignment_strategy=[WholeServices(lambda: self._owned)],
             )
-            self._consumer.subscribe([f"{place.prefix}.{topic}" for topic in topics], listener=_Changes(self))
+            names = [f"{place.prefix}.{topic}" for topic in reading.topics]
+            self._consumer.subscribe(names, listener=_Changes(self))
+            self._consumer.partitions_for_topic(names[0])  # who joins without knowing the partitions has to join twice
 
     def poll(self, max_wait_s: float) -> Sequence[Record]:
         """The next records, those of compacted topics first; see `Subscription`."""
@@ -121,8 +129,8 @@ class KafkaSubscription:
         gained = sorted(partitions)
         self._owned.update(gained)
         self._next |= {partition: self._consumer.position(partition, timeout_ms=REQUEST_MS) for partition in gained}
-        if self._on_assigned:
-            self._on_assigned([self._position(partition) for partition in gained])
+        if self._reading.on_assigned:
+            self._reading.on_assigned([self._position(partition) for partition in gained])
 
     def given_up(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
         """Called while a poll waits, before these are another's; where they are `lost` already, after."""
@@ -130,8 +138,8 @@ class KafkaSubscription:
         if lost:
             self._owned.difference_update(leaving)
         try:
-            if self._on_revoked:
-                self._on_revoked([self._position(partition) for partition in leaving])
+            if self._reading.on_revoked:
+                self._reading.on_revoked([self._position(partition) for partition in leaving])
         finally:
             self._owned.difference_update(leaving)
             self._held = [r for r in self._held if self._partition(Position(r.topic, r.partition)) in self._owned]
@@ -171,8 +179,12 @@ class KafkaSubscription:
     def _fetch(self, wait_s: float) -> None:
         """Take part in rebalances, and take the next records into `_held`."""
         fetched = self._consumer.poll(timeout_ms=round(wait_s * 1000))
-        if not fetched and self._consumer.group_metadata().state != MemberState.STABLE:
+        if not fetched and self._sharing_out:
             fetched = self._consumer.poll(timeout_ms=JOIN_MS)
+            if self._sharing_out:
+                # kafka-python 3.0.12 forgets, and is silent for good, if it joined because the topics' metadata changed and
+                # the outcome came between two polls. Asked again it joins again; one that is still joining goes on.
+                self._consumer._coordinator.request_rejoin()
         try:
             self._held += [record for partition, raw in fetched.items() for record in self._read(partition, raw)]
         except Unavailable:
@@ -184,6 +196,10 @@ class KafkaSubscription:
             self._next[partition] = raw[-1].offset + 1
         if self._failed:
             raise self._failed.pop(0)
+
+    @property
+    def _sharing_out(self) -> bool:
+        return bool(self._consumer.group_metadata().state != MemberState.STABLE)
 
     def _read(self, partition: TopicPartition, raw: Sequence[Raw]) -> Iterator[Record]:
         position = self._position(partition)
@@ -215,7 +231,7 @@ class KafkaSubscription:
             logger.warning(
                 "bus %s: %s partition %d: its retention deleted %d messages before group %s read them; read faster, or keep"
                 " them longer",
-                *(self._place, partition.topic, partition.partition, lost, self._group),
+                *(self._place, partition.topic, partition.partition, lost, self._reading.group),
             )
 
     @contextmanager

@@ -31,7 +31,7 @@ def deal(numbers: Sequence[int], members: Iterable[str], holders: Mapping[int, s
     hands = Counter(dict.fromkeys(members, 0))
     for number in numbers:
         holder = holders.get(number)
-        if holder not in hands:
+        if holder is None or holder not in hands:
             continue
         above = sum(hand > least for hand in hands.values())
         if hands[holder] < least or (hands[holder] == least and above < larger):

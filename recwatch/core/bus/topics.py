@@ -74,7 +74,7 @@ def _faults(
 ) -> Iterator[str]:
     if len(set(partitions.values())) > 1:
         counts = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))
-        yield f"its topics differ in their number of partitions, and a service would be torn apart: {counts}; make them equal"
+        yield f"its topics must have equally many partitions, or a service is torn apart, and {counts}"
     if not there:
         return
     with failures_of(place):

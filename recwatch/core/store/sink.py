@@ -86,7 +86,7 @@ class Sink:
             self._kept_since_ms = None
 
     def _begin(self, position: Position) -> None:
-        """Move what is kept of a partition, up to the end of an announced range if there is one, to what is being written."""
+        """Move what is kept of a partition, up to where an announced range ends, to what is being written."""
         records, end = self._kept.pop(position), self._announced.pop(position, None)
         size = len(records) if end is None else sum(record.offset < end for record in records)
         for known, share in ((self._writing, records[:size]), (self._kept, records[size:])):

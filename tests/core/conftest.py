@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from itertools import count
 
@@ -35,3 +37,6 @@ def brokers(broker: LocalBroker) -> Iterator[Brokers]:
     admin = KafkaAdminClient(**place.arguments())
     admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{place.prefix}.")], raise_errors=False)
     admin.close()
+    with warnings.catch_warnings():  # kafka-python leaves sockets open where a connection fails or breaks
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +22,20 @@ KEY_VARIABLE = "RECWATCH_KAFKA_KEY_FILE"
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
 REQUEST_S = 10.0
 """How long one question to a broker may take."""
+START_S = 5.0
+RECONNECT_S = 0.5
+ATTEMPTS = 5
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _PROTOCOLS = {
     (False, False): "PLAINTEXT",
     (True, False): "SSL",
     (False, True): "SASL_PLAINTEXT",
     (True, True): "SASL_SSL",
 }
-_HINT = "write kafka://host:9092,other:9092/prefix, with kafkas:// for TLS and user@ before the hosts for SCRAM"
+_HINT = (
+    "write memory for the one in this process, or kafka://host:9092,other:9092/prefix, with kafkas:// for TLS and user@ before"
+    f" the hosts for SCRAM; ?mechanism= is one of {', '.join(MECHANISMS)}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +58,14 @@ class Brokers:
             "client_id": "recwatch",
             "security_protocol": _PROTOCOLS[self.tls, bool(self.user)],
             "request_timeout_ms": round(REQUEST_S * 1000),
-            "bootstrap_timeout_ms": round(REQUEST_S * 1000),
-            "reconnect_backoff_max_ms": 1000,
+            "bootstrap_timeout_ms": round(START_S * 1000),
+            "reconnect_backoff_max_ms": round(RECONNECT_S * 1000),
         }
         if self.user:
             arguments |= {
                 "sasl_mechanism": self.mechanism,
                 "sasl_plain_username": self.user,
-                "sasl_plain_password": _password(),
+                "sasl_plain_password": _Secret(_password()),
             }
         if self.tls:
             files = {"ssl_cafile": CA_VARIABLE, "ssl_certfile": CERTIFICATE_VARIABLE, "ssl_keyfile": KEY_VARIABLE}
@@ -84,7 +92,7 @@ def parse_brokers(dsn: str) -> Brokers:
     known = parts.scheme in {"kafka", "kafkas"} and not parts.fragment and not options and mechanism in MECHANISMS
     sound = all(re.fullmatch(r"[\w.-]+:\d{1,5}", address) for address in addresses) and re.fullmatch(r"[\w.-]+", prefix)
     if not (known and sound):
-        raise BadInput(f"'{dsn}' names no bus; {_HINT}; ?mechanism= is one of {', '.join(MECHANISMS)}")
+        raise BadInput(f"'{dsn}' names no bus; {_HINT}")
     return Brokers(addresses, prefix, user, parts.scheme == "kafkas", mechanism)
 
 
@@ -103,6 +111,60 @@ def _file(variable: str) -> str:
     if not os.access(path, os.R_OK):
         raise BadInput(f"{variable} names {path}, which cannot be read; name a file that can")
     return path
+
+
+class _Secret(str):
+    """A text that the client, which logs its settings when asked to say much, does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(secret)'"
+
+
+@contextmanager
+def starting(place: Brokers) -> Iterator[dict[str, Any]]:
+    """The arguments for one client that is made inside. If it does not start, it is closed, and the error says why.
+
+    kafka-python itself leaves sockets and a thread behind, and of a password that is refused says that it waited in vain.
+    """
+    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415 (an extra; only who has a Kafka bus needs it)
+
+    made: list[Any] = []
+
+    def make(**settings: Any) -> Any:
+        made.append(KafkaNetClient(**settings))
+        return made[-1]
+
+    with failures_of(place):
+        try:
+            yield place.arguments() | {"kafka_client": make}
+        except Exception as error:
+            reasons = [reason for client in made if (reason := _refusal(client)) is not None]
+            for client in made:
+                client.close()
+            if any(UNTRUSTED in str(reason) for reason in reasons):
+                raise BadInput(f"bus {place}: its certificate is not trusted; see {CA_VARIABLE}") from error
+            raise (reasons or [error])[0] from error
+
+
+def _refusal(client: Any) -> Exception | None:
+    """Why brokers that answer let nobody in; None if they do not answer. The answer is at times lost with the connection."""
+    from kafka.errors import RetriableError  # noqa: PLC0415 (as above)
+
+    async def connect() -> None:
+        await client._manager.get_connection(client.cluster.bootstrap_brokers()[0].node_id)
+
+    for _ in range(ATTEMPTS):
+        try:
+            client._net.run(connect)
+        except Exception as error:  # noqa: BLE001 (raised by who asks)
+            if not isinstance(error, RetriableError) or UNTRUSTED in str(error):
+                return error
+            time.sleep(RECONNECT_S)
+        finally:
+            client._manager.close(node_id=client.cluster.bootstrap_brokers()[0].node_id)
+    return None
 
 
 @contextmanager

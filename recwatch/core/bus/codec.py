@@ -87,15 +87,15 @@ def _samples_of(data: bytes) -> Samples:
         with pa.ipc.open_stream(data) as stream:
             schema, batch = stream.schema, stream.read_next_batch()
         batch.validate(full=True)
-    except (pa.ArrowException, OSError, StopIteration) as error:
+        metadata = {name.decode(): text.decode() for name, text in (schema.metadata or {}).items()}
+    except (pa.ArrowException, OSError, StopIteration, UnicodeDecodeError) as error:
         raise BadInput(f"no Samples: not an Arrow stream of one batch ({error})") from error
-    metadata = schema.metadata or {}
-    if not schema.equals(_SCHEMA) or not metadata.keys() >= {b"service", b"target"}:
+    if not schema.equals(_SCHEMA) or not metadata.keys() >= {"service", "target"}:
         raise BadInput("no Samples: the columns are not time_ms, series_id and value, with service and target beside them")
     time_ms, series_id, value = (_numbers(batch.column(name), dtype) for name, (_, dtype) in _COLUMNS.items())
     if not np.isfinite(value).all():
         raise BadInput("no Samples: some values are not finite")
-    return Samples(metadata[b"service"].decode(), metadata[b"target"].decode(), time_ms, series_id, value)
+    return Samples(metadata["service"], metadata["target"], time_ms, series_id, value)
 
 
 def _numbers(column: pa.Array, dtype: type[np.number[Any]]) -> npt.NDArray[Any]:

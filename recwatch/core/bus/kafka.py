@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, TypeVar
 
 import stamina
@@ -12,10 +12,10 @@ from kafka import KafkaAdminClient, KafkaProducer, OffsetAndMetadata, OffsetSpec
 from kafka.errors import KafkaTimeoutError
 
 from recwatch.core.bus import COMPACTED, Assigned, known_topics
-from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of
+from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.member import START, KafkaSubscription, Raw, Reading
-from recwatch.core.bus.topics import DEAD_LETTERS, LARGEST_BYTES, ensure_topics
+from recwatch.core.bus.topics import DEAD_LETTERS, LARGEST_BYTES, check_topics, ensure_topics
 from recwatch.core.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,7 @@ class KafkaBus:
         self._members: list[KafkaSubscription] = []
         self._unacknowledged: dict[int, tuple[Any, Any]] = {}
         self._closed = False
-        arguments = place.arguments()
-        with ExitStack() as opened, failures_of(place):
+        with ExitStack() as opened, starting(place) as arguments:
             self._admin = KafkaAdminClient(**arguments)
             opened.callback(self._admin.close)
             self.partitions = ensure_topics(self._admin, place, partitions)
@@ -146,6 +145,12 @@ class KafkaBus:
             "bus %s: %s partition %d offset %d is set aside in %s: %s",
             *(self._place, raw.topic, raw.partition, raw.offset, DEAD_LETTERS, reason),
         )
+
+
+def check(place: Brokers) -> None:
+    """Raise Unavailable where the brokers cannot be reached, BadInput where they or their topics cannot be used."""
+    with starting(place) as arguments, closing(KafkaAdminClient(**arguments)) as admin:
+        check_topics(admin, place)
 
 
 def _passes(error: Exception) -> bool:

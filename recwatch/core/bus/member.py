@@ -15,7 +15,7 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from recwatch.core.bus import COMPACTED, Assigned, Position, Record
-from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of
+from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
 from recwatch.core.bus.codec import decode
 from recwatch.core.bus.shares import WholeServices
 from recwatch.core.errors import BadInput, Unavailable
@@ -67,9 +67,9 @@ class KafkaSubscription:
         self._held: list[Record] = []
         self._failed: list[Exception] = []
         self._using = threading.Lock()
-        with failures_of(place):
+        with starting(place) as arguments:
             self._consumer = KafkaConsumer(
-                **place.arguments(),
+                **arguments,
                 **patience,
                 metrics_enabled=False,
                 group_id=f"{place.prefix}.{reading.group}",

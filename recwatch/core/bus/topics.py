@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
@@ -37,15 +37,11 @@ def configuration_of(topic: str) -> dict[str, str]:
 def ensure_topics(admin: KafkaAdminClient, place: Brokers, partitions: int) -> int:
     """Make the topics that lack, with as many partitions as those that are there; check these. Returns that number.
 
-    Raises BadInput, a line for each fault, where a topic is not as it must be.
+    Raises BadInput as `check_topics` does.
     """
-    names = {f"{place.prefix}.{topic}": topic for topic in (*TOPICS, DEAD_LETTERS)}
+    names = _names(place)
     with failures_of(place):
-        there = {
-            found["name"]: len(found["partitions"])
-            for found in admin.describe_topics(list(names))
-            if found["error_code"] == 0
-        }
+        there = _partitions(admin, names)
         partitions = max(there.values(), default=partitions)
         lacking = {
             name: {"num_partitions": partitions, "configs": configuration_of(topic)}
@@ -54,9 +50,27 @@ def ensure_topics(admin: KafkaAdminClient, place: Brokers, partitions: int) -> i
         }
         if lacking:
             _create(admin, lacking)
-    if faults := list(_faults(admin, place, {name: names[name] for name in there}, there)):
-        raise BadInput("\n".join(f"bus {place}: {fault}" for fault in faults))
+    check_topics(admin, place)
     return partitions
+
+
+def check_topics(admin: KafkaAdminClient, place: Brokers) -> None:
+    """Raise BadInput, a line for each fault, where a topic that is there is not as it must be. Makes none."""
+    with failures_of(place):
+        faults = list(_faults(admin, _names(place)))
+    if faults:
+        raise BadInput("\n".join(f"bus {place}: {fault}" for fault in faults))
+
+
+def _names(place: Brokers) -> dict[str, str]:
+    """Each topic by its name on the brokers."""
+    return {f"{place.prefix}.{topic}": topic for topic in (*TOPICS, DEAD_LETTERS)}
+
+
+def _partitions(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has that is there."""
+    found = admin.describe_topics(list(names))
+    return {topic["name"]: len(topic["partitions"]) for topic in found if topic["error_code"] == 0}
 
 
 def _create(admin: KafkaAdminClient, lacking: Mapping[str, Mapping[str, object]]) -> None:
@@ -69,19 +83,17 @@ def _create(admin: KafkaAdminClient, lacking: Mapping[str, Mapping[str, object]]
     admin.wait_for_topics(list(lacking))
 
 
-def _faults(
-    admin: KafkaAdminClient, place: Brokers, there: Mapping[str, str], partitions: Mapping[str, int]
-) -> Iterator[str]:
+def _faults(admin: KafkaAdminClient, names: Mapping[str, str]) -> Iterator[str]:
+    partitions = _partitions(admin, names)
     if len(set(partitions.values())) > 1:
         counts = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))
         yield f"its topics must have equally many partitions, or a service is torn apart, and {counts}"
-    if not there:
+    if not partitions:
         return
-    with failures_of(place):
-        described = admin.describe_configs([ConfigResource("TOPIC", name) for name in there], config_filter="all")
-    for name, topic in there.items():
+    described = admin.describe_configs([ConfigResource("TOPIC", name) for name in partitions], config_filter="all")
+    for name in partitions:
         is_so = {key: entry["value"] for key, entry in described["topic"][name].items()}
-        wanted = configuration_of(topic)
+        wanted = configuration_of(names[name])
         if is_so["cleanup.policy"] != wanted["cleanup.policy"]:
             yield _alter(name, "cleanup.policy", is_so["cleanup.policy"], wanted["cleanup.policy"])
         if int(is_so["max.message.bytes"]) < LARGEST_BYTES:

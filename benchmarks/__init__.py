@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.bus import bus
 from benchmarks.detect_speed import detect_speed
 from benchmarks.overhead import Overhead
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
 
-BENCHMARKS: Mapping[str, Benchmark] = {"overhead": Overhead(), "detect_speed": detect_speed, "scrape": scrape}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "overhead": Overhead(),
+    "detect_speed": detect_speed,
+    "scrape": scrape,
+    "bus": bus,
+}

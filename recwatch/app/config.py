@@ -56,7 +56,7 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `bus` and `store` are DSNs; `token_file`, for who may write through the API, is written once."""
+    """A whole configuration. `bus` and `store` are DSNs; `token_file`, for who may write through the API, is made once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ REQUEST_S = 10.0
 """How long one question to a broker may take."""
 START_S = 5.0
 RECONNECT_S = 0.5
-ATTEMPTS = 5
+ATTEMPTS = 8
 UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _PROTOCOLS = {
     (False, False): "PLAINTEXT",
@@ -33,8 +33,8 @@ _PROTOCOLS = {
     (True, True): "SASL_SSL",
 }
 _HINT = (
-    "write memory for the one in this process, or kafka://host:9092,other:9092/prefix, with kafkas:// for TLS and user@ before"
-    f" the hosts for SCRAM; ?mechanism= is one of {', '.join(MECHANISMS)}"
+    "write memory for the one in this process, or kafka://host:9092,other:9092/prefix, with kafkas:// for TLS and user@"
+    f" before the hosts for SCRAM; ?mechanism= is one of {', '.join(MECHANISMS)}"
 )
 
 
@@ -128,7 +128,8 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
 
     kafka-python itself leaves sockets and a thread behind, and of a password that is refused says that it waited in vain.
     """
-    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415 (an extra; only who has a Kafka bus needs it)
+    from kafka.errors import KafkaTimeoutError  # noqa: PLC0415 (an extra; only who has a Kafka bus needs it)
+    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415 (as above)
 
     made: list[Any] = []
 
@@ -136,24 +137,27 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
         made.append(KafkaNetClient(**settings))
         return made[-1]
 
-    with failures_of(place):
+    with failures_of(place), ExitStack() as opened:
+        opened.callback(lambda: [client.close() for client in made])
         try:
             yield place.arguments() | {"kafka_client": make}
-        except Exception as error:
-            reasons = [reason for client in made if (reason := _refusal(client)) is not None]
-            for client in made:
-                client.close()
-            if any(UNTRUSTED in str(reason) for reason in reasons):
+        except KafkaTimeoutError as error:
+            reason = _refusal(made[-1])
+            if UNTRUSTED in str(reason):
                 raise BadInput(f"bus {place}: its certificate is not trusted; see {CA_VARIABLE}") from error
-            raise (reasons or [error])[0] from error
+            raise reason or error from error
+        opened.pop_all()
 
 
 def _refusal(client: Any) -> Exception | None:
     """Why brokers that answer let nobody in; None if they do not answer. The answer is at times lost with the connection."""
     from kafka.errors import RetriableError  # noqa: PLC0415 (as above)
 
+    node = client.cluster.bootstrap_brokers()[0].node_id
+
     async def connect() -> None:
-        await client._manager.get_connection(client.cluster.bootstrap_brokers()[0].node_id)
+        client._manager.reset_backoff(node)
+        await client._manager.get_connection(node)
 
     for _ in range(ATTEMPTS):
         try:
@@ -163,7 +167,7 @@ def _refusal(client: Any) -> Exception | None:
                 return error
             time.sleep(RECONNECT_S)
         finally:
-            client._manager.close(node_id=client.cluster.bootstrap_brokers()[0].node_id)
+            client._manager.close(node_id=node)
     return None
 
 

@@ -149,7 +149,9 @@ class KafkaBus:
 
 def check(place: Brokers) -> None:
     """Raise Unavailable where the brokers cannot be reached, BadInput where they or their topics cannot be used."""
-    with starting(place) as arguments, closing(KafkaAdminClient(**arguments)) as admin:
+    with starting(place) as arguments:
+        admin = KafkaAdminClient(**arguments)
+    with closing(admin):
         check_topics(admin, place)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.backfill import backfill
+from benchmarks.bus import bus
 from benchmarks.detect_load import detect_load
 from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_speed import detect_speed
@@ -24,4 +25,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "scrape": scrape,
     "fleet": fleet,
     "backfill": backfill,
+    "bus": bus,
 }

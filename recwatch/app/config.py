@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from alerting.notifiers import NotifierConfig
 from collectors.config import Duration, ServiceConfig
 from detectors.plan import DetectionConfig
+from recwatch.core.bus.registry import MEMORY, parse_bus
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
 from recwatch.core.store.connection import parse_dsn
@@ -55,9 +56,9 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `store` is a DSN; `token_file`, for whoever may write through the API, is written once.
+    """A whole configuration. `bus` and `store` are DSNs.
 
-    So is `receive_token_file`, for a Prometheus that may only send samples; the group of that file may read it, too.
+    `token_file`, for whoever may write through the API, is written once; so is `receive_token_file`, for a Prometheus that may only send samples; the group of that file may read it, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +66,7 @@ class Config(BaseModel):
     services: tuple[WatchedService, ...] = Field(min_length=1)
     detection: DetectionConfig = DetectionConfig()
     notify: tuple[NotifierConfig, ...] = ()
+    bus: str = MEMORY
     store: str = "chdb://.recwatch/store"
     token_file: Path = Path(".recwatch/token")
     receive_token_file: Path = Path(".recwatch/receive-token")
@@ -85,7 +87,8 @@ class Config(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _store_is_somewhere(self) -> Config:
+    def _bus_and_store_are_somewhere(self) -> Config:
+        parse_bus(self.bus)
         parse_dsn(self.store)
         return self
 

@@ -31,7 +31,7 @@ from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCol
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.view import ApiView
 from recwatch.client import Explained, Hold, TargetStatus
-from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Anomaly, Incident, Silence
@@ -71,7 +71,7 @@ class Pipeline:
             self._server = ApiServer("127.0.0.1", config.api.port)
             opened.callback(self._server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))
-            self.bus = opened.enter_context(closing(MemoryBus(max_block_s=BUS_FULL_S)))
+            self.bus = opened.enter_context(closing(open_bus(config.bus, BUS_FULL_S)))
             tuned = {s.name: s.tuning for s in config.services if s.tuning}
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
             loop = opened.enter_context(closing(ScrapeLoop()))

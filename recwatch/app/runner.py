@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recwatch.app.threads import Trouble
-from recwatch.core.bus import Bus, Record, next_offsets
+from recwatch.core.bus import Bus, Position, Record, next_offsets
 from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.stage import Buffered, Outgoing, Remembers, Stage
@@ -39,7 +39,7 @@ class StageRunner:
         self._bus = bus
         self._clock = clock
         self._keep = keep if isinstance(stage, Remembers) else None
-        self._subscription = bus.subscribe(stage.name, stage.topics)
+        self._subscription = bus.subscribe(stage.name, stage.topics, self._take_on, self._give_up)
         self._records: Sequence[Record] = ()
         self._handled: Sequence[Record] = ()
         self._outgoing: list[Outgoing] = []
@@ -49,6 +49,8 @@ class StageRunner:
     def step(self, max_wait_s: float = POLL_WAIT_S) -> float:
         """Do one round of work. Returns the seconds to wait before the next; 0 unless the world is away."""
         try:
+            if self._records or self._handled or self._outgoing:
+                self._subscription.attend()
             self._finish()
             if not self._records:
                 self._records = self._subscription.poll(max_wait_s)
@@ -86,12 +88,26 @@ class StageRunner:
             self._bus.publish(*self._outgoing[0])
             self._outgoing.pop(0)
             self.counts.published += 1
-        offsets = self.stage.durable if isinstance(self.stage, Buffered) else next_offsets(self._handled)
-        if offsets:
-            self._subscription.commit(offsets)
+        if self._handled and not isinstance(self.stage, Buffered):
+            self._subscription.commit(next_offsets(self._handled))
         self._handled = ()
+
+    def _take_on(self, positions: Sequence[Position]) -> None:
+        if isinstance(self.stage, Buffered):
+            self.stage.take_on(positions, self._subscription)
+
+    def _give_up(self, positions: Sequence[Position]) -> None:
+        """Of partitions that go to another member, what is not committed is that member's to handle."""
+        if isinstance(self.stage, Buffered):
+            self.stage.give_up(positions)
+        self._records = _without(positions, self._records)
+        self._handled = _without(positions, self._handled)
 
     def _snapshot(self) -> None:
         if self._keep is not None and isinstance(self.stage, Remembers):
             self._keep(self.stage.name, self.stage.snapshot(), self._clock.now_ms())
         self._kept_at_s = self._clock.monotonic_s()
+
+
+def _without(positions: Sequence[Position], records: Sequence[Record]) -> Sequence[Record]:
+    return tuple(record for record in records if Position(record.topic, record.partition) not in positions)

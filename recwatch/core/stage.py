@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from recwatch.core.bus import Position, Record
+from recwatch.core.bus import Position, Record, Subscription
 
 
 class Outgoing(NamedTuple):
@@ -45,15 +45,18 @@ class Remembers(Protocol):
 
 @runtime_checkable
 class Buffered(Protocol):
-    """A stage that keeps records back, to write many of them at once.
+    """A stage that keeps records back, to write many of them at once, and that commits what it has written.
 
-    The runner commits `durable` instead of what it polled, and calls `flush` before it gives partitions up or stops.
-    A record that comes again while it is kept back, or after it was written, is ignored.
+    The runner tells it whose offsets it commits when partitions become its own, and calls `give_up` before they are another
+    member's and `flush` before it stops. A record that comes again while it is kept back, or was written, is ignored.
     """
 
-    @property
-    def durable(self) -> Mapping[Position, int]:
-        """Of each partition, the offset after the last record that is safely stored."""
+    def take_on(self, positions: Sequence[Position], offsets: Subscription) -> None:
+        """Begin with these partitions, from what their last owner committed to `offsets`."""
+        ...
+
+    def give_up(self, positions: Sequence[Position]) -> None:
+        """Store what can be stored of these partitions now, and forget the rest: their next owner is given it again."""
         ...
 
     def flush(self) -> None:

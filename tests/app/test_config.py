@@ -65,6 +65,10 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
         ({"services": [SERVICE], "api": {"host": "0.0.0.0"}}, "unknown key 'api.host'. Valid keys there: port"),
         ({"services": [SERVICE, SERVICE]}, "services ['shop'] are there twice"),
         (
+            {"services": [SERVICE], "bus": "kafka:host"},
+            "recwatch.yaml: 'kafka:host' names no bus; write memory for the one in this process, or kafka://host:9092,",
+        ),
+        (
             {"services": [SERVICE], "store": "clickhouse:/db"},
             "recwatch.yaml: 'clickhouse:/db' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/",
         ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from recwatch.app.runner import SNAPSHOT_EVERY_S, StageRunner
-from recwatch.core.bus import Position, Record
+from recwatch.core.bus import Position, Record, Subscription
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
@@ -44,19 +44,21 @@ class Echo:
 
 
 class Hoarder(Echo):
-    """Has stored only its first record, whatever it has seen."""
+    """Has stored and committed only its first record, whatever it has seen."""
 
-    @property
-    def durable(self) -> Mapping[Position, int]:
-        return dict.fromkeys(self.positions, 1)
+    offsets: Subscription
 
-    positions: tuple[Position, ...] = ()
+    def take_on(self, positions: Sequence[Position], offsets: Subscription) -> None:
+        self.offsets = offsets
+
+    def give_up(self, positions: Sequence[Position]) -> None:
+        """Nothing is kept that another could not be given."""
 
     def flush(self) -> None:
         """Nothing more can be stored."""
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
-        self.positions = tuple({Position(r.topic, r.partition) for r in records}) or self.positions
+        self.offsets.commit(dict.fromkeys((Position(r.topic, r.partition) for r in records), 1))
         return super().process(records, now_ms)[:0]
 
 
@@ -147,3 +149,19 @@ def test_draining_handles_what_is_left_and_ends(bus: MemoryBus) -> None:
         bus.publish("marks", "shop", mark(number))
     runner.drain()
     assert stage.seen == [1, 2, 3]
+
+
+def test_what_another_member_takes_over_is_neither_tried_again_nor_committed(bus: MemoryBus) -> None:
+    stage = Echo(failures=1)
+    runner = StageRunner(stage, bus, FakeClock())
+    bus.publish("marks", "shop", mark(1))
+    assert runner.step(0.0) > 0.0
+    successors = [Echo(), Echo()]
+    others = [StageRunner(successor, bus, FakeClock()) for successor in successors]
+    others[0].close()
+    others.append(StageRunner(Echo(), bus, FakeClock()))
+    runner.close()
+    for other in others[1:]:
+        other.step(0.0)
+    assert stage.seen == []
+    assert [*successors[1].seen, *others[-1].stage.seen] == [1]  # type: ignore[attr-defined]

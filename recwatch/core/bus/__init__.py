@@ -6,15 +6,18 @@ Delivery rules, which `tests/core/test_bus_contract.py` runs over every implemen
 - A group gets every record published after it first subscribed, at least once. What it committed is not delivered again;
   what it polled without committing is, to the next subscription of that group.
 - Groups are independent. Within a group a partition belongs to one subscription at a time.
-- A compacted topic also gives a late group the last record of every key.
-- The bus is bounded: `publish` waits for room and then raises `Unavailable`. Nothing is dropped silently.
+- A compacted topic also gives a late group the last record of every key, and perhaps earlier ones before it.
+- The bus is bounded, in memory by what groups have not committed yet, on Kafka by its topics' retention: where it has no
+  room, or no broker answers, `publish` waits and then raises `Unavailable`. Nothing is dropped silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from recwatch.core.errors import BadInput
 
 COMPACTED = frozenset({"series", "derived_series", "targets"})
 TOPICS = (
@@ -57,6 +60,10 @@ class Subscription(Protocol):
 
     def poll(self, max_wait_s: float) -> Sequence[Record]:
         """The next records, in order per partition; empty after `max_wait_s` without any. Calls on_assigned, on_revoked."""
+        ...
+
+    def attend(self) -> None:
+        """Take part in the group without taking records, as who cannot handle them now must; calls what `poll` calls."""
         ...
 
     def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
@@ -108,3 +115,10 @@ def next_offsets(records: Sequence[Record]) -> dict[Position, int]:
         position = Position(record.topic, record.partition)
         offsets[position] = max(offsets.get(position, 0), record.offset + 1)
     return offsets
+
+
+def known_topics(topics: Iterable[str]) -> None:
+    """Raise BadInput for topics that no bus has."""
+    unknown = sorted(set(topics) - set(TOPICS))
+    if unknown:
+        raise BadInput(f"the bus has no topic {', '.join(unknown)}; its topics are: {', '.join(TOPICS)}")

@@ -9,9 +9,9 @@ from typing import Any
 
 import xxhash
 
-from recwatch.core.bus import COMPACTED, TOPICS, Assigned, Position, Record
+from recwatch.core.bus import COMPACTED, TOPICS, Assigned, Position, Record, known_topics
 from recwatch.core.bus.log import Log
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import Unavailable
 
 
 class _Group:
@@ -60,7 +60,7 @@ class MemoryBus:
         self._closed = False
 
     def publish(self, topic: str, key: str, message: Any) -> None:
-        _known((topic,))
+        known_topics((topic,))
         position = Position(topic, xxhash.xxh3_64_intdigest(key.encode()) % self._partitions)
         log = self._logs[position]
         with self._changed:
@@ -81,7 +81,7 @@ class MemoryBus:
     def subscribe(
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> MemorySubscription:
-        _known(topics)
+        known_topics(topics)
         with self._changed:
             joined = self._groups.setdefault(group, _Group())
             for position, log in self._logs.items():
@@ -142,6 +142,10 @@ class MemorySubscription:
                 records = self._take()
                 if records or not self._changed.wait_for(self._stirred, deadline - time.monotonic()) or self._over:
                     return records
+
+    def attend(self) -> None:
+        self._give_up()
+        self._take_on()
 
     def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
         with self._changed:
@@ -215,9 +219,3 @@ class MemorySubscription:
                 self._next[position] = records[-1].offset + 1
                 taken += records
         return taken
-
-
-def _known(topics: Iterable[str]) -> None:
-    unknown = sorted(set(topics) - set(TOPICS))
-    if unknown:
-        raise BadInput(f"the bus has no topic {', '.join(unknown)}; its topics are: {', '.join(TOPICS)}")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import xxhash
 
-from recwatch.core.bus import STORED, Position, Record
+from recwatch.core.bus import STORED, Position, Record, Subscription
+from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
 from recwatch.core.store.database import Store
+
+logger = logging.getLogger(__name__)
 
 
 class Sink:
     """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
 
-    What a write has begun with is written again unchanged until it is stored: the rows may have landed although the store
-    failed to say so, and only the same token tells it that they are the same.
+    Every sample is stored once, whoever dies when. Before rows are written, the offset of the first record is committed with
+    the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
+    finds a range announced and not ended writes exactly that range first, and the store knows its token if it is there
+    already. Everything else may be written twice: the last value of an id counts.
     Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events). A `Buffered` stage.
     """
 
@@ -30,17 +37,30 @@ class Sink:
         self._store = store
         self._flush_ms = flush_s * 1000
         self._flush_rows = flush_rows
+        self._offsets: Subscription
+        self._announced: dict[Position, int] = {}
         self._kept: dict[Position, list[Record]] = {}
         self._writing: dict[Position, list[Record]] = {}
         self._kept_rows = 0
         self._kept_since_ms: int | None = None
         self._seen: dict[Position, int] = {}
-        self._durable: dict[Position, int] = {}
         self._defined: set[Series] = set()
 
-    @property
-    def durable(self) -> Mapping[Position, int]:
-        return self._durable
+    def take_on(self, positions: Sequence[Position], offsets: Subscription) -> None:
+        self._offsets = offsets
+        for position in positions:
+            _, metadata = offsets.committed(position) or (0, "")
+            if metadata:
+                self._announced[position] = json.loads(metadata)["end"]
+
+    def give_up(self, positions: Sequence[Position]) -> None:
+        try:
+            self.flush()
+        except Unavailable as error:
+            logger.warning("sink: partitions go to another member with rows that are not stored yet: %s", error)
+        for position in positions:
+            for known in (self._announced, self._kept, self._writing, self._seen):
+                known.pop(position, None)
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
@@ -51,12 +71,27 @@ class Sink:
         return ()
 
     def flush(self) -> None:
-        """Store what an earlier write left undone, then what was kept back since."""
+        """Store what an earlier write left undone, then what was kept back since; an announced range not before it is whole.
+
+        What a write has begun with is written again unchanged until it is stored: the rows may have landed although the
+        store failed to say so.
+        """
         self._write()
-        self._writing, self._kept = self._kept, {}
-        self._kept_rows = 0
-        self._kept_since_ms = None
-        self._write()
+        while ready := [position for position in self._kept if self._seen[position] >= self._announced.get(position, 0)]:
+            for position in ready:
+                self._begin(position)
+            self._write()
+        self._kept_rows = sum(len(records) for records in self._kept.values())
+        if not self._kept:
+            self._kept_since_ms = None
+
+    def _begin(self, position: Position) -> None:
+        """Move what is kept of a partition, up to where an announced range ends, to what is being written."""
+        records, end = self._kept.pop(position), self._announced.pop(position, None)
+        size = len(records) if end is None else sum(record.offset < end for record in records)
+        for known, share in ((self._writing, records[:size]), (self._kept, records[size:])):
+            if share:
+                known[position] = share
 
     def _write(self) -> None:
         """Store series first, for samples mean nothing without them, then samples, then events."""
@@ -84,18 +119,23 @@ class Sink:
 
     def _store_samples(self, position: Position) -> None:
         records = self._writing[position]
+        self._commit(position, records[0].offset, json.dumps({"end": records[-1].offset + 1}))
         self._store.write_samples([record.message for record in records], insert_token(position, records))
-        self.samples_stored[position.topic] += sum(len(record.message) for record in records)
         self._stored(position)
+        self.samples_stored[position.topic] += sum(len(record.message) for record in records)
 
     def _store_events(self) -> None:
         self._store.write_events([record.message for records in self._writing.values() for record in records])
         for position, records in list(self._writing.items()):
-            self.events_stored += len(records)
             self._stored(position)
+            self.events_stored += len(records)
 
     def _stored(self, position: Position) -> None:
-        self._durable[position] = self._writing.pop(position)[-1].offset + 1
+        self._commit(position, self._writing[position][-1].offset + 1)
+        del self._writing[position]
+
+    def _commit(self, position: Position, offset: int, metadata: str = "") -> None:
+        self._offsets.commit({position: offset}, metadata)
 
 
 def insert_token(position: Position, records: Sequence[Record]) -> str:

@@ -1,0 +1,42 @@
+"""The real broker that tests of the distributed bus share."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from recwatch.core.bus.brokers import Brokers
+from tests.conftest import require
+from tests.core.broker import LocalBroker, Missing
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    local = LocalBroker(tmp_path_factory.mktemp("broker"))
+    try:
+        local.start()
+    except Missing as lacking:
+        require("kafka", present=False, why=str(lacking))
+    yield local
+    local.stop()
+
+
+@pytest.fixture
+def brokers(broker: LocalBroker) -> Iterator[Brokers]:
+    """The broker, under a prefix of its own; what a test leaves there is deleted."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 (an extra)
+
+    place = Brokers((broker.plain,), prefix=f"test-{next(_NUMBERS)}")
+    yield place
+    admin = KafkaAdminClient(**place.arguments())
+    admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{place.prefix}.")], raise_errors=False)
+    admin.close()
+    with warnings.catch_warnings():  # kafka-python leaves sockets open where a connection fails or breaks
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

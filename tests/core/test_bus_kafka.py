@@ -1,0 +1,300 @@
+"""What only a bus on Kafka promises: on a real broker, what is poison, lost, late, locked or misconfigured."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from recwatch.core.bus import TOPICS, Bus, Position, Record, Subscription, next_offsets
+from recwatch.core.bus.brokers import (
+    CA_VARIABLE,
+    PASSWORD_FILE_VARIABLE,
+    PASSWORD_VARIABLE,
+    Brokers,
+    parse_brokers,
+)
+from recwatch.core.bus.codec import encode
+from recwatch.core.bus.registry import check_bus, kafka_bus, open_bus
+from recwatch.core.errors import BadInput, Unavailable
+from tests.core.broker import PASSWORD, USER, LocalBroker
+from tests.core.messages import contents, publish, word
+
+LONG_S = 30.0
+fails_to_connect = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+"""kafka-python leaves sockets open where a connection fails."""
+MakeBus = Callable[..., Bus]
+
+
+@pytest.fixture
+def make_bus(brokers: Brokers) -> Iterator[MakeBus]:
+    made: list[Bus] = []
+
+    def make(place: Brokers = brokers, **limits: float) -> Bus:
+        made.append(kafka_bus(place, **({"partitions": 1, "session_s": 3.0} | limits)))
+        return made[-1]
+
+    yield make
+    for bus in made:
+        bus.close()
+
+
+@pytest.fixture
+def admin(brokers: Brokers) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(**brokers.arguments())
+    yield client
+    client.close()
+
+
+def gathered(reader: Subscription, count: int) -> list[Record]:
+    records: list[Record] = []
+    deadline = time.monotonic() + LONG_S
+    while len(records) < count and time.monotonic() < deadline:
+        records += reader.poll(LONG_S)
+    return records
+
+
+def send_raw(brokers: Brokers, topic: str, *values: bytes) -> None:
+    producer = KafkaProducer(**brokers.arguments())
+    for value in values:
+        producer.send(f"{brokers.prefix}.{topic}", value, b"shop").get(timeout=LONG_S)
+    producer.close()
+
+
+def raw_records(brokers: Brokers, topic: str, count: int) -> list[object]:
+    consumer = KafkaConsumer(**brokers.arguments(), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer.assign([TopicPartition(f"{brokers.prefix}.{topic}", 0)])
+    found: list[object] = []
+    deadline = time.monotonic() + LONG_S
+    while len(found) < count and time.monotonic() < deadline:
+        found += [record for records in consumer.poll(timeout_ms=500).values() for record in records]
+    consumer.close()
+    return found
+
+
+def test_a_poison_message_is_set_aside_with_its_reason_and_reading_goes_on(
+    make_bus: MakeBus, brokers: Brokers, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = make_bus()
+    reader = bus.subscribe("g", ["marks"])
+    publish(bus, "marks", "shop", 1)
+    send_raw(brokers, "marks", b"poison", b"{}")
+    publish(bus, "marks", "shop", 2)
+    polled = gathered(reader, 2)
+    assert contents(polled) == [1, 2]
+    reader.commit(next_offsets(polled))
+    assert bus.lag("g") == 0
+    letters = raw_records(brokers, "dead_letters", 2)
+    assert [letter.value for letter in letters] == [b"poison", b"{}"]  # type: ignore[attr-defined]
+    assert dict(letters[1].headers) == {  # type: ignore[attr-defined]
+        "topic": f"{brokers.prefix}.marks".encode(),
+        "partition": b"0",
+        "offset": b"2",
+        "reason": b"no Mark: Field required at id",
+    }
+    assert "offset 1 is set aside in dead_letters: no Mark: Invalid JSON" in caplog.text
+
+
+def test_poison_alone_leaves_no_lag_and_keeps_what_was_announced(make_bus: MakeBus, brokers: Brokers) -> None:
+    bus = make_bus()
+    reader = bus.subscribe("g", ["marks"])
+    publish(bus, "marks", "shop", 1)
+    [record] = gathered(reader, 1)
+    position = Position("marks", 0)
+    reader.commit({position: record.offset + 1}, '{"end": 9}')
+    send_raw(brokers, "marks", b"poison", b"more of it")
+    assert reader.poll(2.0) == []
+    assert bus.lag("g") == 0
+    assert reader.committed(position) == (3, '{"end": 9}')
+
+
+def test_what_retention_deleted_unread_is_said(
+    make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = make_bus()
+    bus.subscribe("g", ["samples"]).close()
+    for number in range(5):
+        publish(bus, "samples", "shop", number)
+    admin.delete_records({TopicPartition(f"{brokers.prefix}.samples", 0): 3})
+    assert contents(gathered(bus.subscribe("g", ["samples"]), 2)) == [3, 4]
+    assert "retention deleted 3 messages before group g read them" in caplog.text
+
+
+def test_a_message_whose_acknowledgement_is_late_is_published_once(
+    make_bus: MakeBus, brokers: Brokers, broker: LocalBroker
+) -> None:
+    bus = make_bus(max_block_s=0.5)
+    reader = bus.subscribe("g", ["samples"])
+    publish(bus, "samples", "shop", 1)
+    late = word("samples", "shop", 2)
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                bus.publish("samples", "shop", late)
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + LONG_S
+    while True:
+        try:
+            bus.publish("samples", "shop", late)
+            break
+        except Unavailable:
+            assert time.monotonic() < deadline
+    publish(bus, "samples", "shop", 3)
+    assert contents(gathered(reader, 3)) == [1, 2, 3]
+    assert len(raw_records(brokers, "samples", 3)) == 3
+
+
+def test_a_member_that_stalls_loses_its_partitions_and_cannot_commit_them(make_bus: MakeBus) -> None:
+    bus = make_bus(stall_s=3.0)
+    sleeper = bus.subscribe("g", ["samples"])
+    publish(bus, "samples", "shop", 1)
+    polled = gathered(sleeper, 1)
+    heir = bus.subscribe("g", ["samples"])
+    assert contents(gathered(heir, 1)) == [1]
+    with pytest.raises(Unavailable, match="another member"):
+        sleeper.commit(next_offsets(polled))
+    heir.commit(next_offsets(polled))
+
+
+def test_what_a_callback_fails_of_is_raised_by_the_poll(make_bus: MakeBus) -> None:
+    def refuse(positions: Sequence[Position]) -> None:
+        raise Unavailable(f"no room for {positions}")
+
+    reader = make_bus().subscribe("g", ["marks"], on_assigned=refuse)
+    with pytest.raises(Unavailable, match=r"no room for \[Position\(topic='marks', partition=0\)\]"):
+        reader.poll(LONG_S)
+
+
+def test_a_service_is_read_whole_by_one_member(make_bus: MakeBus) -> None:
+    bus = make_bus(partitions=4)
+    owned: list[set[Position]] = [set(), set()]
+    members = [bus.subscribe("g", ["samples", "series", "marks"], mine.update, mine.difference_update) for mine in owned]
+    deadline = time.monotonic() + LONG_S
+    while not (all(owned) and sum(map(len, owned)) == 12) and time.monotonic() < deadline:
+        for member in members:
+            member.poll(0.1)
+    numbers = [{position.partition for position in mine} for mine in owned]
+    assert [len(mine) for mine in owned] == [6, 6]
+    assert [len(mine) for mine in numbers] == [2, 2]
+
+
+def test_topics_are_made_as_words_need_them_and_found_again(
+    make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
+) -> None:
+    from kafka.admin import ConfigResource  # noqa: PLC0415
+
+    make_bus(partitions=3)
+    assert make_bus(partitions=5).partitions == 3  # type: ignore[attr-defined]
+    names = [f"{brokers.prefix}.{topic}" for topic in (*TOPICS, "dead_letters")]
+    assert {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)} == dict.fromkeys(names, 3)
+    described = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")["topic"]
+    policies = {name.partition(".")[2]: found["cleanup.policy"]["value"] for name, found in described.items()}
+    assert {topic for topic, policy in policies.items() if policy == "compact"} == {"series", "derived_series", "targets"}
+    assert described[f"{brokers.prefix}.samples"]["retention.ms"]["value"] == str(3 * 24 * 3600 * 1000)
+
+
+def test_a_topic_that_is_not_as_it_must_be_is_named_with_the_mend(
+    make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
+) -> None:
+    made = {f"{brokers.prefix}.series": {"num_partitions": 1}, f"{brokers.prefix}.marks": {"num_partitions": 2}}
+    admin.create_topics(made, wait_for_metadata=True)
+    with pytest.raises(BadInput) as refused:
+        make_bus()
+    torn, policy, *sizes = str(refused.value).splitlines()
+    assert f"{brokers.prefix}.series has 1" in torn
+    assert f"{brokers.prefix}.marks has 2" in torn
+    assert f"topic {brokers.prefix}.series has cleanup.policy=delete, and it must be compact; run kafka-configs.sh" in policy
+    assert [line.count("has max.message.bytes=1048588, and it must be 16777216") for line in sizes] == [1, 1]
+
+
+def test_a_check_makes_nothing_and_raises_what_opening_would(brokers: Brokers, admin: KafkaAdminClient) -> None:
+    check_bus("memory")
+    check_bus(str(brokers))
+    name = f"{brokers.prefix}.series"
+    assert not [topic for topic in admin.list_topics() if topic.startswith(brokers.prefix)]
+    admin.create_topics({name: {"num_partitions": 1}}, wait_for_metadata=True)
+    with pytest.raises(BadInput, match=f"topic {name} has cleanup.policy=delete, and it must be compact"):
+        check_bus(str(brokers))
+
+
+@fails_to_connect
+def test_brokers_that_are_away_are_named(brokers: Brokers) -> None:
+    away = dataclasses.replace(brokers, hosts=("127.0.0.1:1",))
+    with pytest.raises(Unavailable, match=rf"bus kafka://127\.0\.0\.1:1/{brokers.prefix}: it cannot be reached"):
+        kafka_bus(away)
+
+
+def test_a_message_that_is_too_large_is_refused(make_bus: MakeBus) -> None:
+    bus = make_bus()
+    with pytest.raises(BadInput, match="the message is too large"):
+        publish(bus, "marks", "shop", "x" * 20_000_000)
+    publish(bus, "marks", "shop", "x" * 2_000_000)
+
+
+@pytest.fixture
+def locked(broker: LocalBroker, brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> Brokers:
+    """The broker where it wants TLS and a password, which the environment knows."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    monkeypatch.setenv(CA_VARIABLE, str(broker.certificate))
+    return parse_brokers(f"kafkas://{USER}@{broker.secure}/{brokers.prefix}")
+
+
+def test_the_bus_works_over_tls_and_scram(make_bus: MakeBus, locked: Brokers) -> None:
+    bus = make_bus(locked)
+    reader = bus.subscribe("g", ["marks"])
+    publish(bus, "marks", "shop", 1)
+    assert contents(gathered(reader, 1)) == [1]
+
+
+def test_a_password_may_be_in_a_file(
+    make_bus: MakeBus, locked: Brokers, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("secret") / "password"
+    file.write_text(PASSWORD + "\n")
+    monkeypatch.delenv(PASSWORD_VARIABLE)
+    monkeypatch.setenv(PASSWORD_FILE_VARIABLE, str(file))
+    publish(make_bus(locked), "marks", "shop", 1)
+
+
+@fails_to_connect
+def test_a_wrong_password_is_said_and_not_repeated(locked: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "guess of a stranger")
+    with pytest.raises(
+        BadInput, match=f"it refuses the user or the password; see the DSN and {PASSWORD_VARIABLE}"
+    ) as refused:
+        kafka_bus(locked)
+    assert "guess" not in str(refused.value)
+
+
+@fails_to_connect
+def test_a_certificate_that_nobody_vouches_for_is_refused(locked: Brokers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CA_VARIABLE)
+    with pytest.raises(BadInput, match=f"its certificate is not trusted; see {CA_VARIABLE}"):
+        kafka_bus(locked)
+
+
+def test_no_secret_is_logged(make_bus: MakeBus, locked: Brokers, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    publish(make_bus(locked), "marks", "shop", 1)
+    assert PASSWORD not in caplog.text
+
+
+def test_a_dsn_opens_the_bus_it_names(brokers: Brokers) -> None:
+    bus = open_bus(str(brokers), max_block_s=LONG_S)
+    publish(bus, "marks", "shop", 1)
+    bus.close()
+
+
+def test_what_the_bytes_of_a_message_are_is_what_the_codec_makes(make_bus: MakeBus, brokers: Brokers) -> None:
+    message = word("samples", "shop", 1)
+    make_bus().publish("samples", "shop", message)
+    [record] = raw_records(brokers, "samples", 1)
+    assert (record.key, record.value) == (b"shop", encode("samples", message))  # type: ignore[attr-defined]

@@ -58,7 +58,8 @@ class WatchedService(ServiceConfig):
 class Config(BaseModel):
     """A whole configuration. `bus` and `store` are DSNs.
 
-    `token_file`, for whoever may write through the API, is written once; so is `receive_token_file`, for a Prometheus that may only send samples; the group of that file may read it, too.
+    `token_file`, for whoever may write through the API, is written once; so is `receive_token_file`, for a Prometheus that
+    may only send samples, and which the group of that file may read, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

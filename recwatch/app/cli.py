@@ -64,6 +64,8 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("kafka", "stamina"):  # what they fail of, the stages say in one sentence
+        logging.getLogger(client).setLevel(logging.CRITICAL)
 
 
 @app.command()

@@ -57,6 +57,7 @@ class Member:
     def __init__(self, bus: Bus, name: str = "member", story: list[tuple[str, str, Position]] | None = None) -> None:
         self.owned: set[Position] = set()
         self.polled: list[Record] = []
+        self.last_act: Callable[[], None] = lambda: None
         self._name = name
         self._story = [] if story is None else story
         self.subscription = bus.subscribe("g", ["samples"], self._assigned, self._revoked)
@@ -66,6 +67,7 @@ class Member:
         self._story += [(self._name, "assigned", position) for position in positions]
 
     def _revoked(self, positions: Sequence[Position]) -> None:
+        self.last_act()
         self.owned.difference_update(positions)
         self._story += [(self._name, "revoked", position) for position in positions]
 
@@ -213,13 +215,7 @@ def test_a_member_can_still_commit_while_its_partitions_are_being_revoked(bus: B
     for service in SERVICES:
         publish(bus, "samples", service, service)
     polled = gathered(first.subscription, len(SERVICES))
-    revoked = first._revoked
-
-    def commit_first(positions: Sequence[Position]) -> None:
-        first.subscription.commit(next_offsets(polled))
-        revoked(positions)
-
-    first.subscription._on_revoked = commit_first  # type: ignore[attr-defined]
+    first.last_act = lambda: first.subscription.commit(next_offsets(polled))
     second = Member(bus)
     settle([first, second], polls)
     assert second.polled == []

@@ -145,6 +145,10 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
             reason = _refusal(made[-1])
             if UNTRUSTED in str(reason):
                 raise BadInput(f"bus {place}: its certificate is not trusted; see {CA_VARIABLE}") from error
+            if reason is None and place.user:
+                raise Unavailable(
+                    f"bus {place}: it lets nobody in; see whether its brokers are up and, if so, the user and the password"
+                ) from error
             raise reason or error from error
         opened.pop_all()
 

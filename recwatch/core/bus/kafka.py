@@ -48,7 +48,6 @@ class KafkaBus:
             "heartbeat_interval_ms": round(session_s * 100),
             "max_poll_interval_ms": round(stall_s * 1000),
         }
-        self._members: list[KafkaSubscription] = []
         self._unacknowledged: dict[int, tuple[Any, Any]] = {}
         self._closed = False
         with ExitStack() as opened, starting(place) as arguments:
@@ -65,6 +64,7 @@ class KafkaBus:
                 max_request_size=LARGEST_BYTES,
                 allow_auto_create_topics=False,
             )
+            opened.callback(self._producer.close, timeout=REQUEST_S)
             self._opened = opened.pop_all()
 
     def publish(self, topic: str, key: str, message: Any) -> None:
@@ -92,7 +92,7 @@ class KafkaBus:
         member = KafkaSubscription(
             self._place, Reading(group, topics, on_assigned, on_revoked), self._patience, self._put_aside
         )
-        self._members.append(member)
+        self._opened.callback(member.close)
         return member
 
     def lag(self, group: str) -> int:
@@ -103,10 +103,8 @@ class KafkaBus:
 
     def close(self) -> None:
         self._closed = True
-        for member in self._members:
-            member.close()
-        self._producer.close(timeout=REQUEST_S)
-        self._opened.close()
+        with failures_of(self._place):
+            self._opened.close()
 
     def _mark_start(self, group: str, topics: Iterable[str]) -> None:
         """Commit where the group begins in topics it has never read. The brokers refuse once it has members."""

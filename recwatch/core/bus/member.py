@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.future import Future
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.structs import MemberState
 
 from recwatch.core.bus import COMPACTED, Assigned, Position, Record
 from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
+from recwatch.core.bus.changes import Changes
 from recwatch.core.bus.codec import decode
 from recwatch.core.bus.shares import WholeServices
 from recwatch.core.errors import BadInput, Unavailable
@@ -57,7 +57,6 @@ class KafkaSubscription:
         patience: Mapping[str, int],
         set_aside: Callable[[Raw, str], None],
     ) -> None:
-        self.leaving = False
         self._place = place
         self._reading = reading
         self._set_aside = set_aside
@@ -65,7 +64,8 @@ class KafkaSubscription:
         self._next: dict[TopicPartition, int] = {}
         self._aside: set[tuple[TopicPartition, int]] = set()
         self._held: list[Record] = []
-        self._failed: list[Exception] = []
+        self._untold: set[TopicPartition] = set()
+        self._leaving = False
         self._using = threading.Lock()
         with starting(place) as arguments:
             self._consumer = KafkaConsumer(
@@ -79,7 +79,8 @@ class KafkaSubscription:
                 partition_assignment_strategy=[WholeServices(lambda: self._owned)],
             )
             names = [f"{place.prefix}.{topic}" for topic in reading.topics]
-            self._consumer.subscribe(names, listener=_Changes(self))
+            self._changes = Changes(place, self._consumer, self._gained, self._given_up)
+            self._consumer.subscribe(names, listener=self._changes)
             self._consumer.partitions_for_topic(names[0])  # who joins without knowing the partitions has to join twice
 
     def poll(self, max_wait_s: float) -> Sequence[Record]:
@@ -87,7 +88,7 @@ class KafkaSubscription:
         deadline = time.monotonic() + max_wait_s
         while True:
             with self._using:
-                if self.leaving:
+                if self._leaving:
                     return []
                 left_s = deadline - time.monotonic()
                 records = self._round(min(max(left_s, 0.0), SLICE_S))
@@ -96,7 +97,7 @@ class KafkaSubscription:
 
     def attend(self) -> None:
         with self._using, failures_of(self._place):
-            if not self.leaving:
+            if not self._leaving:
                 with self._paused(self._owned):
                     self._fetch(0.0)
 
@@ -119,20 +120,27 @@ class KafkaSubscription:
 
     def close(self) -> None:
         """Leave the group; `on_revoked` is not called, for the owner knows that it is leaving."""
-        self.leaving = True
+        self._leaving = self._changes.over = True
         with self._using, failures_of(self._place):
             self._owned.clear()
             self._consumer.close(autocommit=False, timeout_ms=REQUEST_MS)
 
-    def gained(self, partitions: Iterable[TopicPartition]) -> None:
+    def _gained(self, partitions: Iterable[TopicPartition]) -> None:
         """Called while a poll waits, once these are ours."""
-        gained = sorted(partitions)
-        self._owned.update(gained)
-        self._next |= {partition: self._consumer.position(partition, timeout_ms=REQUEST_MS) for partition in gained}
-        if self._reading.on_assigned:
-            self._reading.on_assigned([self._position(partition) for partition in gained])
+        self._owned.update(partitions)
+        self._untold.update(partitions)
+        self._tell_of_gains()
 
-    def given_up(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
+    def _tell_of_gains(self) -> None:
+        """No record is given out before whoever reads could begin with its partition."""
+        if self._untold:
+            gained = sorted(self._untold)
+            self._next |= {partition: self._consumer.position(partition, timeout_ms=REQUEST_MS) for partition in gained}
+            if self._reading.on_assigned:
+                self._reading.on_assigned([self._position(partition) for partition in gained])
+            self._untold.clear()
+
+    def _given_up(self, partitions: Iterable[TopicPartition], lost: bool) -> None:
         """Called while a poll waits, before these are another's; where they are `lost` already, after."""
         leaving = sorted(partitions)
         if lost:
@@ -142,18 +150,8 @@ class KafkaSubscription:
                 self._reading.on_revoked([self._position(partition) for partition in leaving])
         finally:
             self._owned.difference_update(leaving)
+            self._untold.difference_update(leaving)
             self._held = [r for r in self._held if self._partition(Position(r.topic, r.partition)) in self._owned]
-
-    def told(self, tell: Callable[[], None], done: Future) -> None:
-        """Let an assignment be told of in this thread; what that fails of is the poll's that waits for it."""
-        try:
-            with failures_of(self._place):
-                tell()
-        except Exception as error:  # noqa: BLE001 (raised by the poll)
-            self._failed.append(error)
-        done.success(None)
-        # The client's loop looks at `done` only when something wakes it; this does, and asks nothing of a broker.
-        self._consumer.bootstrap()
 
     def _round(self, wait_s: float) -> list[Record]:
         with failures_of(self._place):
@@ -178,6 +176,7 @@ class KafkaSubscription:
 
     def _fetch(self, wait_s: float) -> None:
         """Take part in rebalances, and take the next records into `_held`."""
+        self._tell_of_gains()
         fetched = self._consumer.poll(timeout_ms=round(wait_s * 1000))
         if not fetched and self._sharing_out:
             fetched = self._consumer.poll(timeout_ms=JOIN_MS)
@@ -187,15 +186,14 @@ class KafkaSubscription:
                 self._consumer._coordinator.request_rejoin()
         try:
             self._held += [record for partition, raw in fetched.items() for record in self._read(partition, raw)]
-        except Unavailable:
+        except Exception:
             for partition, raw in fetched.items():
                 self._consumer.seek(partition, raw[0].offset)
             raise
         for partition, raw in fetched.items():
             self._notice_a_gap(partition, raw[0].offset)
             self._next[partition] = raw[-1].offset + 1
-        if self._failed:
-            raise self._failed.pop(0)
+        self._changes.raise_failure()
 
     @property
     def _sharing_out(self) -> bool:
@@ -251,28 +249,3 @@ class KafkaSubscription:
 
     def _position(self, partition: TopicPartition) -> Position:
         return Position(partition.topic.removeprefix(f"{self._place.prefix}."), partition.partition)
-
-
-class _Changes(AsyncConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells a member of changes of its partitions, each in a thread of its own.
-
-    Whoever is told commits, and a commit waits for the client's loop, which must not wait for it.
-    """
-
-    def __init__(self, member: KafkaSubscription) -> None:
-        self._member = member
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._aside(lambda: self._member.gained(assigned))
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        await self._aside(lambda: self._member.given_up(revoked, lost=False))
-
-    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        await self._aside(lambda: self._member.given_up(lost, lost=True))
-
-    async def _aside(self, tell: Callable[[], None]) -> None:
-        if not self._member.leaving:
-            done = Future()
-            threading.Thread(target=self._member.told, args=(tell, done), daemon=True).start()
-            await done

@@ -91,7 +91,7 @@ def _faults(admin: KafkaAdminClient, names: Mapping[str, str]) -> Iterator[str]:
     if not partitions:
         return
     described = admin.describe_configs([ConfigResource("TOPIC", name) for name in partitions], config_filter="all")
-    for name in partitions:
+    for name in sorted(partitions):
         is_so = {key: entry["value"] for key, entry in described["topic"][name].items()}
         wanted = configuration_of(names[name])
         if is_so["cleanup.policy"] != wanted["cleanup.policy"]:

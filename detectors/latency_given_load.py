@@ -204,7 +204,6 @@ class LatencyGivenLoad:
         if len(moved):
             rows["log_latency"][row[moved]] += shift[moved, None]
             rows["familiar_log"][row[moved]] += shift[moved]
-            rows["lasting"][row[moved]] = 0.0
 
     def _learn_misses(self, at: _Place, expected: _Expected, held: Float64, flagged: npt.NDArray[np.bool_]) -> None:
         row, rows = at.row, self._rows

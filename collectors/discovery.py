@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,7 @@ class FileDiscovery:
 
     def look(self) -> Listed:
         """What all files that are there list now; those that have not changed are not read again."""
-        found = sorted({path for pattern in map(Path, self._config.files) for path in pattern.parent.glob(pattern.name)})
+        found = sorted({path for pattern in self._config.files for path in _matching(Path(pattern))})
         self._files = {path: self._read(path) for path in found}
         troubles = [file.listed.trouble for file in self._files.values() if file.listed.trouble]
         if not found:
@@ -95,18 +98,24 @@ class HttpDiscovery:
         return self._listed
 
 
+def _matching(pattern: Path) -> Iterable[Path]:
+    """The files whose last part fits; two stars together are no more than one, and some versions of Python refuse them."""
+    return pattern.parent.glob(re.sub(r"\*+", "*", pattern.name))
+
+
 def _loaded(path: Path) -> object:
+    """What the file holds; of YAML all is text, since nothing of a target group is anything else."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"it is not UTF-8: {error}") from error
-    return _parsed(json.loads if path.suffix == ".json" else yaml.safe_load, text)
+    return _parsed(json.loads if path.suffix == ".json" else partial(yaml.load, Loader=yaml.BaseLoader), text)
 
 
 def _parsed(load: Any, text: str) -> object:
     try:
         return load(text)
-    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise BadInput(" ".join(str(error).split())) from error
 
 

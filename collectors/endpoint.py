@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
+from yarl import URL
+
 from collectors.http_config import HttpConfig
 from recwatch.core.errors import BadInput
 
@@ -64,6 +66,7 @@ def require_http(url: str) -> str:
         parsed = urlsplit(url)
         host, user = parsed.hostname, parsed.username
         parsed.port  # noqa: B018 - raises where it is no number
+        URL(url)  # raises where it is none that can be asked
     except ValueError as error:
         raise BadInput(f"'{url}' is no URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not host:

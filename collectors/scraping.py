@@ -187,7 +187,9 @@ class Scrapes:
     def _follow(self) -> None:
         """Scrape what is listed now and nothing else; of two with one address, the one listed first."""
         listed = [*self._config.endpoints(), *(one for source in self._listed.values() for one in source.endpoints)]
-        wanted = {endpoint.url: endpoint for endpoint in reversed(listed)}
+        wanted: dict[str, Endpoint] = {}
+        for endpoint in listed:
+            wanted.setdefault(endpoint.url, endpoint)
         self.troubles = tuple(source.trouble for source in self._listed.values() if source.trouble)
         for gone in self._scrapers.keys() - wanted.values():
             del self._scrapers[gone]

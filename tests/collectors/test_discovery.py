@@ -79,13 +79,17 @@ def test_a_target_that_vanishes_is_no_outage(server: PageServer, tmp_path: Path)
 
 
 def test_patterns_find_files_in_yaml_and_json(server: PageServer, tmp_path: Path) -> None:
-    (tmp_path / "one.yaml").write_text(f"- targets: ['{address(server)}']\n  labels: {{rack: 7}}\n")
+    (tmp_path / "one.yaml").write_text(f"- targets: ['{address(server)}']\n  labels: {{rack: 07, since: 2024-02-30}}\n")
     (tmp_path / "two.json").write_text(json.dumps(groups(server, "/gpu")))
-    with watching(file_sd_configs=[{"files": [f"{tmp_path}/*.yaml", f"{tmp_path}/t*.json"]}]) as watch:
-        assert seen(watch, watch.tick()) == {"a{rack: 7}": 1.0, "b": 2.0, "targets_up_ratio": 1.0}
+    with watching(file_sd_configs=[{"files": [f"{tmp_path}/**.yaml", f"{tmp_path}/t*.json"]}]) as watch:
+        assert seen(watch, watch.tick()) == {"a{rack: 07, since: 2024-02-30}": 1.0, "b": 2.0, "targets_up_ratio": 1.0}
         (tmp_path / "two.json").unlink()
         (tmp_path / "too.json").write_text(json.dumps(groups(server, "/gpu", new="yes")))
-        assert seen(watch, watch.tick()) == {"a{rack: 7}": 1.0, "b{new: yes}": 2.0, "targets_up_ratio": 1.0}
+        assert seen(watch, watch.tick()) == {
+            "a{rack: 07, since: 2024-02-30}": 1.0,
+            "b{new: yes}": 2.0,
+            "targets_up_ratio": 1.0,
+        }
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,10 @@ def test_patterns_find_files_in_yaml_and_json(server: PageServer, tmp_path: Path
         ('[{"target": ["127.0.0.1:1"]}]', "0.targets: Field required"),
         ('[{"targets": ["127.0.0.1:1"], "lable": {}}]', "0.lable: Extra inputs"),
         ('[{"targets": ["http://127.0.0.1:1/metrics"]}]', "write host:port"),
+        ('[{"targets": ["a\\\\b:1"]}]', "is no URL"),
+        (f'[{{"targets": ["{70 * "é"}:1"]}}]', "is no URL"),
         ("[" * 100_000, "lists no targets that can be used: "),
+        (f"[{5_000 * '1'}]", "lists no targets that can be used: "),
     ],
 )
 def test_a_file_that_makes_no_sense_keeps_what_it_listed_and_is_told(

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import xxhash
@@ -28,6 +28,8 @@ _READERS = 4
 _RESOLVERS = 32
 _WATCH_FILES_S = 1.0
 _END_S = 1.0
+# A page for each of the intervals after which a reading is stale, and one more.
+_UNTAKEN = 4
 # Most targets have answered, and been read, within this.
 _ANSWERED_S = 0.25
 
@@ -110,7 +112,8 @@ class Scrapes:
     """The scrapes of one service: of the endpoints that its configuration lists, and of those that its sources list.
 
     `start` scrapes each at its moment of every interval; `once` scrapes all at once, for whoever drives time by himself.
-    `take` hands over what has ended. The work is done on the loop; its public methods are for one other thread.
+    `take` hands over what has ended. While nobody takes, a few pages of each endpoint are kept, and the oldest let go of as
+    `missed`. The work is done on the loop; its public methods are for one other thread.
     """
 
     def __init__(self, config: ServiceConfig, clock: Clock, loop: ScrapeLoop) -> None:
@@ -123,6 +126,7 @@ class Scrapes:
         self._scrapers: dict[Endpoint, Scraper] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._ended: deque[Scrape] = deque()
+        self._taking = Lock()
         self._died_of: BaseException | None = None
         self._scheduled = False
         self.endpoints: tuple[Endpoint, ...] = ()
@@ -141,7 +145,10 @@ class Scrapes:
         """The scrapes that have ended since the last call. Raises what the work on the loop died of, if it did."""
         if self._died_of is not None:
             raise self._died_of
-        return [self._ended.popleft() for _ in range(len(self._ended))]
+        with self._taking:
+            taken = list(self._ended)
+            self._ended.clear()
+        return taken
 
     def close(self) -> None:
         """Break off what is under way."""
@@ -160,7 +167,7 @@ class Scrapes:
         for address in self._addresses:
             self._listed[address] = await address.look()
         self._follow()
-        self._ended.extend(await asyncio.gather(*(scraper.scrape() for scraper in self._scrapers.values())))
+        self._keep(await asyncio.gather(*(scraper.scrape() for scraper in self._scrapers.values())))
 
     async def _stop(self) -> None:
         for task in self._tasks.values():
@@ -210,9 +217,16 @@ class Scrapes:
         due_s = now_s() + (offset - self._clock.now_ms() / 1000) % interval_s
         while True:
             await asyncio.sleep(due_s - now_s())
-            self._ended.append(await scraper.scrape())
+            self._keep([await scraper.scrape()])
             due_s, missed = next_due(due_s, interval_s, now_s())
             self.missed += missed
+
+    def _keep(self, ended: Sequence[Scrape]) -> None:
+        with self._taking:
+            self._ended.extend(ended)
+            while len(self._ended) > _UNTAKEN * len(self._scrapers):
+                self._ended.popleft()
+                self.missed += 1
 
     def _spawn(self, key: object, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

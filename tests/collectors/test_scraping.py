@@ -9,7 +9,7 @@ import pytest
 
 from collectors.collector import Collector
 from collectors.config import ServiceConfig
-from collectors.scraping import ScrapeLoop, next_due, offset_s, quiet_offset_s
+from collectors.scraping import ScrapeLoop, Scrapes, next_due, offset_s, quiet_offset_s
 from recwatch.core.clock import FakeClock, SystemClock
 from tests.collectors.server import PageServer, page, serving, stalled
 
@@ -90,6 +90,22 @@ def test_a_target_that_hangs_delays_no_other(server: PageServer, loop: ScrapeLoo
         server.url("/good"): True,
         server.url("/bad"): False,
     }
+
+
+def test_while_nobody_takes_the_newest_pages_are_kept_and_no_more(server: PageServer, loop: ScrapeLoop) -> None:
+    server.answers = {"/a": page("a 1\n"), "/b": page("b 1\n")}
+    config = ServiceConfig.model_validate({"name": "shop", "targets": [server.url("/a"), server.url("/b")]})
+    scrapes = Scrapes(config, SystemClock(), loop)
+    started = []
+    for _ in range(6):
+        scrapes.once()
+        started.append(scrapes._ended[-1].started_ms)
+    assert scrapes.missed == 4
+    kept = [scrape.started_ms for scrape in scrapes.take()]
+    assert len(kept) == 8
+    assert kept[0] >= started[1]
+    assert scrapes.take() == []
+    scrapes.close()
 
 
 def test_a_bug_on_the_loop_is_raised_where_the_scrapes_are_taken(server: PageServer, loop: ScrapeLoop) -> None:

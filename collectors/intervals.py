@@ -63,6 +63,7 @@ class ReceivedService:
     def begin_anew(self) -> None:
         """Forget every target and its series; those that are still there come again."""
         self._sources = {}
+        self._known = {}
         self._pending = set()
 
     def describe(self, kinds: Mapping[str, Kind], everything: bool = False) -> SeriesSet | None:
@@ -77,7 +78,6 @@ class ReceivedService:
 
     def take(self, source: Source, places: Int64, time_ms: Int64, values: Float64, now_ms: int) -> int:
         """Put rows, in the order of their time, on the pages of their intervals; returns how many came too late for that."""
-        self._sources.setdefault(source.key, source)
         source.gone = False
         self._arrived_ms = now_ms
         self._newest_ms = max(self._newest_ms, min(now_ms, int(time_ms.max())))
@@ -98,9 +98,9 @@ class ReceivedService:
         """The canonical signals of the interval that ends then, and what its pages tell of deploys and restarts."""
         self._pending.discard(end_ms)
         self._over_ms = end_ms
-        self._sources = {key: source for key, source in self._sources.items() if not source.done}
-        marks = tuple(mark for source in self._sources.values() for mark in source.close(end_ms))
-        heard = [source for source in self._sources.values() if end_ms - source.heard_ms < self._stale_ms]
+        there = self._there()
+        marks = tuple(mark for source in there for mark in source.close(end_ms))
+        heard = [source for source in there if end_ms - source.heard_ms < self._stale_ms]
         readings = [source.reading for source in heard if source.reading is not None]
         signals = self._fleet.signals(end_ms, [r for r in readings if end_ms - r.time_ms < self._stale_ms])
         if heard and end_ms > self._up_told_ms:
@@ -110,16 +110,21 @@ class ReceivedService:
     def silence(self, now_ms: int) -> Samples | None:
         """What there is to say while nothing comes, once an interval."""
         end_ms = now_ms // self._interval_ms * self._interval_ms
-        silent = self._sources and now_ms - self._arrived_ms >= max(QUIET_MS, self._stale_ms)
+        there = self._there()
+        silent = there and now_ms - self._arrived_ms >= max(QUIET_MS, self._stale_ms)
         if not silent or end_ms <= max(self._up_told_ms, self._over_ms):
             return None
         self._up_told_ms = end_ms
-        for source in self._sources.values():
+        for source in there:
             source.lose()
         return self._samples(end_ms, {_UP: 0.0})
 
     def targets(self) -> tuple[TargetStatus, ...]:
-        return tuple(source.status for source in list(self._sources.values()))
+        return tuple(source.status for source in self._there())
+
+    def _there(self) -> list[Source]:
+        """The targets without those that are done; these may come back, and are then the same ones."""
+        return [source for source in list(self._sources.values()) if not source.done]
 
     def _samples(self, time_ms: int, signals: Mapping[Key, float]) -> Samples:
         for name, labels in signals.keys() - self._canonical.keys():

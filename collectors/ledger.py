@@ -65,6 +65,7 @@ class Ledger:
         """The row of each series; UNCLAIMED of those that no service selects."""
         return np.array([self._row_of[encoded] for encoded in series], dtype=np.int64)
 
-    def newest(self) -> Mapping[int, int]:
-        """The time of the newest row of each series, by id: what a ledger that begins anew is to know."""
-        return self._stored | dict(zip(self.series_id.tolist(), self.last_ms.tolist(), strict=True))
+    def newest(self, since_ms: int) -> Mapping[int, int]:
+        """The time of the newest row of each series that has one since then, by id: what a ledger begun anew is to know."""
+        entered = zip(self.series_id.tolist(), self.last_ms.tolist(), strict=True)
+        return {series_id: last_ms for series_id, last_ms in (*self._stored.items(), *entered) if last_ms >= since_ms}

@@ -22,6 +22,8 @@ from recwatch.core.stage import Outgoing
 
 AHEAD_MS = 10 * 60_000
 """How far a sender's clock may be ahead; Prometheus, too, takes no sample from beyond that."""
+RESENT_MS = 3 * 3_600_000
+"""A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 SERIES_LIMIT = 500_000
 FAMILIES_LIMIT = 100_000
 
@@ -96,7 +98,7 @@ class Receiver:
         """Forget the series, of which most must be long gone. The others come again and lose the growth of one interval."""
         for service in self._services:
             service.begin_anew()
-        self._ledger = Ledger(self._ledger.newest())
+        self._ledger = Ledger(self._ledger.newest(self._clock.now_ms() - RESENT_MS))
 
     def _place(self, labels: Mapping[str, str]) -> Place | None:
         service = next((service for service in self._services if service.selects(labels)), None)
@@ -108,8 +110,9 @@ class Receiver:
     def _announce(self, kinds: Mapping[str, Kind]) -> None:
         """Have the series sent that are new, or are known to be of another kind now."""
         news = {family: kind for family, kind in kinds.items() if self._kinds.get(family) != kind}
-        if len(self._kinds) + len(news) <= FAMILIES_LIMIT:
-            self._kinds |= news
+        if len(self._kinds | news) > FAMILIES_LIMIT:
+            news = {}
+        self._kinds |= news
         for service in self._services:
             if (series := service.describe(self._kinds, everything=bool(news))) is not None:
                 self._unsent.append(Outgoing("series", service.name, series))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from collectors.receive import Publish, Receiver
+from collectors.receive import RESENT_MS, Publish, Receiver
 from collectors.remote_write import REQUEST_BYTES
 from recwatch.app.access import keep_token
 from recwatch.app.config import Config
@@ -17,8 +17,6 @@ from recwatch.core.store.database import Store
 WRITE_PATH = "/api/v1/write"
 # Whoever looks at recwatch is answered while the bus is full and requests wait for it.
 AT_ONCE = 4
-RESENT_MS = 3 * 3_600_000
-"""A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 
 
 @dataclass(frozen=True, slots=True)

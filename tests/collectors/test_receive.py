@@ -272,6 +272,34 @@ def test_a_target_that_is_down_counts_and_one_that_is_given_up_does_not() -> Non
     assert [status.url for status in wire.receiver.targets()["shop"]] == ["prometheus://a:1/ranker"]
 
 
+def test_a_target_that_comes_back_with_a_new_series_is_one_target() -> None:
+    wire = Wire.of()
+    for second in (1, 2):
+        wire.clock.advance(1.0)
+        wire.receiver.write(body({"up": 1.0, "recommender_requests_total": 1.0}, second))
+    wire.receiver.write(body({"up": STALE}, 3))
+    wire.sends_on(8.0).signals()
+    wire.sends_on().signals()
+    assert [status.url for status in wire.receiver.targets()["shop"]] == ["prometheus://other:1/ranker"]
+    for second in range(17, 29):
+        wire.clock.advance(1.0)
+        wire.receiver.write(body({"up": 1.0, "recommender_requests_total": 1.0, "recommender_queue_depth": 3.0}, second))
+    assert wire.sends_on().signals()[25_000]["queue_depth"] == 3.0
+    (status,) = (one for one in wire.receiver.targets()["shop"] if "10.0.0.1" in one.url)
+    assert (status.up, status.samples) == (True, 3)
+
+
+def test_a_type_about_which_targets_differ_is_announced_once() -> None:
+    wire = Wire.of()
+    wire.receiver.write(body({"depth": 1.0}, 0))
+    told = [metadata("depth", COUNTER), metadata("depth", 2), metadata("depth", 0)]
+    wire.receiver.write(packed(message([], told)))
+    sent = len(wire.sent)
+    for order in (told[::-1], told[1:] + told[:1]):
+        wire.receiver.write(packed(message([], order)))
+    assert len(wire.sent) == sent
+
+
 def test_a_prometheus_that_falls_silent_leaves_no_target_that_is_known_to_be_up_until_it_sends_again() -> None:
     wire = Wire.of()
     wire.receiver.write(body({"up": 1.0}, 0))

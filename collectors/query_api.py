@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from collectors.endpoint import require_http
 from collectors.past import Past, matrix
 from collectors.selector import Selector
 from recwatch.core.errors import BadInput, Unavailable
@@ -20,12 +21,14 @@ TIMEOUT_S = 120.0
 class QueryApi:
     """The API at `url`, such as `http://127.0.0.1:9090`, which wants `token` as a bearer token if one is given.
 
+    Raises BadInput for a URL that cannot be asked, or that holds a password.
+
     Values are those that Prometheus gives at a time: the last sample before it that is not older than its look-back.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._url = url
+        self._url = require_http(url)
         self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
 
     def select(self, selectors: Sequence[Selector], time_ms: Int64) -> Past:
@@ -43,6 +46,8 @@ class QueryApi:
         step_ms = int(time_ms[1]) - start_ms if len(time_ms) > 1 else 1000
         asked = {"query": query, "start": start_ms / 1000, "end": end_ms / 1000, "step": step_ms / 1000}
         for found in self._result(query, asked):
+            if "values" not in found:  # native histograms only
+                continue
             at_s, values = zip(*found["values"], strict=True)
             yield found["metric"], np.rint(np.array(at_s) * 1000).astype(np.int64), np.array(values, np.float64)
 

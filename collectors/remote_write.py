@@ -109,7 +109,7 @@ def decode(body: bytes) -> WriteRequest:
             values.append(sample.value)
         for kind in unread:
             unread[kind] += len(getattr(one, kind))
-    # Targets may differ about a family, and come in any order: the last counts, which is never "untyped" if there is another.
+    # Targets may differ about a family, and come in any order. The last counts: "untyped" only if there is no other.
     kinds = dict(sorted((_kind(encoded) for encoded in request.metadata), reverse=True))
     return _request(
         series, np.array(index, np.int64), np.array(times, np.int64), np.array(values, np.float64), kinds, unread

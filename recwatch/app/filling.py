@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -58,14 +59,20 @@ def wanted_of(service: WatchedService, origin: str, match: Sequence[str], signal
 class Plan:
     """From when to when, and how far it has come; kept in the store, so that what was broken off goes on.
 
-    `of` tells what was wanted. `taught` says that the detectors have learnt from it.
+    `of` tells what was wanted, `rows` how many of it were stored. `taught` says that the detectors have learnt from it.
     """
 
     of: str
     start_ms: int
     end_ms: int
     done_ms: int
+    rows: int = 0
     taught: bool = False
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether all of it was asked for, and nothing was there."""
+        return self.done_ms == self.end_ms and not self.rows
 
 
 class Filling:
@@ -86,12 +93,13 @@ class Filling:
         kept = self._store.load_snapshot(self._snapshot)
         if kept is not None:
             plan = Plan(**json.loads(kept[1]))
-            if plan.of != self._identity:
+            if plan.of == self._identity:
+                return plan
+            if not plan.in_vain:
                 raise BadInput(
                     f"the history of {self._wanted.service} was filled in with {plan.of}; filling it in otherwise, too,"
                     " would double it. Ask for the same, or name a new store"
                 )
-            return plan
         return self._begun(days)
 
     def _begun(self, days: float) -> Plan:
@@ -109,7 +117,7 @@ class Filling:
         left = list(stretches(plan.done_ms, plan.end_ms, self._wanted.step_ms, STEPS_AT_ONCE))
         for stretch, found in zip(left, self._ahead(left), strict=True):
             rows = self._keep(stretch, list(self._filled(stretch, found)))
-            plan = replace(plan, done_ms=stretch.end_ms)
+            plan = replace(plan, done_ms=stretch.end_ms, rows=plan.rows + rows)
             self._remember(plan)
             told((stretch.end_ms - stretch.start_ms) // stretch.step_ms, rows)
         return plan
@@ -118,10 +126,16 @@ class Filling:
         """Let the detectors learn what is stored of the plan's time, and keep what they know; returns of how many signals.
 
         Signals that they know from later are left alone. How far readings scatter is kept only if they will come as often.
+        Raises BadInput where nothing is stored that signals are made of.
         """
+        known = [one for one in self._store.series(self._wanted.service) if one.canonical and one.name not in DERIVED]
+        if not known:
+            raise BadInput(
+                f"nothing was found of which signals of {self._wanted.service} are made, in {self._identity}; "
+                "say with --match which series are its own, or give signals with --signal"
+            )
         if (kept := self._store.load_snapshot(stage.name)) is not None:
             stage.restore(kept[1])
-        known = [one for one in self._store.series(self._wanted.service) if one.canonical and one.name not in DERIVED]
         for stretch in stretches(plan.start_ms, plan.end_ms, self._wanted.step_ms, STEPS_AT_ONCE):
             rows = self._store.read([one.id for one in known], stretch.start_ms + 1, stretch.end_ms)
             ids = np.concatenate([np.full(len(times), series_id, np.uint64) for series_id, (times, _) in rows.items()])
@@ -151,12 +165,12 @@ class Filling:
     def _ahead(self, left: Sequence[Stretch]) -> Iterator[Mapping[str, Past]]:
         """What each stretch is made of; while one is worked on, the next is fetched."""
         with ThreadPoolExecutor(1) as fetching:
-            coming = [fetching.submit(self._fetch, stretch) for stretch in left[:1]]
-            for following in [*left[1:], None]:
-                found = coming.pop().result()
-                if following is not None:
-                    coming.append(fetching.submit(self._fetch, following))
+            coming = deque(fetching.submit(self._fetch, stretch) for stretch in left[:1])
+            for following in left[1:]:
+                found = coming.popleft().result()
+                coming.append(fetching.submit(self._fetch, following))
                 yield found
+            yield from (last.result() for last in coming)
 
     def _fetch(self, stretch: Stretch) -> Mapping[str, Past]:
         """The past of each signal that a query gives, and under "" that of the series."""

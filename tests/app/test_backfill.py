@@ -151,6 +151,23 @@ def test_the_past_comes_in_whole_after_a_kill_between_storing_and_remembering(
     assert (other.exit_code, "would double it" in other.output) == (1, True)
 
 
+def test_learning_that_was_broken_off_is_done_once_more(
+    prometheus: Prometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = configured(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("recwatch.app.filling.Filling.teach", interrupted)
+        assert backfill(file, prometheus.url, "--days", 0.1).exit_code == 130
+    done = backfill(file, prometheus.url, "--days", 0.1)
+    assert done.exit_code == 0, done.output
+    assert "the detectors have learnt" in done.output
+    check_complete(stored(file), minutes=144)
+
+
+def interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
+
+
 def test_detectors_start_with_what_they_were_taught(prometheus: Prometheus, tmp_path: Path) -> None:
     file = configured(tmp_path)
     assert backfill(file, prometheus.url, "--days", 0.1).exit_code == 0
@@ -208,6 +225,8 @@ def test_a_table_gives_the_same_as_a_prometheus(tmp_path: Path) -> None:
         (["chdb:///nowhere", "--table", "a;b"], "is no name of a table"),
         (["chdb:///nowhere", "--columns", "when=ts"], "names no columns"),
         (["{prometheus}", "--signal", "requests_per_second=sum("], "refuses the query"),
+        (["http://me:secret@127.0.0.1:9"], "holds a user or password"),
+        (["http://[::1"], "is no URL"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(
@@ -216,3 +235,12 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     done = backfill(configured(tmp_path), *(argument.replace("{prometheus}", prometheus.url) for argument in arguments))
     assert done.exit_code == 1
     assert words in done.output.replace("\n", " ")
+    assert "secret" not in done.output
+
+
+def test_a_search_in_vain_says_so_and_another_may_follow(prometheus: Prometheus, tmp_path: Path) -> None:
+    file = configured(tmp_path)
+    nothing = backfill(file, prometheus.url, "--days", 0.1, "--match", '{job="rankers"}')
+    assert (nothing.exit_code, "nothing was found of which signals of shop" in nothing.output) == (1, True)
+    assert "have learnt" in backfill(file, prometheus.url, "--days", 0.1).output
+    check_complete(stored(file), minutes=144)

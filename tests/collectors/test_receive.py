@@ -289,6 +289,18 @@ def test_a_target_that_comes_back_with_a_new_series_is_one_target() -> None:
     assert (status.up, status.samples) == (True, 3)
 
 
+def test_with_too_many_series_it_begins_anew_and_still_knows_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.receive.SERIES_LIMIT", 3)
+    wire = Wire.of()
+    wire.receiver.write(body({"up": 1.0, "a": 1.0, "b": 1.0}, 1))
+    wire.receiver.write(body({"c": 1.0}, 1))
+    wire.receiver.write(body({"up": 1.0, "a": 2.0}, 1))
+    assert sorted(wire.rows()) == [("a", 1000, 1.0), ("b", 1000, 1.0), ("c", 1000, 1.0), ("up", 1000, 1.0)]
+    assert wire.receiver.counters.dropped["duplicate"] == 2
+    last = [said for said in wire.sent if isinstance(said, SeriesSet)][-1]
+    assert sorted(one.name for one in last.series) == ["a", "c", "up"]
+
+
 def test_a_type_about_which_targets_differ_is_announced_once() -> None:
     wire = Wire.of()
     wire.receiver.write(body({"depth": 1.0}, 0))

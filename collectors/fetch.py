@@ -147,6 +147,12 @@ class Fetcher:
         return data
 
 
+def require_usable(config: HttpConfig) -> None:
+    """Raise FetchFailed where a file that holds a secret, an authority or a certificate is not as it should be."""
+    authorization(config)
+    TlsContexts(config.tls_config or TlsConfig()).context(with_certificate=True)
+
+
 def authorization(config: HttpConfig) -> dict[str, str]:
     """The header that says who asks, from its file as it is now. Raises FetchFailed where the file is of no use."""
     if config.authorization is not None:

@@ -188,6 +188,8 @@ class Pipeline:
                 receiver.tick()
             except Unavailable as error:
                 bus.now(str(error))
+            else:
+                bus.now("")
             for name, targets in receiver.targets().items():
                 if (now := standings[name].now(targets)) is not None:
                     self._publish(Outgoing("targets", name, now), bus)
@@ -197,7 +199,8 @@ class Pipeline:
         self._count(key, message)
 
     def _count(self, service: str, message: object) -> None:
-        self._scraped[service] += len(message) if isinstance(message, Samples) else 0
+        if isinstance(message, Samples):
+            self._scraped[service] += len(message)
 
     def _publish(self, message: Outgoing, trouble: Trouble) -> None:
         """Publish, however long the bus is full, unless recwatch stops meanwhile."""

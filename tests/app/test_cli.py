@@ -144,6 +144,26 @@ def test_a_check_finds_a_token_that_others_may_read(tmp_path: Path, content: dic
     assert f"The token file {tmp_path}/token is not its user's alone (mode 0644, " in result.stderr
 
 
+def test_a_check_looks_at_what_scrapes_and_receivers_need(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "received").write_text("known")
+    (tmp_path / "received").chmod(0o644)
+    scraped = {
+        "name": "far",
+        "static_configs": [{"targets": ["10.0.0.1:8000", "10.0.0.2:8000"]}],
+        "authorization": {"credentials_file": f"{tmp_path}/bearer"},
+        "http_sd_configs": [{"url": "http://10.0.0.3/targets", "tls_config": {"ca_file": f"{tmp_path}/ca"}}],
+    }
+    received = {"name": "sent", "receive": ['{job="sent"}']}
+    content["services"] += [scraped, received]
+    file = written(tmp_path, content | {"receive_token_file": f"{tmp_path}/received"})
+    result = run("check", str(file))
+    assert result.exit_code == 1
+    token, bearer, authority = result.stderr.splitlines()
+    assert f"The token file {tmp_path}/received is not its user's alone (mode 0644, " in token
+    assert bearer == f"{file}: far: {tmp_path}/bearer, which holds a secret, cannot be read"
+    assert authority.startswith(f"{file}: far: the files of tls_config ({tmp_path}/ca) cannot be used: ")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("up", str(tmp_path / "none.yaml"))
     assert result.exit_code == 1

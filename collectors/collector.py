@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from collectors.config import ServiceConfig
 from collectors.endpoint import Endpoint
@@ -23,14 +23,31 @@ STALE_INTERVALS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tick:
-    """What one interval brought. `series`, set when there are new ones, is every series of the service so far.
+    """What one interval brought.
 
+    `series`, set when there are new ones, is every series so far of the service and of the targets that are still listed;
     `samples` holds a batch for each target and one, of target "", for the canonical signals.
     """
 
     series: SeriesSet | None
     samples: tuple[Samples, ...]
     marks: tuple[Mark, ...]
+
+
+@dataclass(slots=True)
+class Announced:
+    """The series of one target so far, by id, and those that it had when last looked at."""
+
+    series: dict[int, Series] = field(default_factory=dict)
+    last: tuple[Series, ...] = ()
+
+    def add(self, now: tuple[Series, ...]) -> bool:
+        """Take note of the series that it has now; returns whether any is new."""
+        if now is self.last:
+            return False
+        known, self.last = len(self.series), now
+        self.series |= {series.id: series for series in now}
+        return len(self.series) > known
 
 
 class Collector:
@@ -52,8 +69,7 @@ class Collector:
         self._fleet = Fleet()
         self._machine = Machine(config.host, (gpus or Nvml()) if config.nvml else None, self._stale_ms)
         self._canonical: dict[Key, Series] = {}
-        self._seen: dict[str, tuple[Series, ...]] = {}
-        self._known: dict[int, Series] = {}
+        self._known: dict[Endpoint, Announced] = {}
         self._last_ms: int | None = None
 
     def start(self) -> None:
@@ -113,6 +129,7 @@ class Collector:
         """Keep what is known of the targets that are still listed; one that is listed no more is no outage."""
         if tuple(self._targets) != endpoints:
             self._targets = {endpoint: self._targets.get(endpoint) or self._new(endpoint) for endpoint in endpoints}
+            self._known = {endpoint: self._known.get(endpoint) or Announced() for endpoint in endpoints}
 
     def _new(self, endpoint: Endpoint) -> Target:
         honored = self._config.honor_timestamps
@@ -137,13 +154,10 @@ class Collector:
 
     def _announced(self, signals: Mapping[Key, float]) -> SeriesSet | None:
         """Every series so far, if there are any that were not announced before."""
-        known = len(self._known)
-        for target in self._targets.values():
-            if target.series is not self._seen.get(target.url):
-                self._seen[target.url] = target.series
-                self._known |= {series.id: series for series in target.series}
-        for key in signals.keys() - self._canonical.keys():
-            series = canonical_series(self._service, key[0], dict(key[1]))
-            self._canonical[key] = series
-            self._known[series.id] = series
-        return SeriesSet(self._service, tuple(self._known.values())) if len(self._known) > known else None
+        new = [known.add(self._targets[endpoint].series) for endpoint, known in self._known.items()]
+        for name, labels in (unknown := signals.keys() - self._canonical.keys()):
+            self._canonical[name, labels] = canonical_series(self._service, name, dict(labels))
+        if not (any(new) or unknown):
+            return None
+        raw = (series for known in self._known.values() for series in known.series.values())
+        return SeriesSet(self._service, (*raw, *self._canonical.values()))

@@ -15,13 +15,11 @@ from collectors.intervals import ReceivedService
 from collectors.ledger import Ledger, Place
 from collectors.received import series_id_of
 from collectors.remote_write import EncodedLabels, decode, labels_of
-from collectors.target import TargetStatus
+from collectors.target import AHEAD_MS, TargetStatus
 from recwatch.core.clock import Clock
 from recwatch.core.signals import Float64, Int64, Kind, Samples
 from recwatch.core.stage import Outgoing
 
-AHEAD_MS = 10 * 60_000
-"""How far a sender's clock may be ahead; Prometheus, too, takes no sample from beyond that."""
 RESENT_MS = 3 * 3_600_000
 """A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""
 SERIES_LIMIT = 500_000

@@ -77,7 +77,7 @@ class Scraper:
         if fetched.body.count(b"\n") > config.sample_limit < _samples(fetched.body):
             raise FetchFailed("too_many_samples", f"{url} has a page of more than {config.sample_limit} samples")
         try:
-            page = self._parser.parse(fetched.body, fetched.content_type)
+            page = self._parser.parse(fetched.body, fetched.content_type or None)
         except BadInput as error:
             raise FetchFailed("malformed", f"{url}: {error}") from error
         if page.lines is not self._within_limits:

@@ -22,6 +22,8 @@ from recwatch.core.signals import Float64, Int64, Samples, Series, UInt64
 
 OWN_NAMES = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
 NOT_YET = "not scraped yet"
+AHEAD_MS = 10 * 60_000
+"""How far another's clock may be ahead of ours; Prometheus, too, takes no sample from beyond that."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class CollectorCounters:
     values_dropped: int = 0  # NaN, infinite, or the server's way to say that it has no reading
     duplicates_dropped: int = 0
     samples_repeated: int = 0  # stated for a time for which there was one before
+    samples_ahead: int = 0  # stated for a time that is more than `AHEAD_MS` ahead
     ticks_dropped: int = 0  # not later than the tick before
     scrapes_out_of_order: int = 0  # not later than the target's scrape before
     stale_targets: int = 0  # targets left out of the signals of a tick
@@ -116,7 +119,7 @@ class Target:
         for reason, dropped in page.dropped.items():
             self._counters.rows_unreadable[reason] += dropped.rows
         times_ms = self._times(layout, page, time_ms)
-        told = np.where(self._is_new(times_ms), values, np.nan) if page.time_ms is not None else values
+        told = np.where(self._is_new(times_ms, time_ms), values, np.nan) if page.time_ms is not None else values
         own = [1.0, scrape.duration_s, len(page.values)]
         rows = self._samples(time_ms, self._ids, np.append(told, own), np.append(times_ms, [time_ms] * len(own)))
         return Absorbed(rows, self._marks(self.reading, restarted=restarted), self.reading)
@@ -125,8 +128,10 @@ class Target:
         if self._layout is None or self._layout.lines is not page.lines:
             self._layout = layout_of(page.lines, self._service, self._endpoint)
             self.series = (*self._layout.series, *self._own)
+            before = dict(zip(self._ids.tolist(), self._times_ms.tolist(), strict=False))
             self._ids = _ids(self.series)
-            self._times_ms = np.zeros(0, np.int64)
+            times_ms = (before.get(series.id, NO_TIME_MS) for series in self._layout.series)
+            self._times_ms = np.fromiter(times_ms, np.int64, len(self._layout.series))
         return self._layout
 
     def _times(self, layout: Layout, page: Page, time_ms: int) -> Int64:
@@ -137,12 +142,13 @@ class Target:
         stated = page.time_ms[layout.rows]
         return np.where(stated == NO_TIME_MS, starts, stated)
 
-    def _is_new(self, times_ms: Int64) -> npt.NDArray[np.bool_]:
+    def _is_new(self, times_ms: Int64, time_ms: int) -> npt.NDArray[np.bool_]:
         """Which rows are later than those before: a server that states the same time again has no new reading."""
-        before = self._times_ms if len(self._times_ms) == len(times_ms) else np.full(len(times_ms), NO_TIME_MS)
-        self._times_ms = np.maximum(before, times_ms)
-        new = times_ms > before
-        self._counters.samples_repeated += int((~new).sum())
+        ahead = times_ms > time_ms + AHEAD_MS
+        new = (times_ms > self._times_ms) & ~ahead
+        self._times_ms = np.where(new, times_ms, self._times_ms)
+        self._counters.samples_ahead += int(ahead.sum())
+        self._counters.samples_repeated += int((~new & ~ahead).sum())
         return new
 
     def _samples(self, time_ms: int, ids: UInt64, values: Float64, times_ms: Int64) -> Samples:

@@ -271,4 +271,5 @@ def test_a_bug_ends_it_with_everything_stopped(tmp_path: Path, content: dict[str
     assert code == 1
     assert "ZeroDivisionError: a bug" in said[-1]
     socket.create_server(("127.0.0.1", port)).close()
-    assert stored_numbers(content) == [1]
+    stored = stored_numbers(content)
+    assert stored == list(range(1, len(stored) + 1)) != []

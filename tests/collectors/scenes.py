@@ -104,8 +104,11 @@ class Watch:
         self.collector.scrapes.once()
         tick = self.collector.tick(self.time_ms)
         if tick.series is not None:
-            assert {s.id for s in tick.series.series} > self.known.keys()
-            self.known = {series.id: series for series in tick.series.series}
+            before, self.known = self.known, {series.id: series for series in tick.series.series}
+            assert self.known.keys() - before.keys(), "nothing of it is new"
+            lost = [before[one].target for one in before.keys() - self.known.keys()]
+            assert all(lost), "a signal was forgotten"
+            assert not lost or self.collector.scrapes._listed, "targets cannot have gone"
         return tick
 
     def close(self) -> None:

@@ -338,6 +338,10 @@ def test_a_stated_time_is_honoured_and_stated_again_it_is_no_reading(server: Pag
     assert rows("a 1 5000\nb 3\n") == {"b": (watch.time_ms, 3.0)}
     assert rows("a 4 6000\nb 3\n") == {"a": (6000, 4.0), "b": (watch.time_ms, 3.0)}
     assert watch.collector.counters.samples_repeated == 1
+    assert rows("a 4 6000\nb 3\nc 1\n") == {"b": (watch.time_ms, 3.0)}
+    assert rows(f"a 5 {watch.time_ms + 3_600_000}\nb 3\nc 1\n") == {"b": (watch.time_ms, 3.0)}
+    assert rows("a 6 7000\nb 3\nc 1\n") == {"a": (7000, 6.0), "b": (watch.time_ms, 3.0)}
+    assert watch.collector.counters.samples_ahead == 1
     watch.close()
 
 

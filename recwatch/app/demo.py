@@ -17,7 +17,7 @@ from recwatch.app.config import Config, parse_config
 from recwatch.app.patient import Patient
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Teller, write_report
-from recwatch.app.story import SCENARIOS, SERVICE, Story
+from recwatch.app.story import OBJECTIVE_P99_MS, SCENARIOS, SERVICE, Story
 from recwatch.app.up import ConsoleChild
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
@@ -85,7 +85,7 @@ def _config(patient_url: str, device: str, folder: Path, console_port: int | Non
         "targets": [f"{patient_url}/metrics", *emulated],
         "host": True,
         "nvml": device == "cuda",
-        "objective": {"latency_p99": "200ms"},
+        "objective": {"latency_p99": f"{OBJECTIVE_P99_MS}ms"},
         "tuning": {"actuator": {"kind": "http_knobs", "url": f"{patient_url}/knobs"}},
     }
     content = {

@@ -21,6 +21,7 @@ from recwatch.core.proposals import ENDED, Proposal
 T = TypeVar("T")
 
 SERVICE = "recommender"
+OBJECTIVE_P99_MS = 200
 BASELINE_S = 20.0
 DISTURBED_S = 150.0
 PATIENT_WARM_S = 5.0
@@ -122,6 +123,8 @@ class Story:
         last = ended.history[-1]
         if ended.state != "verified":
             raise Missed(f"the change was {ended.state.replace('_', ' ')}: {last.why}")
+        if ended.measured_p99_ms is None or ended.measured_p99_ms > OBJECTIVE_P99_MS:
+            raise Missed(f"the change helped, and was kept, but not enough: {last.why}")
         self._recovered_ms = last.time_ms
         self._say(f"Verified. {last.why}", "bold green")
 

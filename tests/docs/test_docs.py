@@ -29,8 +29,13 @@ def commands() -> list[list[str]]:
 
 
 def test_the_configuration_in_the_readme_is_good() -> None:
+    """A whole configuration, keys that its service may have, too, and what a Prometheus is told."""
     blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENTS[0].read_text(), flags=re.DOTALL)
-    assert [parse_config(yaml.safe_load(block), "README.md").services[0].name for block in blocks] == ["shop"]
+    whole, discovery, prometheus = map(yaml.safe_load, blocks)
+    assert parse_config(whole, "README.md").services[0].name == "shop"
+    found = {"services": [whole["services"][0] | discovery]}
+    assert parse_config(found, "README.md").services[0].file_sd_configs
+    assert list(prometheus) == ["remote_write"]
 
 
 def test_every_command_in_the_readme_exists() -> None:

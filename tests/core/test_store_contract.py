@@ -1,7 +1,7 @@
 """What every store promises, whatever its DSN.
 
-The engine in this process always runs it. A server does when RECWATCH_TEST_CLICKHOUSE holds its DSN, whose user may create
-databases: each test makes one and drops it.
+The engine in this process always runs it, and so does the engine served over HTTP. A server does when
+RECWATCH_TEST_CLICKHOUSE holds its DSN, whose user may create databases: each test makes one and drops it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recwatch.app.store_server import StoreServer
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
 from recwatch.core.event_json import Event
@@ -27,8 +29,9 @@ from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series
 from recwatch.core.store import Retention, Store, open_store
-from recwatch.core.store.connection import Connection, parse_dsn
+from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_dsn
 from recwatch.core.store.schema import MIGRATIONS
+from recwatch.core.store.served import User
 from tests.conftest import require
 from tests.core.examples import ANOMALY, EVENTS, INCIDENT, MARK, NASTY_TEXTS, OPEN, PROPOSAL, START_MS
 
@@ -66,18 +69,23 @@ print("pandas" in sys.modules)
 """
 
 
-@pytest.fixture(params=["chdb", "clickhouse"])
-def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["chdb", "served", "clickhouse"])
+def dsn(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The DSN of an empty store."""
     if request.param == "chdb":
         yield f"chdb://{tmp_path}/store"
         return
-    server = os.environ.get("RECWATCH_TEST_CLICKHOUSE", "")
-    require("clickhouse", bool(server), "RECWATCH_TEST_CLICKHOUSE holds no DSN")
-    admin = Connection(parse_dsn(server))
+    if request.param == "served":
+        monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
+        with closing(StoreServer(f"chdb://{tmp_path}/store", [User("ana", "hush", writes=True)], 0, "")) as server:
+            yield f"clickhouse://ana@{server.url.removeprefix('http://')}/default"
+        return
+    named = os.environ.get("RECWATCH_TEST_CLICKHOUSE", "")
+    require("clickhouse", bool(named), "RECWATCH_TEST_CLICKHOUSE holds no DSN")
+    admin = Connection(parse_dsn(named))
     database = f"recwatch_test_{uuid.uuid4().hex}"
     admin.command("CREATE DATABASE {database:Identifier}", database=database)
-    yield f"{server.rsplit('/', 1)[0]}/{database}"
+    yield f"{named.rsplit('/', 1)[0]}/{database}"
     admin.command("DROP DATABASE {database:Identifier}", database=database)
     admin.close()
 

@@ -33,13 +33,20 @@ CREATE TABLE IF NOT EXISTS snapshots (
     name String, time DateTime64(3, 'UTC'), blob String CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree(time) ORDER BY name;
 -- 2
+ALTER TABLE samples MODIFY COLUMN time DateTime64(3, 'UTC') CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN value Float64 CODEC(Delta, ZSTD(3)),
+    MODIFY SETTING min_compress_block_size = 262144, max_compress_block_size = 1048576;
+ALTER TABLE samples_1m MODIFY COLUMN sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3));
 CREATE TABLE IF NOT EXISTS samples_1h (
     series_id UInt64 CODEC(ZSTD(1)),
     hour DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
-    sum SimpleAggregateFunction(sum, Float64) CODEC(Gorilla, ZSTD(1)),
-    count SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    min SimpleAggregateFunction(min, Float64) CODEC(Gorilla, ZSTD(1)),
-    max SimpleAggregateFunction(max, Float64) CODEC(Gorilla, ZSTD(1))
+    sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+    count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+    max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3))
 ) ENGINE = AggregatingMergeTree PARTITION BY toYear(hour) ORDER BY (series_id, hour)
 SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1;
 INSERT INTO samples_1h (series_id, hour, sum, count, min, max)
@@ -85,13 +92,20 @@ CREATE TABLE IF NOT EXISTS snapshots (
     name String, time DateTime64(3, 'UTC'), blob String CODEC(ZSTD(1))
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', time) ORDER BY name;
 -- 2
+ALTER TABLE samples MODIFY COLUMN time DateTime64(3, 'UTC') CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN value Float64 CODEC(Delta, ZSTD(3)),
+    MODIFY SETTING min_compress_block_size = 262144, max_compress_block_size = 1048576;
+ALTER TABLE samples_1m MODIFY COLUMN sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    MODIFY COLUMN min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+    MODIFY COLUMN max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3));
 CREATE TABLE IF NOT EXISTS samples_1h (
     series_id UInt64 CODEC(ZSTD(1)),
     hour DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
-    sum SimpleAggregateFunction(sum, Float64) CODEC(Gorilla, ZSTD(1)),
-    count SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    min SimpleAggregateFunction(min, Float64) CODEC(Gorilla, ZSTD(1)),
-    max SimpleAggregateFunction(max, Float64) CODEC(Gorilla, ZSTD(1))
+    sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+    count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+    max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3))
 ) ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PARTITION BY toYear(hour) ORDER BY (series_id, hour)
 SETTINGS replicated_deduplication_window = 10000, ttl_only_drop_parts = 1;
 INSERT INTO samples_1h (series_id, hour, sum, count, min, max)

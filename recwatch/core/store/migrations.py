@@ -58,18 +58,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     (
-        # An hour that is not there yet is filled in whole, from the minutes, before the view begins to write to it.
+        # Measured on a recommender's telemetry: counts, whose differences repeat, and times that all series of a page share,
+        # so that large blocks find them again.
+        """
+        ALTER TABLE samples MODIFY COLUMN time DateTime64(3, 'UTC') CODEC(Delta, ZSTD(3)),
+            MODIFY COLUMN value Float64 CODEC(Delta, ZSTD(3)),
+            MODIFY SETTING min_compress_block_size = 262144, max_compress_block_size = 1048576
+        """,
+        """
+        ALTER TABLE samples_1m MODIFY COLUMN sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+            MODIFY COLUMN count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+            MODIFY COLUMN min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+            MODIFY COLUMN max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3))
+        """,
         """
         CREATE TABLE IF NOT EXISTS samples_1h (
             series_id UInt64 CODEC(ZSTD(1)),
             hour DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
-            sum SimpleAggregateFunction(sum, Float64) CODEC(Gorilla, ZSTD(1)),
-            count SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-            min SimpleAggregateFunction(min, Float64) CODEC(Gorilla, ZSTD(1)),
-            max SimpleAggregateFunction(max, Float64) CODEC(Gorilla, ZSTD(1))
+            sum SimpleAggregateFunction(sum, Float64) CODEC(Delta, ZSTD(3)),
+            count SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+            min SimpleAggregateFunction(min, Float64) CODEC(Delta, ZSTD(3)),
+            max SimpleAggregateFunction(max, Float64) CODEC(Delta, ZSTD(3))
         ) ENGINE = AggregatingMergeTree PARTITION BY toYear(hour) ORDER BY (series_id, hour)
         SETTINGS non_replicated_deduplication_window = 10000, ttl_only_drop_parts = 1
         """,
+        # An hour that is not there yet is filled in whole, from the minutes, before the view begins to write to it.
         """
         INSERT INTO samples_1h (series_id, hour, sum, count, min, max)
         SELECT series_id, toStartOfHour(minute) AS hour, sum(sum), sum(count), min(min), max(max) FROM samples_1m

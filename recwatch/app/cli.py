@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from recwatch.app.backfill import backfill
 from recwatch.app.shell import app as shell
+from recwatch.app.store_command import app as store
 from recwatch.core.errors import BadInput, RecwatchError
 
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 dashboards = typer.Typer(no_args_is_help=True, help="Grafana dashboards as code.")
 app.add_typer(dashboards, name="dashboards")
+app.add_typer(store, name="store")
 for command in shell.registered_commands:
     app.registered_commands.append(command)
 

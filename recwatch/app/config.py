@@ -16,7 +16,7 @@ from detectors.plan import DetectionConfig
 from recwatch.core.bus.registry import MEMORY, parse_bus
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
-from recwatch.core.store.connection import parse_dsn
+from recwatch.core.store.connection import Server, parse_dsn
 from tuning.config import TuningConfig
 
 
@@ -34,6 +34,18 @@ class ConsoleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: int = Field(default=8301, ge=0, le=65535)
+
+
+class StoreReaderConfig(BaseModel):
+    """Where the embedded store answers ClickHouse's protocol for reading, always on loopback, and who may read.
+
+    The password is written to its file once; the group of that file may read it, if somebody allows it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(default=8123, ge=0, le=65535)
+    password_file: Path = Path(".recwatch/reader-password")
 
 
 class ObjectiveConfig(BaseModel):
@@ -73,6 +85,7 @@ class Config(BaseModel):
     receive_token_file: Path = Path(".recwatch/receive-token")
     api: ApiConfig = ApiConfig()
     console: ConsoleConfig | None = ConsoleConfig()
+    store_reader: StoreReaderConfig | None = None
 
     @property
     def console_url(self) -> str:
@@ -90,7 +103,9 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _bus_and_store_are_somewhere(self) -> Config:
         parse_bus(self.bus)
-        parse_dsn(self.store)
+        place = parse_dsn(self.store)
+        if self.store_reader is not None and isinstance(place, Server):
+            raise BadInput("store_reader is for the embedded store; a server answers for itself. Take the key out")
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from recwatch.app.live import LiveView
 from recwatch.app.remote_write import receiving_of
 from recwatch.app.restart import prime, resume
 from recwatch.app.runner import StageRunner
-from recwatch.app.server import ApiServer
+from recwatch.app.server import Server
 from recwatch.app.standing import Standing
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCollector
 from recwatch.app.threads import Trouble, Worker
@@ -69,7 +69,7 @@ class Pipeline:
         self.live = LiveView()
         with ExitStack() as opened:
             self.outbox = opened.enter_context(closing(Outbox(told, OutboxConfig(console_url=config.console_url))))
-            self._server = ApiServer("127.0.0.1", config.api.port)
+            self._server = Server("127.0.0.1", config.api.port)
             opened.callback(self._server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))
             self.bus = opened.enter_context(closing(open_bus(config.bus, BUS_FULL_S)))

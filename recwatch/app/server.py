@@ -1,4 +1,4 @@
-"""The API's server: a socket bound at once, so that a taken port is one sentence, and a thread that serves it."""
+"""A server of ours: a socket bound at once, so that a taken port is one sentence, and a thread that serves it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import socket
 from threading import Lock
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from recwatch.core.errors import Unavailable
 
 LAST_ANSWERS_S = 1
 
 
-class ApiServer:
-    """Listens from construction on; `serve` answers until `stop`, whichever comes first. Port 0 takes a free one."""
+class Server:
+    """Listens from construction on; `serve` answers until `stop`, whichever comes first. Port 0 takes a free one.
 
-    def __init__(self, host: str, port: int) -> None:
+    The constructor raises Unavailable, naming what listens and the setting of its port, where the port is taken.
+    """
+
+    def __init__(self, host: str, port: int, name: str = "The API", setting: str = "api.port") -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -26,17 +29,17 @@ class ApiServer:
             self._socket.close()
             reason = error.strerror or str(error)
             raise Unavailable(
-                f"The API cannot listen on {host}:{port} ({reason}). Free the port or set api.port."
+                f"{name} cannot listen on {host}:{port} ({reason}). Free the port or set {setting}."
             ) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._starting_or_stopping = Lock()
         self._stopped = False
         self._server: uvicorn.Server | None = None
 
-    def serve(self, api: FastAPI) -> None:
+    def serve(self, app: ASGIApp) -> None:
         """Answer requests in this thread; return at once when already stopped."""
         config = uvicorn.Config(
-            api, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=LAST_ANSWERS_S
+            app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=LAST_ANSWERS_S
         )
         with self._starting_or_stopping:
             if self._stopped:

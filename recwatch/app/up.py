@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +11,9 @@ from rich.console import Console
 from dashboards.console.launch import command
 from recwatch.app.children import Child, free_port
 from recwatch.app.config import Config, ConsoleConfig
+from recwatch.app.ending import told_to_end
 from recwatch.app.pipeline import Pipeline
+from recwatch.app.store_server import READER, reading_side
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 
@@ -32,11 +33,8 @@ def run_up(config: Config, out: Console) -> None:
     Under nohup the terminal's end changes nothing. A second Ctrl-C does not cut the stopping short. Raises what a part of
     the pipeline died of.
     """
-    told: list[int] = []
     with ExitStack() as stack:
-        for number in _heeded():
-            signal.signal(number, lambda number, _: told.append(number))
-            stack.callback(signal.signal, number, signal.SIG_IGN)  # the interpreter's own end is not cut short either
+        told = stack.enter_context(told_to_end())
         pipeline = Pipeline(config, SystemClock())
         stack.callback(pipeline.stop)
         pipeline.start()
@@ -46,15 +44,16 @@ def run_up(config: Config, out: Console) -> None:
         if config.console is not None:
             console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
             out.print(f"Console {console.url}. Press Ctrl-C to stop.", highlight=False)
+        reader = None
+        if config.store_reader is not None:
+            reader = stack.enter_context(closing(reading_side(config.store, config.store_reader)))
+            password_file = config.store_reader.password_file
+            out.print(f"The store answers at {reader.url}. User {READER}, password in {password_file}.", highlight=False)
         trouble = Trouble("recwatch watches on without its console")
         pause = Event()
         while not told:
             pipeline.check()
+            if reader is not None:
+                reader.check()
             trouble.now(console.failure() if console else "")
             pause.wait(0.2)
-
-
-def _heeded() -> tuple[signal.Signals, ...]:
-    """The signals that end recwatch."""
-    always = (signal.SIGINT, signal.SIGTERM)
-    return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from alerting.message import Message
 from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
-from recwatch.app.server import ApiServer
+from recwatch.app.server import Server
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import BadInput, Unavailable
@@ -306,7 +306,7 @@ def test_a_trouble_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_server_that_was_stopped_first_does_not_serve() -> None:
-    server = ApiServer("127.0.0.1", 0)
+    server = Server("127.0.0.1", 0)
     port = int(server.url.rpartition(":")[2])
     server.stop()
     server.serve(FastAPI())

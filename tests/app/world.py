@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from recwatch.app.api import create_api
 from recwatch.app.live import LiveView
 from recwatch.app.remote_write import Receiving
-from recwatch.app.server import ApiServer
+from recwatch.app.server import Server
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
 from recwatch.client import Explained, Hold, TargetStatus
@@ -81,7 +81,7 @@ class World:
         for event in (surge_incident(now_ms - 15_000), proposal(now_ms - 10_000), deploy_mark(now_ms - 50_000)):
             self.live.take(event)
         self.live.take(anomaly("queue_depth", now_ms - 18_000))
-        self.server = ApiServer("127.0.0.1", 0)
+        self.server = Server("127.0.0.1", 0)
         self.url = self.server.url
         self.http = httpx.Client(base_url=self.url, trust_env=False)
         self._thread = Thread(target=self.server.serve, args=(create_api(self.view, TOKEN, receiving),))

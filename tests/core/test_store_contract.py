@@ -1,7 +1,7 @@
 """What every store promises, whatever its DSN.
 
-The engine in this process always runs it. A server does when RECWATCH_TEST_CLICKHOUSE holds its DSN, whose user may create
-databases: each test makes one and drops it.
+The engine in this process always runs it, and so does the engine served over HTTP. A server does when
+RECWATCH_TEST_CLICKHOUSE holds its DSN, whose user may create databases: each test makes one and drops it.
 """
 
 from __future__ import annotations
@@ -13,28 +13,32 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recwatch.app.store_server import StoreServer
+from recwatch.core.buckets import quantile_of_all
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
 from recwatch.core.event_json import Event
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.proposals import Decision, Proposal
-from recwatch.core.signals import Samples, Series
+from recwatch.core.signals import Float64, Samples, Series
 from recwatch.core.store import Retention, Store, open_store
-from recwatch.core.store.connection import Connection, parse_dsn
-from recwatch.core.store.schema import MIGRATIONS
+from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_dsn
+from recwatch.core.store.migrations import MIGRATIONS
+from recwatch.core.store.served import User
 from tests.conftest import require
 from tests.core.examples import ANOMALY, EVENTS, INCIDENT, MARK, NASTY_TEXTS, OPEN, PROPOSAL, START_MS
 
 MINUTE_MS = 60_000
 FIRST_MS = START_MS // MINUTE_MS * MINUTE_MS
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
+FOREVER = Retention(samples_days=10_000, rollup_days=10_000, hourly_days=10_000)
 DEPTH = canonical_series("shop", "queue_depth")
 LARGEST_ID = 2**64 - 1
 
@@ -43,6 +47,7 @@ Open = Callable[..., Store]
 # Writes and reads one of everything, reads what is not there too, and says whether pandas came along.
 ONE_OF_EVERYTHING = """
 import sys
+from recwatch.core.buckets import quantile_of_all
 from recwatch.core.canonical import canonical_series
 from recwatch.core.signals import Samples
 from recwatch.core.store import Retention, open_store
@@ -66,18 +71,23 @@ print("pandas" in sys.modules)
 """
 
 
-@pytest.fixture(params=["chdb", "clickhouse"])
-def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["chdb", "served", "clickhouse"])
+def dsn(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The DSN of an empty store."""
     if request.param == "chdb":
         yield f"chdb://{tmp_path}/store"
         return
-    server = os.environ.get("RECWATCH_TEST_CLICKHOUSE", "")
-    require("clickhouse", bool(server), "RECWATCH_TEST_CLICKHOUSE holds no DSN")
-    admin = Connection(parse_dsn(server))
+    if request.param == "served":
+        monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
+        with closing(StoreServer(f"chdb://{tmp_path}/store", [User("ana", "hush", writes=True)], 0, "")) as server:
+            yield f"clickhouse://ana@{server.url.removeprefix('http://')}/default"
+        return
+    named = os.environ.get("RECWATCH_TEST_CLICKHOUSE", "")
+    require("clickhouse", bool(named), "RECWATCH_TEST_CLICKHOUSE holds no DSN")
+    admin = Connection(parse_dsn(named))
     database = f"recwatch_test_{uuid.uuid4().hex}"
     admin.command("CREATE DATABASE {database:Identifier}", database=database)
-    yield f"{server.rsplit('/', 1)[0]}/{database}"
+    yield f"{named.rsplit('/', 1)[0]}/{database}"
     admin.command("DROP DATABASE {database:Identifier}", database=database)
     admin.close()
 
@@ -216,6 +226,20 @@ def test_long_steps_are_weighted_means_of_whole_minutes(store: Store) -> None:
     assert read(store, end_ms, step_s=3_600) == [(whole_hour, (sum(range(90)) + sum(range(60))) / 150)]
 
 
+def test_steps_of_whole_hours_come_from_the_hourly_roll_up(dsn: str, store: Store) -> None:
+    hour_ms = 60 * MINUTE_MS
+    first_ms = FIRST_MS // (6 * hour_ms) * 6 * hour_ms
+    for token in ("t", "t", "u"):
+        store.write_samples([ramp(3 * 3600, first_ms)], token)
+    admin = Connection(parse_dsn(dsn))
+    admin.command("TRUNCATE TABLE samples_1m")
+    admin.close()
+    for step_s, expected in [(3600, [1799.5, 5399.5, 8999.5]), (7200, [3599.5, 8999.5]), (5400, [])]:
+        times, values = store.read([DEPTH.id], first_ms, first_ms + 4 * hour_ms, step_s)[DEPTH.id]
+        assert values.tolist() == expected
+        assert times.tolist() == [first_ms + n * step_s * 1000 for n in range(len(expected))]
+
+
 def test_steps_over_a_minute_are_rounded_up_to_whole_minutes(store: Store) -> None:
     store.write_samples([ramp(600)], "t")
     end_ms = FIRST_MS + 10 * MINUTE_MS
@@ -231,6 +255,41 @@ def test_the_roll_up_outlives_the_samples(dsn: str, opened: Open) -> None:
     merging.close()
     assert store.samples_stored() == 0
     assert read(store, FIRST_MS + MINUTE_MS, step_s=60) == [(0, 29.5)]
+
+
+def buckets_of(service: str, bounds: Sequence[float], end_ms: int, latencies: Float64) -> tuple[list[Series], list[Samples]]:
+    """Series and samples of the buckets of a service whose requests end one every ten seconds, the last at `end_ms`."""
+    labels = ["+Inf" if bound == np.inf else str(bound) for bound in bounds]
+    series = [canonical_series(service, "latency_bucket_increments", {"le": label}) for label in labels]
+    times = end_ms - 10_000 * np.arange(len(latencies), dtype=np.int64)[::-1]
+    return series, [
+        Samples(service, "", times, np.full(len(times), s.id, np.uint64), (latencies <= bound).astype(np.float64))
+        for s, bound in zip(series, bounds, strict=True)
+    ]
+
+
+def test_fleet_latency_is_that_of_all_requests_whatever_their_services_and_hours(store: Store) -> None:
+    random = np.random.default_rng(7)
+    grid = [*np.round(np.geomspace(0.001, 10, 60), 6).tolist(), np.inf]
+    end_ms = FIRST_MS + 77 * MINUTE_MS - 10_000
+    sides = {"shop": (random.lognormal(-3, 0.5, 3000), grid), "news": (random.lognormal(-1, 0.3, 100), grid[::2])}
+    for service, (latencies, bounds) in sides.items():
+        series, samples = buckets_of(service, bounds, end_ms, latencies)
+        store.write_series(series)
+        for n, batch in enumerate(samples):
+            store.write_samples([batch], f"{service}-{n}")
+    found = store.latency_increments(0, FIRST_MS + 10**8)
+    assert sorted(found) == ["news", "shop"]
+    assert found["shop"].increments[-1] == 3000
+    assert found["news"].le_upper_bounds.tolist() == sides["news"][1]
+    everything = np.concatenate([latencies for latencies, _ in sides.values()])
+    assert quantile_of_all(list(found.values()), 0.99) == pytest.approx(np.quantile(everything, 0.99), rel=0.1)
+    half_hour_ms = 30 * MINUTE_MS
+    for start_ms in range(FIRST_MS - 10 * half_hour_ms, FIRST_MS, half_hour_ms):
+        part = store.latency_increments(start_ms, end_ms + 10_000, ["shop"])
+        assert list(part) == ["shop"]
+        assert part["shop"].increments[-1] == min(3000, (end_ms + 10_000 - start_ms) // 10_000)
+    assert store.latency_increments(end_ms + MINUTE_MS, end_ms + 2 * MINUTE_MS) == {}
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)

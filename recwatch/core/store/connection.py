@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
+from urllib.parse import SplitResult, urlsplit
 
 import pyarrow as pa
 
 from recwatch.core.errors import BadInput, RecwatchError, Unavailable
+from recwatch.core.store.migrations import TableEngine
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -32,6 +33,7 @@ class Embedded:
     """The engine in this process, over a folder that no other process has open."""
 
     folder: Path
+    table_engine: ClassVar[TableEngine] = "MergeTree"
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -44,12 +46,13 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A ClickHouse server, reached over its HTTP port."""
+    """A ClickHouse server, reached over its HTTP port, and the engine that tables are made with there."""
 
     host: str
     port: int
     user: str
     database: str
+    table_engine: TableEngine = "MergeTree"
 
     def __str__(self) -> str:
         return f"clickhouse://{self.host}:{self.port}/{self.database}"
@@ -75,21 +78,33 @@ def parse_dsn(dsn: str) -> Place:
     >>> parse_dsn("chdb://.recwatch/store")
     Embedded(folder=PosixPath('.recwatch/store'))
     >>> parse_dsn("clickhouse://reader@db.example:8123/recwatch")
-    Server(host='db.example', port=8123, user='reader', database='recwatch')
+    Server(host='db.example', port=8123, user='reader', database='recwatch', table_engine='MergeTree')
+    >>> parse_dsn("clickhouse://db/recwatch?engine=ReplicatedMergeTree").table_engine
+    'ReplicatedMergeTree'
     """
     parts = urlsplit(dsn)
     if parts.password is not None:
         raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
     if parts.scheme == "chdb" and (parts.netloc + parts.path).strip("/") and not (parts.query or parts.fragment):
         return Embedded(Path(parts.netloc + parts.path))
-    try:
-        if parts.scheme == "clickhouse" and parts.hostname:
-            return Server(
-                parts.hostname, parts.port or 8123, parts.username or "default", parts.path.strip("/") or "default"
-            )
-    except ValueError:  # the port is no number: fall through to the sentence that shows how it is written
-        pass
+    if parts.scheme == "clickhouse" and parts.hostname and (port := _port(parts)):
+        user, database = parts.username or "default", parts.path.strip("/") or "default"
+        return Server(parts.hostname, port, user, database, _table_engine(parts.query))
     raise BadInput(f"'{dsn}' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/database")
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port or 8123
+    except ValueError:  # it is no number
+        return None
+
+
+def _table_engine(query: str) -> TableEngine:
+    for engine in get_args(TableEngine):
+        if query in {"", f"engine={engine}"}:
+            return cast(TableEngine, engine)
+    raise BadInput(f"the store's DSN says '?{query}'; write ?engine=ReplicatedMergeTree for a cluster, or nothing")
 
 
 class Connection:

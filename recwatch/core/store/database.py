@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from recwatch.core.buckets import Buckets
 from recwatch.core.event_json import E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
 from recwatch.core.store.connection import Connection, Place, parse_dsn
@@ -29,13 +30,32 @@ _STEPS = """
         AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
     GROUP BY series_id, at_ms ORDER BY series_id, at_ms
 """
-_MINUTES = """
-    SELECT series_id, intDiv(toInt64(toUnixTimestamp(minute)) * 1000, {step_ms:Int64}) * {step_ms:Int64} AS at_ms,
+_ROLLED_UP = """
+    SELECT series_id, intDiv(toInt64(toUnixTimestamp({time:Identifier})) * 1000, {step_ms:Int64}) * {step_ms:Int64} AS at_ms,
         sum(sum) / sum(count) AS reading
-    FROM samples_1m
-    WHERE series_id IN {ids:Array(UInt64)} AND minute >= fromUnixTimestamp64Milli({start_ms:Int64})
-        AND minute <= fromUnixTimestamp64Milli({end_ms:Int64})
+    FROM {table:Identifier}
+    WHERE series_id IN {ids:Array(UInt64)} AND {time:Identifier} >= fromUnixTimestamp64Milli({start_ms:Int64})
+        AND {time:Identifier} <= fromUnixTimestamp64Milli({end_ms:Int64})
     GROUP BY series_id, at_ms ORDER BY series_id, at_ms
+"""
+# Whole hours come from the hourly roll-up, what is before and after them from the minutes.
+_LATENCY = """
+    WITH toDateTime(fromUnixTimestamp64Milli({start_ms:Int64}), 'UTC') AS start,
+        toDateTime(fromUnixTimestamp64Milli({end_ms:Int64}), 'UTC') AS end,
+        toStartOfHour(start + 3599) AS first, greatest(first, toStartOfHour(end)) AS last,
+        known AS (
+            SELECT id, service, labels['le'] AS le FROM series FINAL WHERE name = 'latency_bucket_increments'
+                AND (empty({services:Array(String)}) OR service IN {services:Array(String)})
+        )
+    SELECT service, toFloat64(le) AS bound, sum(grown) AS increments FROM (
+        SELECT series_id, sum(sum) AS grown FROM samples_1h
+        WHERE series_id IN (SELECT id FROM known) AND hour >= first AND hour < last GROUP BY series_id
+        UNION ALL
+        SELECT series_id, sum(sum) AS grown FROM samples_1m
+        WHERE series_id IN (SELECT id FROM known) AND minute >= start AND minute < end AND (minute < first OR minute >= last)
+        GROUP BY series_id
+    ) AS rows INNER JOIN known ON rows.series_id = known.id
+    GROUP BY service, bound ORDER BY service, bound
 """
 _NEWEST = """
     SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
@@ -54,6 +74,7 @@ _EVENTS = """
     ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
 """
 MINUTE_S = 60
+HOUR_MS = 3_600_000
 N = TypeVar("N", bound=np.number[Any])
 
 
@@ -77,7 +98,7 @@ class Store:
     def __init__(self, place: Place, retention: Retention) -> None:
         self._write = Connection(place)
         try:
-            migrate(self._write)
+            migrate(self._write, place.table_engine)
             keep(self._write, retention)
             self._read = Connection(place)
         except BaseException:
@@ -106,16 +127,30 @@ class Store:
         """`time_ms` and `value` of every series asked for, start and end included; empty where nothing is stored.
 
         With `step_s`, the mean of each step instead, under the step's start; the step that `start_ms` lies in is the first.
-        Steps of a minute and more are rounded up to whole minutes and come from the roll-up, which is kept longer.
+        Steps of a minute and more are rounded up to whole minutes and come from a roll-up, which is kept longer; steps of
+        whole hours come from the hourly one.
         """
-        sql, step_ms = _RAW, 1
+        sql, step_ms, rolled_up = _RAW, 1, {}
         if step_s is not None:
-            minutes = -(-step_s // MINUTE_S)
-            sql, step_ms = (_STEPS, step_s * 1000) if step_s < MINUTE_S else (_MINUTES, minutes * MINUTE_S * 1000)
-        found = self._read.query(
-            sql, ids=[int(i) for i in series_ids], start_ms=start_ms // step_ms * step_ms, end_ms=end_ms, step_ms=step_ms
-        )
-        return _by_series(series_ids, found)
+            step_ms = step_s * 1000 if step_s < MINUTE_S else -(-step_s // MINUTE_S) * MINUTE_S * 1000
+            sql = _STEPS if step_s < MINUTE_S else _ROLLED_UP
+            table, time = ("samples_1m", "minute") if step_ms % HOUR_MS else ("samples_1h", "hour")
+            rolled_up = {"table": table, "time": time}
+        bounds = {"start_ms": start_ms // step_ms * step_ms, "end_ms": end_ms, "step_ms": step_ms}
+        return _by_series(series_ids, self._read.query(sql, ids=[int(i) for i in series_ids], **bounds, **rolled_up))
+
+    def latency_increments(self, start_ms: int, end_ms: int, services: Sequence[str] = ()) -> dict[str, Buckets]:
+        """How many requests of each service were at most how slow, from the minute of `start_ms` up to that of `end_ms`.
+
+        Of all services, or of those named; a service without buckets then is left out. They come from the roll-ups, so that
+        a month takes about as long as a day.
+        """
+        minute_ms = MINUTE_S * 1000
+        span = {"start_ms": start_ms // minute_ms * minute_ms, "end_ms": end_ms // minute_ms * minute_ms}
+        rows = self._read.query(_LATENCY, services=list(services), **span)
+        bounds, increments = _column(rows, "bound", np.float64), _column(rows, "increments", np.float64)
+        names = np.array([name.decode() for name in rows["service"].to_pylist()], dtype=object)
+        return {name: Buckets(bounds[names == name], increments[names == name]) for name in dict.fromkeys(names)}
 
     def series(self, service: str | None = None) -> list[Series]:
         """The known series, of one service if given, by name."""

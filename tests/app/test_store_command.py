@@ -1,0 +1,75 @@
+"""`recwatch store serve` and the reading side of `recwatch up`, as real processes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from recwatch.app.config import parse_config
+from recwatch.core.canonical import canonical_series
+from recwatch.core.errors import BadInput
+from recwatch.core.signals import Samples
+from recwatch.core.store import Retention, open_store
+from recwatch.core.store.connection import PASSWORD_VARIABLE
+from tests.app.shop import ENOUGH_S, shop, watched
+from tests.app.test_cli import ended, up
+
+SERVE = "from recwatch.app.cli import app; app(['store', 'serve', '--port', '0'])"
+FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
+NOW_MS = 1_700_000_000_000
+DEPTH = canonical_series("shop", "queue_depth")
+
+
+def test_several_processes_use_a_served_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [sys.executable, "-c", SERVE]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = [process.stdout.readline() for _ in range(3)]
+            password, reader = tmp_path / ".recwatch/store-password", tmp_path / ".recwatch/reader-password"
+            assert {file.stat().st_mode & 0o777 for file in (password, reader)} == {0o600}
+            dsn = re.search(r"clickhouse://recwatch@127.0.0.1:\d+/default", "".join(said))
+            assert dsn is not None
+            monkeypatch.setenv(PASSWORD_VARIABLE, password.read_text())
+            with closing(open_store(dsn[0], FOREVER)) as one, closing(open_store(dsn[0], FOREVER)) as other:
+                one.write_samples([Samples.of("shop", "", NOW_MS, {DEPTH.id: 7.0})], "token")
+                assert other.read([DEPTH.id], NOW_MS, NOW_MS)[DEPTH.id][1].tolist() == [7.0]
+            url = re.search(r"http://127.0.0.1:\d+", said[0])
+            assert url is not None
+            answer = httpx.post(url[0], content="SELECT count() FROM samples", auth=("reader", reader.read_text()))
+            assert answer.text == "1\n"
+            process.send_signal(signal.SIGTERM)
+            assert ended(process) == (0, [])
+        finally:
+            process.kill()
+
+
+def test_up_lets_others_read_its_store(tmp_path: Path) -> None:
+    file = tmp_path / "reader-password"
+    with shop() as server:
+        content = watched(tmp_path, server) | {"store_reader": {"port": 0, "password_file": str(file)}}
+        with up(tmp_path, content) as process:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            line = next(line for line in lines if line.startswith("The store answers at "))
+            url = line.split()[4].rstrip(".")
+            sql = "SELECT count() FROM system.tables WHERE name = 'samples' AND database = currentDatabase()"
+            answer = httpx.post(url, content=sql, auth=("reader", file.read_text()), timeout=ENOUGH_S)
+            assert answer.text == "1\n"
+            refused = httpx.post(url, content="DROP TABLE samples", auth=("reader", file.read_text()), timeout=ENOUGH_S)
+            assert refused.status_code == 403
+            process.send_signal(signal.SIGTERM)
+            assert ended(process) == (0, [])
+
+
+def test_a_server_needs_no_reading_side() -> None:
+    content = {"services": [{"name": "shop", "targets": ["http://127.0.0.1:1/metrics"]}], "store_reader": {}}
+    with pytest.raises(BadInput, match="store_reader is for the embedded store; a server answers for itself"):
+        parse_config(content | {"store": "clickhouse://db/x"}, "recwatch.yaml")

@@ -26,7 +26,9 @@ class Plain(TyperGroup):
         try:
             return super().invoke(ctx)
         except RecwatchError as error:
-            Console(stderr=True).print(f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            Console(stderr=True, emoji=False).print(
+                f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(130) from interrupt
@@ -78,7 +80,7 @@ def demo(
     """Run the whole story on this machine: load, a fault, the incident, the proposal, the measured recovery."""
     from recwatch.app.demo import run_demo  # noqa: PLC0415 - heavy
 
-    reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=Console())
+    reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=Console(emoji=False))
     raise typer.Exit(0 if reached else 1)
 
 
@@ -91,7 +93,7 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
-    run_up(load_config(file), Console(soft_wrap=True))
+    run_up(load_config(file), Console(soft_wrap=True, emoji=False))
 
 
 @app.command()
@@ -105,7 +107,7 @@ def check(file: FileArgument) -> None:
         raise BadInput("\n".join(faults))
     targets = sum(len(service.endpoints()) for service in config.services)
     sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
-    Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
+    Console(soft_wrap=True, emoji=False).print(sentence, markup=False, highlight=False)
 
 
 @app.command()
@@ -126,7 +128,7 @@ def coverage(
     if json:
         typer.echo(dumps(as_json(report, target), indent=2, ensure_ascii=False))
     else:
-        out = Console()
+        out = Console(emoji=False)
         out.print(coverage_text(report, target, out.width))
 
 
@@ -136,4 +138,4 @@ def build(out: Annotated[Path, typer.Option(help="The folder to write to.")] = P
     from dashboards.grafana import build as build_dashboards  # noqa: PLC0415 - heavy
 
     for path in build_dashboards(out):
-        Console(soft_wrap=True).print(str(path), markup=False, highlight=False)
+        Console(soft_wrap=True, emoji=False).print(str(path), markup=False, highlight=False)

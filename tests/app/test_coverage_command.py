@@ -143,3 +143,8 @@ def test_names_of_a_page_cannot_write_on_the_terminal(tmp_path: Path) -> None:
     result = run(written(tmp_path, 'DCGM_FI_DEV_GPU_TEMP{gpu="\x1b[31mred"} 61\n'))
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
+
+
+def test_what_looks_like_the_name_of_an_emoji_is_printed_as_it_is(tmp_path: Path) -> None:
+    assert "a{b=:x:} 1" in run(written(tmp_path, f"{GOOD}a{{b=:x:}} 1\n")).stdout
+    assert ":x: cannot be read" in run(":x:").stderr

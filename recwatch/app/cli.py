@@ -110,10 +110,21 @@ def check(file: FileArgument) -> None:
     Console(soft_wrap=True, emoji=False).print(sentence, markup=False, highlight=False)
 
 
+def _known(kind: str | None) -> str | None:
+    """The kind of server, if there is such a one."""
+    from collectors.normalise import NORMALISERS  # noqa: PLC0415 - heavy
+
+    if kind is not None and kind not in NORMALISERS:
+        raise typer.BadParameter(f"'{kind}' is no kind of server; they are: {', '.join(NORMALISERS)}")
+    return kind
+
+
 @app.command()
 def coverage(
     target: Annotated[str, typer.Argument(help="A URL, or a file of exposition text.")],
-    kind: Annotated[str | None, typer.Option(help="Which server wrote it, where that is not to be recognised.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(callback=_known, help="Which server wrote it, where that is not to be recognised.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a page that breaks its format's standard.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON: every figure with its sources.")] = False,
 ) -> None:

@@ -100,13 +100,12 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
 def check(file: FileArgument) -> None:
     """Check a configuration, and what it names on this machine; say what is wrong, and where. Nothing is started."""
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
-    from recwatch.app.preflight import stumbles  # noqa: PLC0415 - heavy
+    from recwatch.app.preflight import found, stumbles  # noqa: PLC0415 - heavy
 
     config = load_config(file)
     if faults := [f"{file}: {sentence}" for sentence in stumbles(config)]:
         raise BadInput("\n".join(faults))
-    targets = sum(len(service.endpoints()) for service in config.services)
-    sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
+    sentence = f"{file}: good. {found(config.services)}."
     Console(soft_wrap=True, emoji=False).print(sentence, markup=False, highlight=False)
 
 

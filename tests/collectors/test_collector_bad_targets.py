@@ -13,6 +13,7 @@ from tests.collectors.scenes import Recommender, Watch
 from tests.collectors.server import (
     Answer,
     PageServer,
+    chunked,
     cut_off,
     dribbling,
     endless,
@@ -52,6 +53,7 @@ def bad_pages() -> dict[str, Bad]:
         "shorter than announced": Bad(lambda _: cut_off("a_total 12\n", announced=True), "cut_off", "broke off its answer"),
         "50 MB": Bad(lambda _: endless(1000, []), "too_large", "larger than 10000000 bytes"),
         "gzip bomb": Bad(lambda _: raw(zeros, {"Content-Encoding": "gzip"}), "too_large", "larger than 10000000 bytes"),
+        "without its last chunk": Bad(lambda _: chunked("a_total 12", ended=False), "cut_off", "broke off its answer"),
         "half a gzip": Bad(lambda _: raw(zeros[:99], {"Content-Encoding": "gzip"}), "cut_off", "middle of its gzip data"),
         "no gzip": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "gzip"}), "encoding", "cannot be unpacked"),
         "unasked encoding": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "br"}), "encoding", "answers in 'br'"),
@@ -131,9 +133,9 @@ def test_a_bucket_without_a_readable_bound_is_no_measure_and_ends_nothing(server
     watch.close()
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-def test_a_last_line_may_end_with_the_page_where_that_has_an_announced_end(server: PageServer, zipped: bool) -> None:
-    server.answers = {"/metrics": page(GOOD), "/bad": page("a 1\nb 12", zipped=zipped)}
+@pytest.mark.parametrize("answer", [page("a 1\nb 12"), page("a 1\nb 12", zipped=True), chunked("a 1\nb 12", ended=True)])
+def test_a_last_line_may_end_with_the_page_where_that_has_an_announced_end(server: PageServer, answer: Answer) -> None:
+    server.answers = {"/metrics": page(GOOD), "/bad": answer}
     watch = watch_both(server)
     assert watch.raw(watch.tick(), server.url("/bad"))["b"] == 12.0
     watch.close()

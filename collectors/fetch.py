@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -49,10 +50,11 @@ class FetchFailed(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A body, unpacked, and what the server calls it."""
+    """A body, unpacked, what the server calls it, and whether it is surely whole: it ends where that was announced."""
 
     body: bytes
     content_type: str
+    whole: bool
 
 
 class Connections:
@@ -94,15 +96,21 @@ class Fetcher:
             async with asyncio.timeout(timeout_s), await self._answer(headers) as response:
                 if response.status != 200:
                     raise FetchFailed("http_status", f"{self._shown} answers HTTP status {response.status}, not 200")
-                return Fetched(await self._body(response), response.headers.get("Content-Type", ""))
+                return Fetched(
+                    await self._body(response), response.headers.get("Content-Type", ""), _announces_its_end(response)
+                )
         except TimeoutError as error:
             raise FetchFailed("timeout", f"{self._shown} took longer than {timeout_s:g} s in all") from error
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError) as error:
-            raise FetchFailed("cut_off", f"{self._shown} broke off its answer, or it is not HTTP: {error}") from error
+        except aiohttp.ClientPayloadError as error:
+            raise FetchFailed("cut_off", f"{self._shown} broke off its answer before the end that it announced") from error
+        except aiohttp.ServerDisconnectedError as error:
+            raise FetchFailed("cut_off", f"{self._shown} hung up without an answer") from error
+        except aiohttp.ClientResponseError as error:
+            raise FetchFailed("cut_off", f"{self._shown} gives an answer that is not HTTP; check scheme and port") from error
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            raise FetchFailed("tls", f"{self._shown} and recwatch do not agree on TLS: {error}") from error
+            raise FetchFailed("tls", f"{self._shown} and recwatch do not agree on TLS: {_of_tls(error)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise FetchFailed("unreachable", f"{self._shown} cannot be reached: {error}") from error
+            raise FetchFailed("unreachable", f"{self._shown} cannot be reached: {_of_system(error)}") from error
 
     async def _answer(self, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The answer after redirects; another origin than the configured one gets neither credentials nor certificate."""
@@ -145,6 +153,26 @@ class Fetcher:
         except zlib.error as error:
             raise FetchFailed("encoding", f"{self._shown} sends gzip data that cannot be unpacked: {error}") from error
         return data
+
+
+def _announces_its_end(response: aiohttp.ClientResponse) -> bool:
+    return response.content_length is not None or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+
+
+def _of_tls(error: Exception) -> str:
+    """What is wrong, in OpenSSL's words, without the places in its source."""
+    told = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    said = getattr(told, "verify_message", "") or (getattr(told, "reason", "") or "").replace("_", " ").lower()
+    return said or "the connection ended in between"
+
+
+def _of_system(error: Exception) -> str:
+    """What is wrong, in the operating system's words."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} is not known"
+    if isinstance(error, OSError):
+        return os.strerror(error.errno).lower() if error.errno else "no connection"
+    return str(error) or "the connection ended"
 
 
 def require_usable(config: HttpConfig) -> None:
@@ -192,7 +220,8 @@ class TlsContexts:
                 self._contexts[with_certificate] = _context(self._config, with_certificate)
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(map(str, self._config.files))
-            raise FetchFailed("tls", f"the files of tls_config ({files}) cannot be used: {error}") from error
+            why = _of_tls(error) if isinstance(error, ssl.SSLError) else _of_system(error)
+            raise FetchFailed("tls", f"the files of tls_config ({files}) cannot be used: {why}") from error
         return self._contexts[with_certificate]
 
 

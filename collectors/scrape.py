@@ -88,10 +88,13 @@ class Scraper:
 
 
 def require_whole(url: str, fetched: Fetched) -> None:
-    """Raise FetchFailed where the body is HTML, or ends in the middle of a line: of `12` there may be a digit missing."""
+    """Raise FetchFailed where the body is HTML, or may be cut off: of `12` there may be a digit missing.
+
+    Some servers end their last line with the end of the page alone, which counts where that end was announced.
+    """
     if "html" in fetched.content_type or fetched.body[:1000].lstrip()[:1] == b"<":
-        raise FetchFailed("html", f"{url} answers HTML, not metrics; check the path")
-    if fetched.body and not fetched.body.endswith((b"\n", b"# EOF")):
+        raise FetchFailed("html", f"{url} is HTML, not metrics; check the path, which is often /metrics")
+    if fetched.body and not fetched.whole and not fetched.body.endswith((b"\n", b"# EOF")):
         raise FetchFailed("cut_off", f"{url} has a page that ends in the middle of a line")
 
 

@@ -120,6 +120,11 @@ def bucket_quantile(counts: Mapping[str, float], q: float) -> float | None:
     return quantile([float(le) for le in les], [counts[le] for le in les], q)
 
 
+def over_lifetime(signal: str) -> bool:
+    """Whether its figure may be made of counters, and thus be over the server's lifetime."""
+    return any(isinstance(one, Mean | Share | Quantile | OfStage | OfDeployments) for one in recipes(signal))
+
+
 def is_rate(recipe: Recipe) -> bool:
     """Whether it takes two pages."""
     return isinstance(recipe, Rate | ShareOfTime | Utilisation)

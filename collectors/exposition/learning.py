@@ -18,8 +18,10 @@ from collectors.exposition.repeated import NO_SAMPLE, VALUE, VALUE_AND_TIME, Lay
 from collectors.exposition.row import RowReader, Unreadable, decoded
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Int64
+from recwatch.core.wording import clean
 
 _EXAMPLE = 120
+_QUOTED = 60
 
 _Said = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -34,12 +36,13 @@ def learn(rows: Rows, known: Layout, same: Bools, *, whole: bool) -> tuple[Layou
     learner.take_over(same)
     learner.read_the_rest()
     learner.keep_lines()
-    if not whole and len(rows) - 1 in learner.faults:
-        raise BadInput(f"the page is cut off: its last row is {_shown(rows, len(rows) - 1)!r}; scrape it again")
     layout = learner.layout()
     if learner.faults and not layout.lines:
-        shown = _shown(rows, min(learner.faults))
-        raise BadInput(f"{shown!r} is no exposition text, nor is any other row; check the address")
+        raise BadInput(
+            f"{_quoted(rows, min(learner.faults))} is no exposition text, nor is any other row; check the address"
+        )
+    if not whole and len(rows) - 1 in learner.faults:
+        raise BadInput(f"the page is cut off: its last row is {_quoted(rows, len(rows) - 1)}; scrape it again")
     return layout, repeated.page_of(layout, learner.readings)
 
 
@@ -159,6 +162,12 @@ class _Learner:
 
 def _said(line: Line) -> _Said:
     return line.name, tuple(sorted(line.labels.items()))
+
+
+def _quoted(rows: Rows, row: int) -> str:
+    """The beginning of the row, safe to print in a sentence."""
+    shown = _shown(rows, row)
+    return f"'{clean(shown[:_QUOTED])}{'…' if len(shown) > _QUOTED else ''}'"
 
 
 def _shown(rows: Rows, row: int) -> str:

@@ -30,9 +30,9 @@ class Rule:
     label matches the whole pattern, `kinds` only those of a type, for names that are a counter here and a gauge there. A
     label of the server's with several spellings is the first of them that a line has. Lines that tell the same quantity with
     the same labels add up, unless the page tells it of the same thing under one of the names `unless`, too: so a metric that
-    goes by its old and its new name is not counted twice. Where there are `flags`, the value is a set of them and tells
-    whether one of these is up. `versions` and `setting` tell people from when to when the server writes the name, and what
-    makes it do so where it does not by itself.
+    goes by its old and its new name is not counted twice. A `scale` below 0 takes away, where the page tells what
+    from. Where there are `flags`, the value is a set of them and tells whether one of these is up. `versions` and `setting`
+    tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
     """
 
     names: tuple[str, ...]
@@ -163,8 +163,14 @@ class Table:
         told = [[(r, r.measures(line)) for r in self.rules_of(line.name) if r.admits(line)] for line in lines]
         told = _once(lines, told) if self._repeats else told
         names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
+        added = {m.quantity for rules in told for _, ms in rules for m in ms if m.scale >= 0}
         return [
-            tuple(m for r, ms in rules for m in ms if not any((name, m.quantity, m.thing) in names for name in r.unless))
+            tuple(
+                m
+                for r, ms in rules
+                for m in ms
+                if m.quantity in added and not any((name, m.quantity, m.thing) in names for name in r.unless)
+            )
             for rules in told
         ]
 

@@ -109,7 +109,7 @@ def _run(config: Config, watched: WatchedService, source: PastSource, wanted: Wa
     from recwatch.core.clock import SystemClock  # noqa: PLC0415 - heavy
     from recwatch.core.store import open_store  # noqa: PLC0415 - heavy
 
-    out = Console(soft_wrap=True)
+    out = Console(soft_wrap=True, emoji=False)
     with ExitStack() as stack:
         filling = Filling(stack.enter_context(closing(open_store(config.store))), source, wanted, SystemClock())
         plan = filling.plan(days)

@@ -27,7 +27,9 @@ class Plain(TyperGroup):
         try:
             return super().invoke(ctx)
         except RecwatchError as error:
-            Console(stderr=True).print(f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            Console(stderr=True, emoji=False).print(
+                f"recwatch: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(130) from interrupt
@@ -80,7 +82,7 @@ def demo(
     """Run the whole story on this machine: load, a fault, the incident, the proposal, the measured recovery."""
     from recwatch.app.demo import run_demo  # noqa: PLC0415 - heavy
 
-    reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=Console())
+    reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=Console(emoji=False))
     raise typer.Exit(0 if reached else 1)
 
 
@@ -93,27 +95,37 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
-    run_up(load_config(file), Console(soft_wrap=True))
+    run_up(load_config(file), Console(soft_wrap=True, emoji=False))
 
 
 @app.command()
 def check(file: FileArgument) -> None:
     """Check a configuration, and what it names on this machine; say what is wrong, and where. Nothing is started."""
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
-    from recwatch.app.preflight import stumbles  # noqa: PLC0415 - heavy
+    from recwatch.app.preflight import found, stumbles  # noqa: PLC0415 - heavy
 
     config = load_config(file)
     if faults := [f"{file}: {sentence}" for sentence in stumbles(config)]:
         raise BadInput("\n".join(faults))
-    targets = sum(len(service.endpoints()) for service in config.services)
-    sentence = f"{file}: good. {len(config.services)} services, {targets} targets."
-    Console(soft_wrap=True).print(sentence, markup=False, highlight=False)
+    sentence = f"{file}: good. {found(config.services)}."
+    Console(soft_wrap=True, emoji=False).print(sentence, markup=False, highlight=False)
+
+
+def _known(kind: str | None) -> str | None:
+    """The kind of server, if there is such a one."""
+    from collectors.normalise import NORMALISERS  # noqa: PLC0415 - heavy
+
+    if kind is not None and kind not in NORMALISERS:
+        raise typer.BadParameter(f"'{kind}' is no kind of server; they are: {', '.join(NORMALISERS)}")
+    return kind
 
 
 @app.command()
 def coverage(
     target: Annotated[str, typer.Argument(help="A URL, or a file of exposition text.")],
-    kind: Annotated[str | None, typer.Option(help="Which server wrote it, where that is not to be recognised.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(callback=_known, help="Which server wrote it, where that is not to be recognised.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a page that breaks its format's standard.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON: every figure with its sources.")] = False,
 ) -> None:
@@ -128,7 +140,7 @@ def coverage(
     if json:
         typer.echo(dumps(as_json(report, target), indent=2, ensure_ascii=False))
     else:
-        out = Console()
+        out = Console(emoji=False)
         out.print(coverage_text(report, target, out.width))
 
 
@@ -138,4 +150,4 @@ def build(out: Annotated[Path, typer.Option(help="The folder to write to.")] = P
     from dashboards.grafana import build as build_dashboards  # noqa: PLC0415 - heavy
 
     for path in build_dashboards(out):
-        Console(soft_wrap=True).print(str(path), markup=False, highlight=False)
+        Console(soft_wrap=True, emoji=False).print(str(path), markup=False, highlight=False)

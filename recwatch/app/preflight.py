@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from alerting.notifiers import notifier_of
+from collectors.discovery import FileDiscovery
 from collectors.fetch import require_usable
 from collectors.http_config import HttpConfig
 from recwatch.app.access import known_token
 from recwatch.app.config import Config, WatchedService
 from recwatch.core.bus.registry import check_bus
 from recwatch.core.errors import RecwatchError
+from recwatch.core.wording import counted
 
 
 def stumbles(config: Config) -> Iterator[str]:
-    """A sentence for each thing that is not as the configuration says: token files, secrets, notifiers, brokers, topics."""
+    """A sentence for each thing that is not as configured: token files, secrets, lists of targets, notifiers, brokers."""
     try:
         known_token(config.token_file)
         if any(service.receive for service in config.services):
@@ -26,16 +28,41 @@ def stumbles(config: Config) -> Iterator[str]:
     except RecwatchError as error:
         yield str(error)
     for service in config.services:
-        for http in dict.fromkeys(_asked_with(service)):
-            try:
-                require_usable(http)
-            except RecwatchError as error:
-                yield f"{service.name}: {error}"
+        yield from (f"{service.name}: {sentence}" for sentence in _of_service(service))
     for place, notifier in enumerate(config.notify):
         try:
             notifier_of(notifier).close()
         except RecwatchError as error:
             yield f"notify[{place}]: {error}"
+
+
+def found(services: Sequence[WatchedService]) -> str:
+    """How many services there are, how many targets are listed for them, and where others come from.
+
+    >>> found([WatchedService(name="shop", targets=("http://10.0.0.1:8000/metrics",))])
+    '1 service, 1 target'
+    """
+    targets = sum(len(service.endpoints()) for service in services)
+    ways = {
+        "file_sd_configs": any(service.file_sd_configs for service in services),
+        "http_sd_configs": any(service.http_sd_configs for service in services),
+        "what a Prometheus sends": any(service.receive for service in services),
+    }
+    others = " and ".join(way for way, taken in ways.items() if taken)
+    listed = [counted(targets, "target")] if targets else []
+    more = [f"{'more' if targets else 'targets'} from {others}"] if others else []
+    return ", ".join([counted(len(services), "service"), *listed, *more])
+
+
+def _of_service(service: WatchedService) -> Iterator[str]:
+    for http in dict.fromkeys(_asked_with(service)):
+        try:
+            require_usable(http)
+        except RecwatchError as error:
+            yield str(error)
+    for files in service.file_sd_configs:
+        if trouble := FileDiscovery(files, service).look().trouble:
+            yield trouble
 
 
 def _asked_with(service: WatchedService) -> Iterator[HttpConfig]:

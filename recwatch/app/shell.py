@@ -47,7 +47,7 @@ def incidents(url: UrlOption = URL, service: ServiceOption = None) -> None:
 def incident(incident_id: str, url: UrlOption = URL) -> None:
     """Show one incident whole: causes with their evidence, marks near it, history."""
     with _asking(url) as client:
-        Console().print(incident_text(client.incident(incident_id)))
+        Console(emoji=False).print(incident_text(client.incident(incident_id)))
 
 
 @app.command()
@@ -59,7 +59,7 @@ def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) ->
             raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
         explained = client.explain(service or known[0], series)
     details = "\n".join(map(clean, explained.details))
-    Console().print(Text.assemble((clean(explained.series), "bold"), f": {clean(explained.verdict)}\n", details))
+    Console(emoji=False).print(Text.assemble((clean(explained.series), "bold"), f": {clean(explained.verdict)}\n", details))
 
 
 @app.command()
@@ -78,7 +78,7 @@ def approve(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_f
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
     with _writing(url, token_file) as client:
         client.decide(proposal_id, "approve", getpass.getuser(), why)
-    Console().print(f"Approved {proposal_id}.", markup=False, highlight=False)
+    Console(emoji=False).print(f"Approved {proposal_id}.", markup=False, highlight=False)
 
 
 @app.command()
@@ -86,7 +86,7 @@ def reject(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_fi
     """Reject a proposal."""
     with _writing(url, token_file) as client:
         client.decide(proposal_id, "reject", getpass.getuser(), why)
-    Console().print(f"Rejected {proposal_id}.", markup=False, highlight=False)
+    Console(emoji=False).print(f"Rejected {proposal_id}.", markup=False, highlight=False)
 
 
 @app.command()
@@ -102,7 +102,7 @@ def silence(
     with _writing(url, token_file) as client:
         made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
     said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
-    Console(soft_wrap=True).print(said, markup=False, highlight=False)
+    Console(soft_wrap=True, emoji=False).print(said, markup=False, highlight=False)
 
 
 @app.command()
@@ -110,7 +110,7 @@ def unsilence(silence_id: str, url: UrlOption = URL, token_file: TokenOption = T
     """End a silence now; `recwatch silence` said its id."""
     with _writing(url, token_file) as client:
         ended = client.unsilence(silence_id, getpass.getuser())
-    Console().print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
+    Console(emoji=False).print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
 
 
 @app.command()
@@ -124,7 +124,7 @@ def mark(
     """Tell recwatch that something was done to a service."""
     with _writing(url, token_file) as client:
         made = client.mark(service, kind, text, getpass.getuser())
-    Console().print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
+    Console(emoji=False).print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
 
 
 def incident_text(incident: Incident) -> Text:
@@ -170,14 +170,14 @@ def _writing(url: str, token_file: Path) -> AbstractContextManager[Client]:
 def _entry(head: tuple[str, ...], *below: str) -> None:
     """One line that begins with an id, never cut however narrow the terminal; then what there is to read, indented."""
     id_, *others = map(clean, head)
-    Console(soft_wrap=True).print(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
+    Console(soft_wrap=True, emoji=False).print(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
     for text in below:
-        Console().print(Padding(Text(clean(text)), (0, 0, 0, 4), expand=False))
+        Console(emoji=False).print(Padding(Text(clean(text)), (0, 0, 0, 4), expand=False))
 
 
 def _none(found: Sequence[object], sentence: str) -> None:
     if not found:
-        Console().print(sentence)
+        Console(emoji=False).print(sentence)
 
 
 def _clock(time_ms: int) -> str:

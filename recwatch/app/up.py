@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
@@ -13,9 +14,11 @@ from recwatch.app.children import Child, free_port
 from recwatch.app.config import Config, ConsoleConfig
 from recwatch.app.ending import told_to_end
 from recwatch.app.pipeline import Pipeline
+from recwatch.app.remote_write import WRITE_PATH
 from recwatch.app.store_server import READER, reading_side
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
+from recwatch.core.wording import counted
 
 
 class ConsoleChild(Child):
@@ -38,8 +41,8 @@ def run_up(config: Config, out: Console) -> None:
         pipeline = Pipeline(config, SystemClock())
         stack.callback(pipeline.stop)
         pipeline.start()
-        out.print(f"recwatch watches {len(config.services)} services. API {pipeline.url}", highlight=False)
-        out.print(f"Whoever may write has the token in {config.token_file}.", highlight=False)
+        for sentence in _started(config, pipeline.url):
+            out.print(sentence, markup=False, highlight=False)
         console = None
         if config.console is not None:
             console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
@@ -57,3 +60,11 @@ def run_up(config: Config, out: Console) -> None:
                 reader.check()
             trouble.now(console.failure() if console else "")
             pause.wait(0.2)
+
+
+def _started(config: Config, url: str) -> Iterator[str]:
+    """What whoever wants to read, write or send has to know."""
+    yield f"recwatch watches {counted(len(config.services), 'service')}. API {url}"
+    yield f"Whoever may write has the token in {config.token_file}."
+    if any(service.receive for service in config.services):
+        yield f"Prometheus's remote_write goes to {url}{WRITE_PATH}, with the token in {config.receive_token_file}."

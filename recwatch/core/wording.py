@@ -123,6 +123,15 @@ def local(time_ms: int, today: date) -> str:
     return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def counted(number: int, what: str) -> str:
+    """The number of things.
+
+    >>> counted(1, "target"), counted(2, "target")
+    ('1 target', '2 targets')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def clean(text: str) -> str:
     r"""Text from outside, safe to print on one line: control and direction-changing characters become '·', long text is cut.
 

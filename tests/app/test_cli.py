@@ -105,7 +105,41 @@ def answers(url: str) -> bool:
 def test_a_good_configuration_is_called_good(tmp_path: Path, content: dict[str, Any]) -> None:
     result = run("check", str(written(tmp_path, content)))
     assert result.exit_code == 0
-    assert "recwatch.yaml: good." in result.output
+    assert result.output.endswith("recwatch.yaml: good. 1 service, 1 target.\n")
+
+
+def test_a_check_says_where_the_targets_come_from_that_the_file_does_not_list(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    (tmp_path / "listed.yaml").write_text("- targets: [10.0.0.1:8000]\n")
+    content["services"] += [
+        {"name": "listed", "file_sd_configs": [{"files": [f"{tmp_path}/*.yaml"]}]},
+        {"name": "sent", "receive": ['{job="sent"}']},
+    ]
+    (tmp_path / "etc").mkdir()
+    content["receive_token_file"] = f"{tmp_path}/received"
+    result = run("check", str(written(tmp_path / "etc", content)))
+    assert result.exit_code == 0
+    assert result.output.endswith("3 services, 1 target, more from file_sd_configs and what a Prometheus sends.\n")
+
+
+def test_a_check_finds_a_pattern_that_fits_no_file(tmp_path: Path, content: dict[str, Any]) -> None:
+    content["services"] += [{"name": "listed", "file_sd_configs": [{"files": [f"{tmp_path}/none-*.yaml"]}]}]
+    file = written(tmp_path, content)
+    result = run("check", str(file))
+    assert (result.exit_code, result.stderr) == (1, f"recwatch: {file}: listed: no file matches {tmp_path}/none-*.yaml\n")
+
+
+def test_a_start_says_where_a_prometheus_sends_to(tmp_path: Path, content: dict[str, Any]) -> None:
+    port, token = free_port(), f"{tmp_path}/received"
+    received = [{"name": "sent", "receive": ['{job="sent"}']}]
+    with up(tmp_path, content | {"services": received, "receive_token_file": token, "api": {"port": port}}) as process:
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the API answers")
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=ENOUGH_S)
+    url = f"http://127.0.0.1:{port}"
+    assert said.splitlines()[0] == f"recwatch watches 1 service. API {url}"
+    assert f"Prometheus's remote_write goes to {url}/api/v1/write, with the token in {token}." in said.splitlines()
 
 
 def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, content: dict[str, Any]) -> None:

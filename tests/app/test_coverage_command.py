@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from recwatch.app.cli import app
-from tests.collectors.server import PageServer, page, serving
+from tests.collectors.server import PageServer, cut_off, page, serving
 
 GOOD = '# TYPE DCGM_FI_DEV_GPU_TEMP gauge\nDCGM_FI_DEV_GPU_TEMP{gpu="0"} 61\n'
 
@@ -82,7 +82,8 @@ def test_the_kind_can_be_said_where_the_page_does_not_tell(tmp_path: Path) -> No
     [
         ("I am no metrics\nat all\n", "is no exposition text"),
         ("<html><body>Sign in</body></html>\n", "is HTML, not metrics; check the path, which is often /metrics"),
-        (b"\x00\x01\x02\xff\n", "is no exposition text"),
+        (b"\x00\x01\x02\xff\n", "'···\ufffd' is no exposition text"),
+        ('{"a": "' + "b" * 100 + '"}', '{"a": "' + "b" * 53 + "…' is no exposition text, nor is any other row"),
         ("", "holds no metrics; check that the server is up and has metrics switched on"),
     ],
 )
@@ -104,7 +105,10 @@ def test_html_of_a_server_is_one_sentence(server: PageServer) -> None:
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("http://127.0.0.1:1/metrics", "http://127.0.0.1:1/metrics cannot be reached"),
+        ("http://127.0.0.1:1/metrics", "http://127.0.0.1:1/metrics cannot be reached: connection refused\n"),
+        ("127.0.0.1:1/metrics", "127.0.0.1:1/metrics is no file; if it is an address, write http:// before it"),
+        ("ftp://127.0.0.1/metrics", "'ftp://127.0.0.1/metrics' is no HTTP address; write it out, such as http://"),
+        ("", "the target is empty"),
         ("http://", "is no HTTP address"),
         ("http://user:secret@127.0.0.1/metrics", "holds a user or password"),
         ("nowhere.txt", "nowhere.txt cannot be read (No such file or directory)"),
@@ -127,8 +131,17 @@ def test_an_http_error_is_named(server: PageServer) -> None:
 
 def test_a_kind_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     result = run(written(tmp_path, GOOD), "--kind", "dgcm")
-    assert result.exit_code == 1
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "'dgcm' is no kind of server; they are: " in result.stderr
+    assert "dcgm" in result.stderr
+
+
+def test_what_the_scraper_refuses_coverage_refuses_too(server: PageServer) -> None:
+    server.answers = {"/whole": page(GOOD.rstrip()), "/cut": cut_off(GOOD.rstrip(), announced=False)}
+    assert run(server.url("/whole")).exit_code == 0
+    refused = run(server.url("/cut"))
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "ends in the middle of a line" in refused.stderr
 
 
 def test_strict_refuses_a_page_with_a_row_that_breaks_the_standard(tmp_path: Path) -> None:
@@ -143,3 +156,8 @@ def test_names_of_a_page_cannot_write_on_the_terminal(tmp_path: Path) -> None:
     result = run(written(tmp_path, 'DCGM_FI_DEV_GPU_TEMP{gpu="\x1b[31mred"} 61\n'))
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
+
+
+def test_what_looks_like_the_name_of_an_emoji_is_printed_as_it_is(tmp_path: Path) -> None:
+    assert "a{b=:x:} 1" in run(written(tmp_path, f"{GOOD}a{{b=:x:}} 1\n")).stdout
+    assert ":x: cannot be read" in run(":x:").stderr

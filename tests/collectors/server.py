@@ -122,6 +122,17 @@ def cut_off(text: str, announced: bool) -> Answer:
     return answer
 
 
+def chunked(text: str, ended: bool) -> Answer:
+    """Sends the page as one chunk, and then the chunk that ends it or nothing more."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        head(handler, {"Transfer-Encoding": "chunked"})
+        handler.wfile.write(f"{len(text):x}\r\n{text}\r\n".encode() + (b"0\r\n\r\n" if ended else b""))
+        handler.close_connection = True
+
+    return answer
+
+
 def endless(chunks: int, sent: list[int]) -> Answer:
     """A page of `chunks` times 50 kB that is made while it is sent; `sent` counts what got out."""
     chunk = b"".join(b'x{i="%04d"} 1234\n' % row for row in range(2500))

@@ -13,6 +13,7 @@ from tests.collectors.scenes import Recommender, Watch
 from tests.collectors.server import (
     Answer,
     PageServer,
+    chunked,
     cut_off,
     dribbling,
     endless,
@@ -44,13 +45,15 @@ def bad_pages() -> dict[str, Bad]:
         "silent": Bad(stalled, "timeout", "longer than 0.5 s in all", 0.5),
         "dribbles its body": Bad(lambda s: dribbling(s, within_headers=False), "timeout", "longer than 0.5 s in all", 0.5),
         "dribbles its headers": Bad(lambda s: dribbling(s, within_headers=True), "timeout", "longer than 0.5 s in all", 0.5),
-        "HTML": Bad(lambda _: page("<html></html>\n", "text/html"), "html", "answers HTML, not metrics"),
-        "HTML in disguise": Bad(lambda _: page("\n <!doctype html>\n"), "html", "answers HTML, not metrics"),
+        "HTML": Bad(lambda _: page("<html></html>\n", "text/html"), "html", "is HTML, not metrics"),
+        "HTML in disguise": Bad(lambda _: page("\n <!doctype html>\n"), "html", "is HTML, not metrics"),
         "error status": Bad(lambda _: page("busy\n", status=503), "http_status", "HTTP status 503"),
         "cut off mid-line": Bad(lambda _: cut_off("a_total 12", announced=False), "cut_off", "ends in the middle of a line"),
+        "ends in half a row": Bad(lambda _: page('a 1\nb{c="d'), "malformed", "the page is cut off: its last row is"),
         "shorter than announced": Bad(lambda _: cut_off("a_total 12\n", announced=True), "cut_off", "broke off its answer"),
         "50 MB": Bad(lambda _: endless(1000, []), "too_large", "larger than 10000000 bytes"),
         "gzip bomb": Bad(lambda _: raw(zeros, {"Content-Encoding": "gzip"}), "too_large", "larger than 10000000 bytes"),
+        "without its last chunk": Bad(lambda _: chunked("a_total 12", ended=False), "cut_off", "broke off its answer"),
         "half a gzip": Bad(lambda _: raw(zeros[:99], {"Content-Encoding": "gzip"}), "cut_off", "middle of its gzip data"),
         "no gzip": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "gzip"}), "encoding", "cannot be unpacked"),
         "unasked encoding": Bad(lambda _: raw(b"a 1\n", {"Content-Encoding": "br"}), "encoding", "answers in 'br'"),
@@ -130,6 +133,14 @@ def test_a_bucket_without_a_readable_bound_is_no_measure_and_ends_nothing(server
     watch.close()
 
 
+@pytest.mark.parametrize("answer", [page("a 1\nb 12"), page("a 1\nb 12", zipped=True), chunked("a 1\nb 12", ended=True)])
+def test_a_last_line_may_end_with_the_page_where_that_has_an_announced_end(server: PageServer, answer: Answer) -> None:
+    server.answers = {"/metrics": page(GOOD), "/bad": answer}
+    watch = watch_both(server)
+    assert watch.raw(watch.tick(), server.url("/bad"))["b"] == 12.0
+    watch.close()
+
+
 def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
     server.answers = {"/metrics": page(GOOD)}
     with socket.socket() as bound:
@@ -139,7 +150,7 @@ def test_a_target_that_is_not_there_is_down(server: PageServer) -> None:
         tick = watch.tick()
     assert len(watch.raw(tick, server.url("/metrics"))) == GOOD_SAMPLES + len(OWN)
     assert watch.raw(tick, gone) == DOWN
-    assert "cannot be reached" in watch.error(gone)
+    assert watch.error(gone) == f"{gone} cannot be reached: connection refused"
     assert watch.collector.counters.scrapes_failed == {"unreachable": 1}
     watch.close()
 

@@ -112,6 +112,11 @@ def test_torchserves_failures_are_a_share_of_all_calls() -> None:
     assert Fleet().signals(1000, [Reading(1000, (), grown, 1.0)])["errors_ratio", ()] == 0.1
 
 
+def test_torchserves_inferences_are_taken_from_no_calls_where_none_are_counted() -> None:
+    page = PageRead("".join(row + "\n" for row in TORCHSERVE.splitlines() if row.startswith("ts_")))
+    assert (page.total("requests"), page.total("other_calls")) == (40, None)
+
+
 def test_torchserves_gauges_are_percent_mebibytes_and_milliseconds() -> None:
     page = PageRead(
         "# HELP WorkerLoadTime Torchserve prometheus gauge metric with unit: Milliseconds\n# TYPE WorkerLoadTime gauge\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,22 @@ from collectors.endpoint import require_http
 from collectors.exposition import PageParser
 from collectors.fetch import Connections, Fetched, Fetcher
 from collectors.http_config import HttpConfig
-from collectors.normalise import NORMALISERS
+from collectors.scrape import require_whole
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput
+from recwatch.core.wording import clean
 
 SCHEMA = 1
 _ACCEPT = "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 _TIMEOUT_S = 10.0
 _MOST_BYTES = 50_000_000
+_ADDRESS = re.compile(r"[\w.-]+:\d+(/|$)|\[[0-9a-fA-F:.]+\](:|/|$)")
 
 
 def examine(target: str, kind: str | None = None, strict: bool = False) -> Report:
     """The coverage report of a page at a URL or in a file. Raises BadInput or Unavailable where there is no page."""
-    if kind is not None and kind not in NORMALISERS:
-        raise BadInput(f"'{kind}' is no kind of server; they are: {', '.join(NORMALISERS)}")
-    fetched = (
-        asyncio.run(_fetched(require_http(target))) if target.startswith(("http://", "https://")) else _in_file(Path(target))
-    )
-    if "html" in fetched.content_type or fetched.body.lstrip()[:1] == b"<":
-        raise BadInput(f"{target} is HTML, not metrics; check the path, which is often /metrics")
+    fetched = asyncio.run(_fetched(require_http(target))) if "://" in target else _in_file(target)
+    require_whole(target, fetched)
     try:
         page = PageParser(strict=strict).parse(fetched.body, fetched.content_type or None)
     except BadInput as error:
@@ -89,11 +87,17 @@ def as_json(report: Report, target: str) -> dict[str, Any]:
     }
 
 
-def _in_file(path: Path) -> Fetched:
+def _in_file(target: str) -> Fetched:
+    if not target:
+        raise BadInput("the target is empty; give a file of exposition text, or a URL")
     try:
-        return Fetched(path.read_bytes(), "")
+        return Fetched(Path(target).read_bytes(), "", whole=True)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); give a file of exposition text, or a URL") from error
+        if _ADDRESS.match(target):
+            raise BadInput(f"{target} is no file; if it is an address, write http:// before it") from error
+        raise BadInput(f"{target} cannot be read ({error.strerror}); give a file of exposition text, or a URL") from error
+    except ValueError as error:
+        raise BadInput(f"{clean(target)} cannot be the name of a file; give a file of exposition text, or a URL") from error
 
 
 async def _fetched(url: str) -> Fetched:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.coverage import Report
-from collectors.coverage.words import FLAGS, Figure, Flag, Gap
+from collectors.coverage.lifetime import over_lifetime
+from collectors.coverage.words import FLAGS, Figure, Flag, Gap, State
 from recwatch.app.coverage.blocks import note, table, title
 from recwatch.app.coverage.lacks import gap_blocks, unplaced_blocks
 from recwatch.core.canonical import SIGNALS
@@ -20,6 +21,7 @@ from recwatch.core.wording import clean, figure, utc
 
 WIDE = 110
 _MOST_ROWS = 8
+_ABLE: frozenset[State] = frozenset({"second_scrape", "undefined", "missing"})
 _BARE = ("model", "stage")
 _UUID = 20
 _THIS_CENTURY_S = (978_307_200, 4_102_444_800)
@@ -33,13 +35,9 @@ def coverage_text(report: Report, target: str, width: int) -> RenderableType:
     signals = _without_repeated_totals([found for found in shown if found.signal in SIGNALS])
     totals = _without_repeated_totals([found for found in shown if found.signal.endswith("_total")])
     parts: list[RenderableType] = [_head(report, target)]
+    parts.append(title(_known({found.signal for found in signals}, report)))
     if signals:
-        known = len({found.signal for found in signals})
-        parts += [
-            title(f"Known from this page: {known} of {len(SIGNALS)} signals"),
-            _figures("signal", signals, wide),
-            *_notes(signals),
-        ]
+        parts += [_figures("signal", signals, wide), *_notes(signals)]
     if totals:
         parts += [title("Counted since the start"), _figures("total", totals, wide), *_rates(report.gaps)]
     parts += gap_blocks(report.gaps)
@@ -47,6 +45,13 @@ def coverage_text(report: Report, target: str, width: int) -> RenderableType:
     if report.dropped:
         parts += [title("Rows that could not be read"), _dropped(report)]
     return Group(*parts)
+
+
+def _known(signals: Collection[str], report: Report) -> str:
+    """How many signals the page tells, of those that such a server can tell where it is known which one it is."""
+    able = len(signals) + sum(gap.state in _ABLE for gap in report.gaps)
+    of_server = f"{able} that this kind of server can tell, of " if report.servers else ""
+    return f"Known from this page: {len(signals)} of {of_server}{len(SIGNALS)} signals"
 
 
 def _head(report: Report, target: str) -> RenderableType:
@@ -116,9 +121,11 @@ def _value(found: Figure) -> str:
     return before + figure(found.value, unit) + "".join(f" {_SIGNS[flag]}" for flag in found.flags if flag != "lower_bound")
 
 
-def _notes(figures: Iterable[Figure]) -> Iterator[RenderableType]:
+def _notes(figures: Sequence[Figure]) -> Iterator[RenderableType]:
+    if any(over_lifetime(found.signal) for found in figures):
+        yield note("Means, quantiles, and ratios of counters are over the server's lifetime.")
     used = {flag for found in figures for flag in found.flags}
-    return (note(f"{_SIGNS[flag]}  {FLAGS[flag]}") for flag in FLAGS if flag in used)
+    yield from (note(f"{_SIGNS[flag]}  {FLAGS[flag]}") for flag in FLAGS if flag in used)
 
 
 def _rates(gaps: Iterable[Gap]) -> Iterator[RenderableType]:

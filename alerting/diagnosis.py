@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import log
 
 from alerting.rules import RULES, SYMPTOMS
 from alerting.rules.finding import Finding
+from alerting.rules.machine import targets_down
 from alerting.view import View
 from recwatch.core.events import Cause, Evidence, RankedCause
 
@@ -18,7 +20,7 @@ def diagnose(view: View) -> tuple[RankedCause, ...]:
     """The causes that fit, most believed first; `unknown` alone, with what moved most, when none does.
 
     Each rule's strength is lowered by what explains it away (a surge explains a queue), then all are scaled down to add up
-    to at most 1. Never empty.
+    to at most 1. Never empty. Targets lost beside another cause are told with it.
     """
     found = {cause: finding for cause, rule in RULES.items() if (finding := rule(view)) is not None}
     belief = {cause: _explained(cause, found) for cause in found}
@@ -31,7 +33,10 @@ def diagnose(view: View) -> tuple[RankedCause, ...]:
         ),
         key=lambda r: -r.confidence,
     )
-    return tuple(ranked) or (RankedCause(Cause.UNKNOWN, 1.0, _movers(view)),)
+    first, *others = ranked or [RankedCause(Cause.UNKNOWN, 1.0, _movers(view))]
+    if Cause.TELEMETRY_LOSS not in found and "targets_up_ratio" in view.anomalous and (down := targets_down(view)):
+        first = replace(first, evidence=tuple(e for e in first.evidence if e.series != down[0].series) + down)
+    return (first, *others)
 
 
 def _explained(cause: Cause, found: Mapping[Cause, Finding]) -> float:

@@ -4,6 +4,7 @@ An incident opens only for an anomaly that users feel: a user-facing signal move
 or targets that stay down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before.
 It ends once all that users feel has stayed ended for `resolve_after_s`. What comes back within `reopen_within_s` of the
 end is the same trouble, flapping: the same incident opens again, with the same id.
+A dead target makes an outage of its own (`outage`).
 """
 
 from __future__ import annotations

@@ -54,7 +54,10 @@ def is_out_of_objective(service: str, recent: Recent, objective: Objective | Non
 
 
 def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, objective: Objective | None) -> str:
-    """One sentence: the service, its worst figure of the signal that leads, what it should be, and the top cause."""
+    """One sentence: the service, its worst figure of the signal that leads, what it should be, and the top cause.
+
+    Of targets down it tells the same share as the evidence does.
+    """
     lead = _lead(felt)
     if lead is None:
         return f"{clean(incident.service)}: {_supposed(incident.cause)}"
@@ -63,7 +66,7 @@ def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, object
     against = "" if lead.expected is None else f" (expected {figure(lead.expected, unit)})"
     if bound is not None:
         against = f" (objective {figure(bound, unit)})"
-    said = _said(lead, figure(_worst(lead, incident, recent), unit)) + against
+    said = _said(lead, figure(_told_of(lead, incident, recent), unit)) + against
     return f"{clean(incident.service)}: {said}: {_supposed(incident.cause)}"
 
 
@@ -83,6 +86,13 @@ def _lead(felt: Iterable[Anomaly]) -> Anomaly | None:
 
 def _order(felt: Anomaly) -> tuple[bool, bool, int]:
     return not unanswered(felt), felt.method != "objective", _LEADS.index(signal_of(felt))
+
+
+def _told_of(lead: Anomaly, incident: Incident, recent: Recent) -> float:
+    shown = (
+        e.value for e in incident.causes[0].evidence if e.series == lead.series and signal_of(lead) == "targets_up_ratio"
+    )
+    return next((value for value in shown if value is not None), _worst(lead, incident, recent))
 
 
 def _worst(anomaly: Anomaly, incident: Incident, recent: Recent) -> float:

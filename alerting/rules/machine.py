@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from alerting.rules.finding import Finding
 from alerting.view import View
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Evidence
 from recwatch.core.targets import TargetState
 from recwatch.core.wording import figure
@@ -91,18 +92,32 @@ def host_bound(view: View) -> Finding | None:
 def telemetry_loss(view: View) -> Finding | None:
     """A twentieth or more of the targets answers scrapes no more; the more of them, the surer.
 
-    What was before is not known right after a start: then all should answer.
+    What was before is not known right after a start: then all should answer. Lost targets explain what is not measured any
+    more, never what users feel in a signal that still is.
     """
+    down = targets_down(view)
+    if not down or any(_felt_and_measured(view, name) for name in view.anomalous):
+        return None
+    return Finding(0.5 + 0.45 * min(1.0, _lost(view)), down)
+
+
+def targets_down(view: View) -> tuple[Evidence, ...]:
+    """In words, the share of targets that still answer, and which do not; empty where less than a twentieth is lost."""
     up = view.readings.get("targets_up_ratio")
-    if up is None or up.now is None:
-        return None
-    before = 1.0 if up.before is None else up.before
-    lost = before - up.now
-    if lost < 0.05:
-        return None
-    against = "all should" if up.before is None else f"were {figure(before, up.unit)}"
+    if up is None or up.now is None or _lost(view) < 0.05:
+        return ()
+    against = "all should" if up.before is None else f"were {figure(up.before, up.unit)}"
     said = f"targets down: {figure(up.now, up.unit)} answer, {against}"
-    return Finding(0.5 + 0.45 * min(1.0, lost), (Evidence(said, up.series, up.now, before), *_named(view.down)))
+    return (Evidence(said, up.series, up.now, 1.0 if up.before is None else up.before), *_named(view.down))
+
+
+def _lost(view: View) -> float:
+    up = view.readings.get("targets_up_ratio")
+    return 0.0 if up is None or up.now is None else (1.0 if up.before is None else up.before) - up.now
+
+
+def _felt_and_measured(view: View, name: str) -> bool:
+    return name in SIGNALS and SIGNALS[name].user_facing and view.now(name) is not None
 
 
 def _named(down: Sequence[TargetState]) -> Iterator[Evidence]:

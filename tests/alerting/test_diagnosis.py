@@ -196,3 +196,11 @@ def test_less_power_for_the_same_work_is_no_fault() -> None:
 def test_a_gpu_that_idles_draws_little_and_is_not_dead() -> None:
     idle = {"requests_per_second": 10.0, "gpu_busy_ratio": 0.05, "gpu_power_watts": 60.0, "replicas_busy_ratio": 0.05}
     assert Cause.DEAD_BUT_BUSY not in {r.cause for r in diagnose(view(idle))}
+
+
+def test_lost_targets_explain_what_is_not_measured_and_never_what_still_is() -> None:
+    lost = {"targets_up_ratio": 0.5}
+    assert diagnose(view({**lost, "latency_p99_seconds": None}))[0].cause is Cause.TELEMETRY_LOSS
+    (only,) = diagnose(view({**lost, "latency_p99_seconds": 0.4}))
+    assert only.cause is Cause.UNKNOWN
+    assert [e.text for e in only.evidence] == ["p99 latency 400 ms, was 62 ms", "targets down: 50 % answer, were 100 %"]

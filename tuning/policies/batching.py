@@ -24,7 +24,7 @@ ONSET_MS = 10_000
 SIMULATED_REQUESTS = 8_000
 P99_REQUESTS = 500
 NEARLY = 1.1
-"""Sizes whose pessimistic p99 is within a tenth of the least are equally safe."""
+"""Sizes whose pessimistic utilisation is within a tenth of the least are equally safe."""
 NEW_BATCH_TIME: tuple[MarkKind, ...] = ("deploy", "restart")
 NEW_TAIL: tuple[MarkKind, ...] = ("deploy", "restart", "knob_change")
 
@@ -48,6 +48,11 @@ class Server:
         """Load over capacity with full batches; may exceed 1."""
         load = self.load.batched_rps(self.load.offered_rps.mid)
         return load / self.batcher(max_batch, self.time.beta_s.mid).capacity_rps
+
+    def pessimistic_utilisation(self, max_batch: int) -> float:
+        """The same at the most load and the steepest batch time that are credible."""
+        load = self.load.batched_rps(self.load.offered_rps.high)
+        return load / self.batcher(max_batch, self.time.beta_s.high).capacity_rps
 
     def p99_s(self, max_batch: int, offered_rps: float, beta_s: float) -> float:
         """Simulated p99 of all requests; nothing but time and seed of the run bounds it above capacity."""
@@ -118,9 +123,9 @@ class Batching(BaseModel):
             if roomy and p99_ms.high <= objective_ms:
                 return _candidate(server, knob, max_batch, predicted, evidence)
             if roomy and p99_ms.mid <= objective_ms:
-                probable.append((p99_ms.high, max_batch, predicted))
+                probable.append((server.pessimistic_utilisation(max_batch), max_batch, predicted))
             elif p99_ms.low <= objective_ms:
-                possible.append((p99_ms.mid, max_batch, predicted))
+                possible.append((server.pessimistic_utilisation(max_batch), max_batch, predicted))
         if not (probable or possible):
             return self._infeasible(server, knob, objective_ms)
         _, max_batch, predicted = _nearly_safest(probable or possible)
@@ -135,9 +140,12 @@ class Batching(BaseModel):
 
 
 def _nearly_safest(sizes: list[tuple[float, int, Prediction]]) -> tuple[float, int, Prediction]:
-    """The smallest of the sizes whose p99 (first column, ms) is close to the least."""
-    least_ms = min(p99_ms for p99_ms, _, _ in sizes)
-    return next(size for size in sizes if size[0] <= NEARLY * least_ms)
+    """The smallest of the sizes whose pessimistic utilisation (first column) is close to the least.
+
+    Where even that is above 1, the queue's limit makes the p99 of all sizes alike, and tells nothing of which is safer.
+    """
+    least = min(utilisation for utilisation, _, _ in sizes)
+    return next(size for size in sizes if size[0] <= NEARLY * least)
 
 
 def bottleneck(now: Intervals, max_batch: float) -> tuple[Evidence, ...] | Hold:

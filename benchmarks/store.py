@@ -31,6 +31,8 @@ ROWS_A_SERIES = DAYS * DAY_MS // STEP_MS
 BOUNDS = (*np.round(np.geomspace(0.001, 10, 15), 4).tolist(), np.inf)
 BATCH_SERIES, BATCHES = 500, 20
 TRIES = 15
+ODD_MS = 17 * 60_000
+"""So much before the whole hour a read ends, as one that ends now does: part of it is read from the minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,20 @@ def _speed(folder: Path, samples: int, progress: Progress) -> Iterator[Row]:
         def week() -> dict[int, tuple[Int64, Float64]]:
             return store.read([one.id], START_MS, end_ms, 60)
 
-        def quantile(days: int) -> float | None:
-            return quantile_of_all([*store.latency_increments(end_ms - days * DAY_MS, end_ms).values()], 0.99)
+        def quantile(days: int, until_ms: int) -> float | None:
+            return quantile_of_all([*store.latency_increments(until_ms - days * DAY_MS, until_ms).values()], 0.99)
 
         assert len(week()[one.id][0]) == DAYS * 24 * 60
         assert store.latency_increments(START_MS, end_ms)["service-0"].increments[-1] == _requests()
         yield Row("one series, 7 days by the minute", _warm_ms(week), "ms", "<= 100")
-        yield Row(f"p99 over 24 h of a fleet of {services} services", _warm_ms(partial(quantile, 1)), "ms", "<= 100")
-        yield Row("the same over 7 days", _warm_ms(partial(quantile, DAYS)), "ms")
+        yield Row(
+            f"p99 over 24 h of a fleet of {services} services",
+            _warm_ms(partial(quantile, 1, end_ms - ODD_MS)),
+            "ms",
+            "<= 100",
+        )
+        yield Row("the same from one whole hour to another", _warm_ms(partial(quantile, 1, end_ms)), "ms")
+        yield Row("the same over 6 days", _warm_ms(partial(quantile, DAYS - 1, end_ms - ODD_MS)), "ms")
 
 
 def _inserts(store: Store, engine: Connection, progress: Progress) -> Iterator[Row]:

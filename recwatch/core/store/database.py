@@ -52,7 +52,8 @@ _LATENCY = """
         WHERE series_id IN (SELECT id FROM known) AND hour >= first AND hour < last GROUP BY series_id
         UNION ALL
         SELECT series_id, sum(sum) AS grown FROM samples_1m
-        WHERE series_id IN (SELECT id FROM known) AND minute >= start AND minute < end AND (minute < first OR minute >= last)
+        WHERE (start < first OR last < end) AND series_id IN (SELECT id FROM known)
+            AND minute >= start AND minute < end AND (minute < first OR minute >= last)
         GROUP BY series_id
     ) AS rows INNER JOIN known ON rows.series_id = known.id
     GROUP BY service, bound ORDER BY service, bound

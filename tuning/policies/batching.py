@@ -46,13 +46,14 @@ class Server:
 
     def utilisation(self, max_batch: int) -> float:
         """Load over capacity with full batches; may exceed 1."""
-        load = self.load.batched_rps(self.load.offered_rps.mid)
-        return load / self.batcher(max_batch, self.time.beta_s.mid).capacity_rps
+        return self._utilisation(max_batch, self.load.offered_rps.mid, self.time.beta_s.mid)
 
     def pessimistic_utilisation(self, max_batch: int) -> float:
         """The same at the most load and the steepest batch time that are credible."""
-        load = self.load.batched_rps(self.load.offered_rps.high)
-        return load / self.batcher(max_batch, self.time.beta_s.high).capacity_rps
+        return self._utilisation(max_batch, self.load.offered_rps.high, self.time.beta_s.high)
+
+    def _utilisation(self, max_batch: int, offered_rps: float, beta_s: float) -> float:
+        return self.load.batched_rps(offered_rps) / self.batcher(max_batch, beta_s).capacity_rps
 
     def p99_s(self, max_batch: int, offered_rps: float, beta_s: float) -> float:
         """Simulated p99 of all requests; nothing but time and seed of the run bounds it above capacity."""

@@ -28,10 +28,11 @@ PAGE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident memory in MB of 10⁶ bytes, shared pages among it."""
+    """Resident memory in MB of 10⁶ bytes, shared pages among it; `files_mb` of both are pages of files, libraries mostly."""
 
     recwatch_mb: float
     console_mb: float
+    files_mb: float
 
 
 class Monitor:
@@ -94,7 +95,9 @@ class Monitor:
         """Start a console too, open its page, and say what both hold once it is drawn."""
         with ConsoleChild(ConsoleConfig(port=0), self._api, self._token_file) as console:
             _open_page(console)
-            return Memory(_resident_mb(self._process), _resident_mb(psutil.Process(console.pid)))
+            recwatch, its_console = self._process, psutil.Process(console.pid)
+            files_mb = sum(_megabytes(process, "shared") for process in (recwatch, its_console))
+            return Memory(_megabytes(recwatch, "rss"), _megabytes(its_console, "rss"), files_mb)
 
     def _cpu(self) -> float:
         times = self._process.cpu_times()
@@ -151,6 +154,6 @@ def _open_page(console: ConsoleChild) -> None:
             time.sleep(0.5)
 
 
-def _resident_mb(process: psutil.Process) -> float:
+def _megabytes(process: psutil.Process, kind: str) -> float:
     """Of the process and all its children."""
-    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / MB
+    return sum(float(getattr(one.memory_info(), kind)) for one in (process, *process.children(recursive=True))) / MB

@@ -194,17 +194,17 @@ def test_requests_belong_to_the_block_in_which_they_were_due() -> None:
 def test_the_overhead_is_told_as_ratios_with_its_goals() -> None:
     alone = [slow * np.linspace(0.01, 0.11, 1000) for slow in (1.0, 1.2, 5.0)]
     pairs = [Pair(answers(1.02 * latency_s, failed=5), answers(latency_s)) for latency_s in alone]
-    rows = overhead_rows(pairs, Cost(0.031, 0.5), Memory(recwatch_mb=400.0, console_mb=130.0), seed=0)
+    rows = overhead_rows(pairs, Cost(0.031, 0.5), Memory(recwatch_mb=400.0, console_mb=130.0, files_mb=350.0), seed=0)
     judged = {row.metric: (round(row.value, 4), row.met) for row in rows if row.goal}
 
     assert judged == {
         "p99 watched over alone, 95 % interval, upper end": (1.02, True),
         "answered share of the requests, watched over alone": (0.995, True),
-        "CPU of recwatch while it watches": (3.1, False),
+        "CPU of recwatch": (3.1, False),
         "resident memory in all": (530.0, True),
     }
     assert next(row.value for row in rows if row.metric.endswith("3 pairs pooled")) == pytest.approx(1.02)
-    assert next(row.value for row in rows if row.metric == "CPU of others meanwhile") == 50.0
+    assert next(row.value for row in rows if row.metric == "CPU of others beside the pairs") == 50.0
 
 
 def test_clients_write_down_what_they_saw(tmp_path: Path) -> None:

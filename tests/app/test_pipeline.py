@@ -24,6 +24,7 @@ from recwatch.app.server import Server
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import open_store
 from recwatch.core.targets import TargetState
 from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
@@ -35,6 +36,7 @@ MEMORIES = ("detectors", "alerting", "tuning", "outbox")
 # Opens a store, says so, and holds it until its input ends.
 HOLDER = """
 import sys
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import open_store
 store = open_store(sys.argv[1])
 print("open", flush=True)
@@ -72,7 +74,7 @@ def memory_of(content: dict[str, Any], name: str) -> bytes:
     kept = store.load_snapshot(name)
     store.close()
     assert kept is not None
-    return kept[1]
+    return kept.blob
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -240,7 +242,7 @@ def test_memories_that_do_not_fit_are_logged_and_begun_anew(
 ) -> None:
     store = open_store(content["store"])
     for name in MEMORIES:
-        store.save_snapshot(name, b"[1, 2]", 0)
+        store.save_snapshot(name, Snapshot(b"[1, 2]", 0))
     store.close()
     pipeline = pipeline_of(content)
     said = warnings_of(caplog)

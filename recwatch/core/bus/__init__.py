@@ -39,7 +39,7 @@ TOPICS = (
 STORED = tuple(topic for topic in TOPICS if topic not in ("targets", "holds"))
 """What is history. How targets are now is not: their own `up` series keep how they were. Nor is why tuning waits."""
 DUTIES = "duties"
-"""A topic of one partition on every bus, which carries nothing: who is assigned it has the duty that its group stands for."""
+"""A topic of one partition on every bus, which carries nothing: who is assigned it has the duty its group stands for."""
 
 
 class Position(NamedTuple):

@@ -84,10 +84,11 @@ class Pipeline:
             detect = partial(DetectorStage, objectives, config.detection)
             alert = partial(AlertingStage, objectives)
             detection, alerting = detect(), alert()
+            whole: tuple[Stage, ...] = (self.tuning, self.outbox, self.live, self.sink)
             self._runners = [
                 self._runner(detection, detect),
                 self._runner(alerting, alert),
-                *map(self._runner, (self.tuning, self.outbox, self.live, self.sink)),
+                *map(self._runner, whole),
             ]
             prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
             if not self.bus.durable:

@@ -89,8 +89,10 @@ class FatedSubscription:
         return self._subscription.generation
 
     def poll(self, max_wait_s: float) -> Sequence[Record]:
-        polled: Sequence[Record] = self._subscription.poll(max_wait_s)
-        return self._fate.meet("polling", lambda: polled) if polled else polled  # type: ignore[no-any-return]
+        polled = self._subscription.poll(max_wait_s)
+        if polled:
+            self._fate.meet("polling", lambda: None)
+        return polled
 
     def attend(self) -> None:
         self._subscription.attend()

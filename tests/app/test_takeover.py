@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 from detectors.stage import DetectorStage
 from recwatch.app.runner import StageRunner
 from recwatch.core.bus import Bus, Record
+from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import Store, open_store
 from tests.app.fates import Died, Fate, FatedBus, FatedStore, LastingBus
 
@@ -84,14 +87,16 @@ def expected() -> Outcome:
     return outcome
 
 
-@pytest.fixture(params=["memory", "kafka"])
-def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
-    if request.param == "memory":
-        opened: Bus = LastingBus(partitions=2)
-    else:
-        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=3.0, stall_s=3.0)
+@pytest.fixture
+def kafka(brokers: Brokers) -> Iterator[Bus]:
+    opened = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def bus(request: pytest.FixtureRequest) -> Bus:
+    return LastingBus(partitions=2) if request.param == "memory" else request.getfixturevalue("kafka")
 
 
 @pytest.fixture
@@ -131,16 +136,16 @@ class Fleet:
     def until_judged(self, number: int) -> None:
         deadline = time.monotonic() + LONG_S
         while not all(self.outcome.heard[service] > number for service in SERVICES) and time.monotonic() < deadline:
-            for member in list(self.members):
-                self.drive(member)
+            self.step()
             self.read()
         assert [service for service in SERVICES if self.outcome.heard[service] <= number] == []
 
-    def drive(self, member: Member) -> None:
-        try:
-            member.runner.step(0.02)
-        except Died:
-            member.bus.gone()
+    def step(self) -> None:
+        """One step of every member, beside each other; who dies has an heir."""
+        members = list(self.members)
+        with ThreadPoolExecutor(len(members)) as threads:
+            died = list(threads.map(Member.dies, members))
+        for member in (member for member, dead in zip(members, died, strict=True) if dead):
             self.members.remove(member)
             self.join()
 
@@ -155,6 +160,15 @@ class Member:
         self.bus = FatedBus(bus, fate)
         self.runner = StageRunner(make(), self.bus, clock, FatedStore(store, fate), again=make)
 
+    def dies(self) -> bool:
+        """Do one step; True if it was the last."""
+        try:
+            self.runner.step(0.02)
+        except Died:
+            self.bus.gone()
+            return True
+        return False
+
 
 def assert_as_expected(outcome: Outcome, expected: Outcome, most_repeated: int) -> None:
     assert outcome.values == expected.values
@@ -166,18 +180,56 @@ BATCH = 3 * len(SERVICES) * 40
 """No more rows than this are judgements of the ticks that are polled at once here."""
 
 
-@pytest.mark.parametrize("when", [f"{side} {step}" for step in STEPS for side in ("before", "after")])
-@pytest.mark.parametrize("nth", [1, 3])
-def test_who_dies_between_two_steps_has_an_heir_that_goes_on(
-    bus: Bus, store: Store, expected: Outcome, when: str, nth: int
+@pytest.mark.parametrize(
+    ("when", "nth"), [(f"{side} {step}", nth) for step in STEPS for side in ("before", "after") for nth in (1, 3)]
+)
+def test_who_dies_between_two_steps_has_an_heir_that_goes_on(store: Store, expected: Outcome, when: str, nth: int) -> None:
+    assert_heir_goes_on(LastingBus(partitions=2), store, expected, Fate(when, nth))
+
+
+@pytest.mark.parametrize(("when", "nth"), [("after publishing", 90), ("after keeping", 2), ("before committing", 20)])
+def test_who_dies_on_a_real_broker_has_an_heir_that_goes_on(
+    kafka: Bus, store: Store, expected: Outcome, when: str, nth: int
 ) -> None:
-    if nth == 3 and not isinstance(bus, LastingBus):
-        pytest.skip("enough deaths on a real broker")
+    assert_heir_goes_on(kafka, store, expected, Fate(when, nth))
+
+
+def assert_heir_goes_on(bus: Bus, store: Store, expected: Outcome, fate: Fate) -> None:
     fleet = Fleet(bus, store)
-    first = fleet.join(Fate(when, nth))
+    first = fleet.join(fate)
     for start in range(0, TICKS, 3):
         fleet.scrape(range(start, start + 3))
     assert first not in fleet.members
+    assert_as_expected(fleet.outcome, expected, BATCH)
+
+
+@pytest.mark.parametrize(("when", "nth"), [("before publishing", 60), ("before keeping", 2), ("before committing", 20)])
+def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
+    kafka: Bus, store: Store, expected: Outcome, when: str, nth: int
+) -> None:
+    fleet, numbers = Fleet(kafka, store), iter(range(TICKS))
+    kept: list[Snapshot | None] = []
+
+    def sleep() -> None:
+        """For as long as an heir needs to get everything, to judge what came since, and to keep its memory."""
+        fleet.members.remove(sleeper)
+        fleet.join()
+        fleet.scrape([next(numbers)])
+        fleet.scrape([next(numbers) for _ in range(9)])
+        fleet.step()
+        kept.extend(snapshots())
+
+    def snapshots() -> list[Snapshot | None]:
+        return [store.load_snapshot(f"detectors/{number}") for number in range(2)]
+
+    sleeper = fleet.join(Fate(when, nth, sleep))
+    while not kept:
+        fleet.scrape([next(numbers)])
+    assert all(kept)
+    assert snapshots() == kept
+    fleet.members.append(sleeper)
+    for number in numbers:
+        fleet.scrape([number])
     assert_as_expected(fleet.outcome, expected, BATCH)
 
 
@@ -205,8 +257,7 @@ def test_of_two_that_share_one_leaves_and_the_other_goes_on_warm(bus: Bus, store
     fleet.scrape(range(20))
     deadline = time.monotonic() + LONG_S
     while not all(member.runner.counts.rebalances for member in members) and time.monotonic() < deadline:
-        for member in members:
-            fleet.drive(member)
+        fleet.step()
     fleet.scrape(range(20, 30))
     members[0].runner.close()
     fleet.members.remove(members[0])

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from alerting.message import Message
+from alerting.message import Message, message_of
 from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.server import Server
@@ -200,7 +200,9 @@ def test_a_stage_that_dies_of_a_bug_is_told_and_the_others_store_what_they_have(
     assert pipeline.samples_scraped() == pipeline.samples_stored()
     store = open_store(content["store"])
     assert store.event(type(incident), incident.id) == incident
-    assert store.load_snapshot("outbox") is None
+    waiting = store.load_snapshot("outbox")
+    assert waiting is not None
+    assert f'"queues":{{"deaf":[{{"message":{{"id":"{message_of(incident, "open", 0).id}"'.encode() in waiting.blob
     assert store.load_snapshot("detectors") is not None
     store.close()
 

@@ -99,6 +99,12 @@ class Outbox:
         self._config = config or OutboxConfig()
         self._couriers = {n: Courier(n, notifier, self._config.patience, start) for n, notifier in notifiers.items()}
         self._state = State()
+        self._said = 0
+
+    @property
+    def acts(self) -> int:
+        """Messages put into queues, and messages that left them."""
+        return self._said + sum(self.alerts_sent.values()) + sum(self.alerts_failed.values())
 
     @property
     def alerts_sent(self) -> Mapping[str, int]:
@@ -171,6 +177,7 @@ class Outbox:
         if occasion is None or waits or silence_of(incident, self._state.silences.values(), now_ms) is not None:
             return
         told.sent.append(Sent(occasion, incident.cause, incident.severity))
+        self._said += 1
         message = message_of(incident, occasion, now_ms, self._config.console_url, nth=len(told.sent))
         for courier in self._couriers.values():
             courier.put([Pending(message)])

@@ -31,6 +31,8 @@ class AlertingStage:
     An incident is published when it opens, when its anomalies, its top cause, its marks or its severity change, and when it
     resolves: always whole, under the same id. After `restore` every open one is published once more, as what was on the bus
     when the process ended is lost. Records that are repeated or out of order change nothing.
+
+    `acts` counts what is published: what older memory made of the same might have a shorter history, which readers ignore.
     """
 
     name = "alerting"
@@ -48,12 +50,14 @@ class AlertingStage:
         self._watches: dict[str, Watch] = {}
         self._restored: list[Incident] = []
         self._down: dict[str, tuple[TargetState, ...]] = {}
+        self.acts = 0
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
             self._take(record.message)
         told, self._restored = self._restored, []
         told += [incident for watch in self._watches.values() for incident in self._steps(watch, now_ms)]
+        self.acts += len(told)
         return [Outgoing("incidents", incident.service, incident) for incident in told]
 
     def snapshot(self) -> bytes:

@@ -22,7 +22,7 @@ from recwatch.core.bus.codec import COMPRESSION, decode, encode
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Float64, Samples
-from tests.core.broker import LocalBroker, Missing
+from tests.broker import LocalBroker, Missing
 
 SIZES = (50, 500, 5000)
 COMPRESSIONS = (None, "lz4", "zstd")

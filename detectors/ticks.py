@@ -1,4 +1,4 @@
-"""Polled batches in the order in which they are judged."""
+"""Polled batches in the order in which they are judged, which is the same however many are polled at once."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from recwatch.core.signals import Samples
 
 
 def rounds(batches: Iterable[Samples]) -> list[list[Samples]]:
-    """Ticks in time order: the k-th round holds the k-th tick of every service, so each series is in a round at most once.
+    """Ticks as they came: the k-th round holds the k-th tick of every service, so each series is in a round at most once.
+
+    A batch of several times is cut into one tick for each, the oldest first.
 
     >>> first, second = Samples.of("shop", "", 1_000, {7: 0.5}), Samples.of("shop", "", 2_000, {7: 0.6})
     >>> other = Samples.of("news", "", 1_700, {9: 3.0})
     >>> [[tick.service for tick in one] for one in rounds([first, second, other])]
     [['shop', 'news'], ['shop']]
     """
-    ticks: dict[str, dict[int, list[Samples]]] = defaultdict(lambda: defaultdict(list))
+    ticks: dict[str, list[Samples]] = defaultdict(list)
     for batch in batches:
-        for tick in _split(batch):
-            ticks[tick.service][int(tick.time_ms[0])].append(tick)
-    in_order = [[_merged(parts) for _, parts in sorted(of_service.items())] for of_service in ticks.values()]
+        ticks[batch.service] += _split(batch)
     return [
-        [of_service[number] for of_service in in_order if number < len(of_service)]
-        for number in range(max(map(len, in_order), default=0))
+        [of_service[number] for of_service in ticks.values() if number < len(of_service)]
+        for number in range(max(map(len, ticks.values()), default=0))
     ]
 
 
@@ -35,15 +35,6 @@ def _split(batch: Samples) -> list[Samples]:
     if (batch.time_ms == batch.time_ms[0]).all():
         return [batch]
     return [_only(batch, np.flatnonzero(batch.time_ms == time_ms)) for time_ms in np.unique(batch.time_ms)]
-
-
-def _merged(parts: list[Samples]) -> Samples:
-    """One tick of what was said of the same time, perhaps twice: of a series the first reading counts."""
-    if len(parts) == 1:
-        return parts[0]
-    whole = Samples.concat(parts)
-    _, first = np.unique(whole.series_id, return_index=True)
-    return _only(whole, np.sort(first))
 
 
 def _only(batch: Samples, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Samples:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence
 from recwatch.core.objective import Objective
-from recwatch.core.proposals import Decision, Proposal, ProposalState
+from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 
 ServiceState = Literal["incident", "stale", "unmeasured", "warming_up", "healthy"]
 T = TypeVar("T")
@@ -88,15 +88,6 @@ class Bands:
     lower: list[float | None]
     upper: list[float | None]
     score: list[float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why tuning proposes nothing for a service just now."""
-
-    service: str
-    reason: str
-    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
+from collections.abc import Iterator
+from itertools import count
 
 import pytest
+
+from recwatch.core.bus.brokers import Brokers
+from tests.broker import LocalBroker, Missing
+
+_NUMBERS = count(1)
 
 
 def require(name: str, present: bool, why: str) -> None:
@@ -17,3 +26,29 @@ def require(name: str, present: bool, why: str) -> None:
     if name in os.environ.get("RECWATCH_REQUIRE", "").split(","):
         pytest.fail(f"{name} is required here, but {why}")
     pytest.skip(f"{name}: {why}")
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    local = LocalBroker(tmp_path_factory.mktemp("broker"))
+    try:
+        local.start()
+    except Missing as lacking:
+        require("kafka", present=False, why=str(lacking))
+    yield local
+    local.stop()
+
+
+@pytest.fixture
+def brokers(broker: LocalBroker) -> Iterator[Brokers]:
+    """The broker, under a prefix of its own; what a test leaves there is deleted."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 (an extra)
+
+    place = Brokers((broker.plain,), prefix=f"test-{next(_NUMBERS)}")
+    yield place
+    admin = KafkaAdminClient(**place.arguments())
+    admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{place.prefix}.")], raise_errors=False)
+    admin.close()
+    with warnings.catch_warnings():  # kafka-python leaves sockets open where a connection fails or breaks
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

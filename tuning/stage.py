@@ -24,7 +24,7 @@ class TuningStage:
     """Tunes every service in `configs`; each needs an objective, and its actuator unless the configured one is to be used.
 
     A failing actuator never raises out of `process`: its service is retried later and says so in `holds`, while the others'
-    records go on.
+    records go on. `acts` counts the transitions of proposals.
     """
 
     name = "tuning"
@@ -39,6 +39,7 @@ class TuningStage:
         without = sorted(set(configs) - set(objectives))
         if without:
             raise BadInput(f"tuning of {', '.join(without)} needs an objective; give the service a latency_p99_seconds")
+        self.acts = 0
         self._recent = Recent()
         given = actuators or {}
         self._actuators = {service: given.get(service) or config.actuator.connect() for service, config in configs.items()}
@@ -55,7 +56,9 @@ class TuningStage:
         for record in records:
             if record.topic in ("incidents", "decisions", "marks") and record.key in self._tuners:
                 self._tuners[record.key].learn(record.message, now_ms)
-        return [outgoing for tuner in self._tuners.values() for outgoing in tuner.step(now_ms)]
+        said = [outgoing for tuner in self._tuners.values() for outgoing in tuner.step(now_ms)]
+        self.acts += len(said)
+        return said
 
     def holds(self) -> Mapping[str, str]:
         """Why nothing is being done, for each service of which something might be expected."""

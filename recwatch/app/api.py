@@ -15,11 +15,11 @@ from recwatch.app.access import Guard
 from recwatch.app.pages import page_routes
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
-from recwatch.client import Bands, Columns, Explained, Hold, ServiceStatus, SignalStatus
+from recwatch.client import Bands, Columns, Explained, ServiceStatus, SignalStatus
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
-from recwatch.core.proposals import Decision, Proposal, ProposalState
+from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 from recwatch.core.signals import Series
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -21,6 +21,7 @@ from recwatch.core.canonical import DERIVED, SIGNALS
 from recwatch.core.clock import Clock
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Samples, Series, SeriesSet
+from recwatch.core.stage import Snapshot
 from recwatch.core.store.database import Store
 
 STEPS_AT_ONCE = 360
@@ -92,7 +93,7 @@ class Filling:
         """
         kept = self._store.load_snapshot(self._snapshot)
         if kept is not None:
-            plan = Plan(**json.loads(kept[1]))
+            plan = Plan(**json.loads(kept.blob))
             if plan.of == self._identity:
                 return plan
             if not plan.in_vain:
@@ -134,8 +135,9 @@ class Filling:
                 f"nothing was found of which signals of {self._wanted.service} are made, in {self._identity}; "
                 "say with --match which series are its own, or give signals with --signal"
             )
-        if (kept := self._store.load_snapshot(stage.name)) is not None:
-            stage.restore(kept[1])
+        kept = self._store.load_snapshot(stage.name)
+        if kept is not None:
+            stage.restore(kept.blob)
         for stretch in stretches(plan.start_ms, plan.end_ms, self._wanted.step_ms, STEPS_AT_ONCE):
             rows = self._store.read([one.id for one in known], stretch.start_ms + 1, stretch.end_ms)
             ids = np.concatenate([np.full(len(times), series_id, np.uint64) for series_id, (times, _) in rows.items()])
@@ -145,7 +147,8 @@ class Filling:
             told((stretch.end_ms - stretch.start_ms) // stretch.step_ms, len(history))
         if interval_ms != self._wanted.step_ms:
             stage.recalibrate()
-        self._store.save_snapshot(stage.name, stage.snapshot(), self._clock.now_ms())
+        generation = kept.generation if kept else 0
+        self._store.save_snapshot(stage.name, Snapshot(stage.snapshot(), self._clock.now_ms(), generation))
         self._remember(replace(plan, taught=True))
         return len(known)
 
@@ -160,7 +163,7 @@ class Filling:
         return f"backfill {self._wanted.service}"
 
     def _remember(self, plan: Plan) -> None:
-        self._store.save_snapshot(self._snapshot, json.dumps(asdict(plan)).encode(), self._clock.now_ms())
+        self._store.save_snapshot(self._snapshot, Snapshot(json.dumps(asdict(plan)).encode(), self._clock.now_ms()))
 
     def _ahead(self, left: Sequence[Stretch]) -> Iterator[Mapping[str, Past]]:
         """What each stretch is made of; while one is worked on, the next is fetched."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from threading import Event
@@ -31,20 +30,19 @@ from recwatch.app.telemetry import ObjectiveCollector, SignalCollector, TotalCol
 from recwatch.app.threads import Trouble, Worker
 from recwatch.app.totals import totals_of
 from recwatch.app.view import ApiView
-from recwatch.client import Explained, Hold, TargetStatus
+from recwatch.client import Explained, TargetStatus
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import Unavailable
 from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Hold
 from recwatch.core.signals import Samples
-from recwatch.core.stage import Outgoing, Remembers, Stage
+from recwatch.core.stage import Outgoing, Stage
 from recwatch.core.store import open_store
 from recwatch.core.store.sink import Sink
 from recwatch.core.targets import TargetSet
 from tuning.stage import TuningStage
-
-logger = logging.getLogger(__name__)
 
 BUS_FULL_S = 1.0
 THREADS_END_S = 1.5
@@ -83,24 +81,26 @@ class Pipeline:
             ]
             self._receiving = receiving_of(config, clock, self._received, self.store)
             self.sink = Sink(self.store)
-            detection, alerting = DetectorStage(objectives, config.detection), AlertingStage(objectives)
-            stages = (detection, alerting, self.tuning, self.outbox, self.live, self.sink)
-            self._runners = [self._runner(stage) for stage in stages]
+            detect = partial(DetectorStage, objectives, config.detection)
+            alert = partial(AlertingStage, objectives)
+            detection, alerting = detect(), alert()
+            whole: tuple[Stage, ...] = (self.tuning, self.outbox, self.live, self.sink)
+            self._runners = [
+                self._runner(detection, detect),
+                self._runner(alerting, alert),
+                *map(self._runner, whole),
+            ]
             prime(self.live, self.store, self._scraped.keys(), clock.now_ms())
-            resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
+            if not self.bus.durable:
+                resume(detection, alerting, self.live, self._scraped.keys(), clock.now_ms())
             self.token = keep_token(config.token_file)
             self._api = create_api(self._view(objectives), self.token, self._receiving)
             opened.callback(self._finish)
             self._opened = opened.pop_all()
         self.url = self._server.url
 
-    def _runner(self, stage: Stage) -> StageRunner:
-        if isinstance(stage, Remembers) and (kept := self.store.load_snapshot(stage.name)) is not None:
-            try:
-                stage.restore(kept[1])
-            except BadInput as error:
-                logger.warning("%s begins anew: %s", stage.name, error)
-        return StageRunner(stage, self.bus, self._clock, self.store.save_snapshot)
+    def _runner(self, stage: Stage, again: Callable[[], Stage] | None = None) -> StageRunner:
+        return StageRunner(stage, self.bus, self._clock, self.store, again=again)
 
     def _view(self, objectives: Mapping[str, Objective]) -> ApiView:
         registry = CollectorRegistry(auto_describe=False)

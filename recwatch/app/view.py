@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from recwatch.app.live import LiveView
 from recwatch.app.measured import unmeasured
-from recwatch.client import Bands, Columns, Explained, Hold, ServiceState, ServiceStatus, SignalStatus, TargetStatus
+from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStatus, SignalStatus, TargetStatus
 from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.event_json import E, Event
 from recwatch.core.events import Incident, Mark
 from recwatch.core.objective import Objective
-from recwatch.core.proposals import Decision, Proposal
+from recwatch.core.proposals import Decision, Hold, Proposal
 from recwatch.core.recent import usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
 

@@ -75,6 +75,15 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why tuning proposes nothing for a service just now; the topic `holds` is compacted by service."""
+
+    service: str
+    reason: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a person said of a proposal. Whoever owns the proposal turns it into a transition."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from recwatch.core.bus import Position, Record, Subscription
@@ -40,7 +41,32 @@ class Remembers(Protocol):
 
     def snapshot(self) -> bytes: ...
 
-    def restore(self, snapshot: bytes) -> None: ...
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a snapshot, in a stage that has processed nothing yet. Raises BadInput where it does not fit."""
+        ...
+
+
+@runtime_checkable
+class Acts(Remembers, Protocol):
+    """A stage that does what must not be done again. The runner keeps its memory as soon as `acts` has changed."""
+
+    @property
+    def acts(self) -> int:
+        """How much it has done since it was made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The memory of a stage at `time_ms`, as bytes, and the offset of the first record of each partition that is not in it.
+
+    `generation` tells owners apart: of two snapshots of one name, that of the later generation counts, else the later one.
+    """
+
+    blob: bytes
+    time_ms: int
+    generation: int = 0
+    offsets: Mapping[Position, int] = field(default_factory=dict)
 
 
 @runtime_checkable

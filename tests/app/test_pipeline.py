@@ -17,13 +17,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from alerting.message import Message
+from alerting.message import Message, message_of
 from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.server import Server
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import open_store
 from recwatch.core.targets import TargetState
 from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
@@ -35,6 +36,7 @@ MEMORIES = ("detectors", "alerting", "tuning", "outbox")
 # Opens a store, says so, and holds it until its input ends.
 HOLDER = """
 import sys
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import open_store
 store = open_store(sys.argv[1])
 print("open", flush=True)
@@ -72,7 +74,7 @@ def memory_of(content: dict[str, Any], name: str) -> bytes:
     kept = store.load_snapshot(name)
     store.close()
     assert kept is not None
-    return kept[1]
+    return kept.blob
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -198,7 +200,9 @@ def test_a_stage_that_dies_of_a_bug_is_told_and_the_others_store_what_they_have(
     assert pipeline.samples_scraped() == pipeline.samples_stored()
     store = open_store(content["store"])
     assert store.event(type(incident), incident.id) == incident
-    assert store.load_snapshot("outbox") is None
+    waiting = store.load_snapshot("outbox")
+    assert waiting is not None
+    assert f'"queues":{{"deaf":[{{"message":{{"id":"{message_of(incident, "open", 0).id}"'.encode() in waiting.blob
     assert store.load_snapshot("detectors") is not None
     store.close()
 
@@ -240,7 +244,7 @@ def test_memories_that_do_not_fit_are_logged_and_begun_anew(
 ) -> None:
     store = open_store(content["store"])
     for name in MEMORIES:
-        store.save_snapshot(name, b"[1, 2]", 0)
+        store.save_snapshot(name, Snapshot(b"[1, 2]", 0))
     store.close()
     pipeline = pipeline_of(content)
     said = warnings_of(caplog)

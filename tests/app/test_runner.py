@@ -12,7 +12,7 @@ from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Mark
-from recwatch.core.stage import Outgoing
+from recwatch.core.stage import Outgoing, Snapshot
 
 
 def mark(number: int) -> Mark:
@@ -41,6 +41,31 @@ class Echo:
 
     def restore(self, snapshot: bytes) -> None:
         self.seen = list(snapshot)
+
+
+class Acting(Echo):
+    """Does something in the world for every mark."""
+
+    @property
+    def acts(self) -> int:
+        return len(self.seen)
+
+
+class Shelf:
+    """Keeps every snapshot, except for so many times at first."""
+
+    def __init__(self, full_for: int = 0) -> None:
+        self.kept: list[tuple[str, Snapshot]] = []
+        self._full_for = full_for
+
+    def save_snapshot(self, name: str, snapshot: Snapshot) -> None:
+        if self._full_for:
+            self._full_for -= 1
+            raise Unavailable("The disk is full.")
+        self.kept.append((name, snapshot))
+
+    def load_snapshot(self, name: str) -> Snapshot | None:
+        return dict(self.kept).get(name)
 
 
 class Hoarder(Echo):
@@ -115,26 +140,34 @@ def test_a_stage_that_holds_records_back_commits_only_what_it_stored(bus: Memory
 
 
 def test_memory_is_kept_now_and_then_and_at_the_end(bus: MemoryBus) -> None:
-    kept: list[tuple[str, bytes, int]] = []
-    clock = FakeClock(start_ms=0)
-    runner = StageRunner(Echo(), bus, clock, lambda *snapshot: kept.append(snapshot))
+    clock, shelf = FakeClock(start_ms=0), Shelf()
+    runner = StageRunner(Echo(), bus, clock, shelf)
     bus.publish("marks", "shop", mark(1))
     runner.step(0.0)
-    assert kept == []
+    assert shelf.kept == []
     clock.advance(SNAPSHOT_EVERY_S)
     runner.step(0.0)
     runner.close()
-    assert kept == [("echo", b"\x01", 30_000), ("echo", b"\x01", 30_000)]
+    assert shelf.kept == [("echo", Snapshot(b"\x01", 30_000))] * 2
+    again = Echo()
+    StageRunner(again, bus, clock, shelf)
+    assert again.seen == [1]
+
+
+def test_what_must_not_be_done_again_is_kept_at_once(bus: MemoryBus) -> None:
+    shelf, stage = Shelf(), Acting()
+    runner = StageRunner(stage, bus, FakeClock(start_ms=0), shelf)
+    runner.step(0.0)
+    assert shelf.kept == []
+    bus.publish("marks", "shop", mark(1))
+    runner.step(0.0)
+    runner.step(0.0)
+    assert shelf.kept == [("echo", Snapshot(b"\x01", 0))]
 
 
 def test_memory_that_cannot_be_kept_is_tried_again_and_told_once(bus: MemoryBus, caplog: pytest.LogCaptureFixture) -> None:
-    clock, full = FakeClock(), [True, True, True, False]
-
-    def keep(name: str, blob: bytes, time_ms: int) -> None:
-        if full.pop(0):
-            raise Unavailable("The disk is full.")
-
-    runner = StageRunner(Echo(), bus, clock, keep)
+    clock, shelf = FakeClock(), Shelf(full_for=3)
+    runner = StageRunner(Echo(), bus, clock, shelf)
     clock.advance(SNAPSHOT_EVERY_S)
     bus.publish("marks", "shop", mark(1))
     assert [runner.step(0.0) for _ in range(4)] == [1.0, 1.0, 1.0, 0.0]

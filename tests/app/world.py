@@ -15,11 +15,12 @@ from recwatch.app.remote_write import Receiving
 from recwatch.app.server import Server
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
-from recwatch.client import Explained, Hold, TargetStatus
+from recwatch.client import Explained, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
 from recwatch.core.event_json import E, Event
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Hold
 from recwatch.core.signals import Series
 from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposal, surge_incident
 

@@ -57,6 +57,16 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS samples_to_1h TO samples_1h AS
 SELECT series_id, toStartOfHour(time) AS hour,
     sum(value) AS sum, count() AS count, min(value) AS min, max(value) AS max
 FROM samples GROUP BY series_id, hour;
+-- 3
+CREATE TABLE IF NOT EXISTS snapshots (
+    name String, time DateTime64(3, 'UTC'), blob String CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree(time) ORDER BY name;
+CREATE TABLE IF NOT EXISTS memories (
+    name String, generation UInt64, time DateTime64(3, 'UTC'), offsets String, blob String CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree(generation) ORDER BY name;
+INSERT INTO memories (name, generation, time, offsets, blob) SELECT name, 0, time, '{}', blob FROM snapshots FINAL
+WHERE name NOT IN (SELECT name FROM memories);
+DROP TABLE IF EXISTS snapshots;
 -- ReplicatedMergeTree
 -- 0
 CREATE TABLE IF NOT EXISTS schema_version (version UInt32) ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY version;
@@ -116,3 +126,13 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS samples_to_1h TO samples_1h AS
 SELECT series_id, toStartOfHour(time) AS hour,
     sum(value) AS sum, count() AS count, min(value) AS min, max(value) AS max
 FROM samples GROUP BY series_id, hour;
+-- 3
+CREATE TABLE IF NOT EXISTS snapshots (
+    name String, time DateTime64(3, 'UTC'), blob String CODEC(ZSTD(1))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', time) ORDER BY name;
+CREATE TABLE IF NOT EXISTS memories (
+    name String, generation UInt64, time DateTime64(3, 'UTC'), offsets String, blob String CODEC(ZSTD(1))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', generation) ORDER BY name;
+INSERT INTO memories (name, generation, time, offsets, blob) SELECT name, 0, time, '{}', blob FROM snapshots FINAL
+WHERE name NOT IN (SELECT name FROM memories);
+DROP TABLE IF EXISTS snapshots;

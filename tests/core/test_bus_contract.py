@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from recwatch.core.bus import Bus, Position, Record, Subscription, next_offsets
+from recwatch.core.bus import DUTIES, Bus, Position, Record, Subscription, next_offsets
+from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.bus.registry import BUSES
 from recwatch.core.errors import BadInput, Unavailable
 from tests.core.messages import contents, publish
@@ -54,15 +55,23 @@ def gathered(reader: Subscription, count: int) -> list[Record]:
 class Member:
     """A subscription that notes what happens to its partitions in a story it may share with others."""
 
-    def __init__(self, bus: Bus, name: str = "member", story: list[tuple[str, str, Position]] | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        name: str = "member",
+        story: list[tuple[str, str, Position]] | None = None,
+        topics: Sequence[str] = ("samples",),
+    ) -> None:
+        self.gained_in = 0
         self.owned: set[Position] = set()
         self.polled: list[Record] = []
         self.last_act: Callable[[], None] = lambda: None
         self._name = name
         self._story = [] if story is None else story
-        self.subscription = bus.subscribe("g", ["samples"], self._assigned, self._revoked)
+        self.subscription = bus.subscribe("g", topics, self._assigned, self._revoked)
 
     def _assigned(self, positions: Sequence[Position]) -> None:
+        self.gained_in = self.subscription.generation
         self.owned.update(positions)
         self._story += [(self._name, "assigned", position) for position in positions]
 
@@ -157,7 +166,7 @@ def test_a_commit_is_read_back_with_its_metadata_by_any_member(bus: Bus) -> None
     [record] = gathered(reader, 1)
     position = Position(record.topic, record.partition)
     assert reader.committed(position) is None
-    reader.commit({position: record.offset + 1}, metadata='{"end": 7}')
+    reader.commit({position: record.offset + 1}, {position: '{"end": 7}'})
     assert reader.committed(position) == (record.offset + 1, '{"end": 7}')
     reader.close()
     assert bus.subscribe("g", ["samples"]).committed(position) == (record.offset + 1, '{"end": 7}')
@@ -264,6 +273,76 @@ def test_a_compacted_topic_gives_a_late_group_the_last_record_of_every_key(bus: 
     assert bus.lag("late") == 0
     publish(bus, "series", "service-3", "newest")
     assert contents(gathered(late, 1)) == ["newest"]
+
+
+def test_who_takes_on_a_compacted_partition_gets_the_last_record_of_every_key_whatever_was_committed(bus: Bus) -> None:
+    first = bus.subscribe("g", ["series", "samples"])
+    for service in SERVICES:
+        publish(bus, "series", service, (service, "new"))
+        publish(bus, "samples", service, "handled")
+    first.commit(next_offsets(gathered(first, 2 * len(SERVICES))))
+    assert bus.lag("g") == 0
+    publish(bus, "samples", "service-0", "new")
+    first.close()
+    second = bus.subscribe("g", ["series", "samples"])
+    polled = gathered(second, len(SERVICES) + 1)
+    assert {r.key for r in polled if r.topic == "series"} == set(SERVICES)
+    assert contents([r for r in polled if r.topic == "samples"]) == ["new"]
+    assert bus.lag("g") == 1
+
+
+def test_a_member_that_gains_a_compacted_partition_from_another_gets_its_keys(bus: Bus) -> None:
+    first = Member(bus, topics=("series",))
+    settle([first], polls)
+    for service in SERVICES:
+        publish(bus, "series", service, service)
+    first.subscription.commit(next_offsets(gathered(first.subscription, len(SERVICES))))
+    second = Member(bus, topics=("series",))
+    settle([first, second], polls)
+    first.subscription.close()
+    deadline = time.monotonic() + LONG_S
+    while len({r.key for r in second.polled}) < len(SERVICES) and time.monotonic() < deadline:
+        second.polled += polls(second.subscription)
+    assert {r.key for r in second.polled} == set(SERVICES)
+
+
+def test_no_record_comes_before_its_reader_could_begin(bus: Bus) -> None:
+    told: list[Sequence[Position]] = []
+
+    def begin(positions: Sequence[Position]) -> None:
+        told.append(positions)
+        if len(told) < 3:
+            raise Unavailable("not yet")
+
+    reader = bus.subscribe("g", [DUTIES], on_assigned=begin)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="not yet"):
+            reader.poll(LONG_S)
+    reader.poll(1.0)
+    assert told == [[Position(DUTIES, 0)]] * 3
+
+
+def test_a_duty_has_one_owner_at_a_time_each_in_a_later_generation(bus: Bus) -> None:
+    members = [Member(bus, str(number), topics=(DUTIES,)) for number in range(2)]
+    generations: list[int] = []
+    deadline = time.monotonic() + LONG_S
+    while len(generations) < 4 and time.monotonic() < deadline:
+        for member in members:
+            member.subscription.poll(0.05)
+        owners = [member for member in members if member.owned]
+        assert [member.owned for member in owners] in ([], [{Position(DUTIES, 0)}])
+        for owner in owners:
+            generations.append(owner.gained_in)
+            owner.subscription.commit({Position(DUTIES, 0): 0})
+            owner.subscription.close()
+            members.remove(owner)
+            members.append(Member(bus, topics=(DUTIES,)))
+    assert generations == sorted(set(generations))
+    assert len(generations) == 4
+
+
+def test_a_bus_says_whether_it_outlives_its_process(bus: Bus) -> None:
+    assert bus.durable is not isinstance(bus, MemoryBus)
 
 
 def test_a_group_that_follows_a_compacted_topic_gets_every_record(bus: Bus) -> None:

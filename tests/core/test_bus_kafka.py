@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from recwatch.core.bus import TOPICS, Bus, Position, Record, Subscription, next_offsets
+from recwatch.core.bus import DUTIES, TOPICS, Bus, Position, Record, Subscription, next_offsets
 from recwatch.core.bus.brokers import (
     CA_VARIABLE,
     PASSWORD_FILE_VARIABLE,
@@ -23,7 +23,7 @@ from recwatch.core.bus.brokers import (
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.registry import check_bus, kafka_bus, open_bus
 from recwatch.core.errors import BadInput, Unavailable
-from tests.core.broker import PASSWORD, USER, LocalBroker
+from tests.broker import PASSWORD, USER, LocalBroker
 from tests.core.messages import contents, publish, word
 
 LONG_S = 30.0
@@ -107,7 +107,7 @@ def test_poison_alone_leaves_no_lag_and_keeps_what_was_announced(make_bus: MakeB
     publish(bus, "marks", "shop", 1)
     [record] = gathered(reader, 1)
     position = Position("marks", 0)
-    reader.commit({position: record.offset + 1}, '{"end": 9}')
+    reader.commit({position: record.offset + 1}, {position: '{"end": 9}'})
     send_raw(brokers, "marks", b"poison", b"more of it")
     assert reader.poll(2.0) == []
     assert bus.lag("g") == 0
@@ -174,24 +174,6 @@ def test_what_a_callback_fails_of_is_raised_by_the_poll(make_bus: MakeBus) -> No
         reader.poll(LONG_S)
 
 
-def test_no_record_comes_before_its_reader_could_begin(make_bus: MakeBus) -> None:
-    bus = make_bus()
-    told: list[Sequence[Position]] = []
-
-    def begin(positions: Sequence[Position]) -> None:
-        told.append(positions)
-        if len(told) < 3:
-            raise Unavailable("not yet")
-
-    reader = bus.subscribe("g", ["marks"], on_assigned=begin)
-    publish(bus, "marks", "shop", 1)
-    for _ in range(2):
-        with pytest.raises(Unavailable, match="not yet"):
-            reader.poll(LONG_S)
-    assert contents(gathered(reader, 1)) == [1]
-    assert told == [[Position("marks", 0)]] * 3
-
-
 def test_poison_that_cannot_be_set_aside_yet_keeps_its_place(
     make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
 ) -> None:
@@ -233,26 +215,35 @@ def test_topics_are_made_as_words_need_them_and_found_again(
 
     make_bus(partitions=3)
     assert make_bus(partitions=5).partitions == 3  # type: ignore[attr-defined]
-    names = [f"{brokers.prefix}.{topic}" for topic in (*TOPICS, "dead_letters")]
-    assert {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)} == dict.fromkeys(names, 3)
+    names = [f"{brokers.prefix}.{topic}" for topic in (*TOPICS, "dead_letters", DUTIES)]
+    found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names)}
+    assert found == dict.fromkeys(names, 3) | {f"{brokers.prefix}.{DUTIES}": 1}
     described = admin.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")["topic"]
     policies = {name.partition(".")[2]: found["cleanup.policy"]["value"] for name, found in described.items()}
-    assert {topic for topic, policy in policies.items() if policy == "compact"} == {"series", "derived_series", "targets"}
+    assert {topic for topic, policy in policies.items() if policy == "compact"} == {
+        "series",
+        "derived_series",
+        "targets",
+        "holds",
+    }
     assert described[f"{brokers.prefix}.samples"]["retention.ms"]["value"] == str(3 * 24 * 3600 * 1000)
 
 
 def test_a_topic_that_is_not_as_it_must_be_is_named_with_the_mend(
     make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
 ) -> None:
-    made = {f"{brokers.prefix}.series": {"num_partitions": 1}, f"{brokers.prefix}.marks": {"num_partitions": 2}}
+    made = {f"{brokers.prefix}.{topic}": {"num_partitions": n} for topic, n in (("series", 1), ("marks", 2), (DUTIES, 2))}
     admin.create_topics(made, wait_for_metadata=True)
     with pytest.raises(BadInput) as refused:
         make_bus()
-    torn, marks_size, policy, series_size = str(refused.value).splitlines()
+    torn, owners, duties_size, marks_size, policy, series_size = str(refused.value).splitlines()
+    assert owners.endswith(
+        f"topic {brokers.prefix}.duties must have one partition, or a duty has several owners, and it has 2"
+    )
     assert f"{brokers.prefix}.series has 1" in torn
     assert f"{brokers.prefix}.marks has 2" in torn
     assert f"topic {brokers.prefix}.series has cleanup.policy=delete, and it must be compact; run kafka-configs.sh" in policy
-    for line in (marks_size, series_size):
+    for line in (duties_size, marks_size, series_size):
         assert "has max.message.bytes=1048588, and it must be 16777216" in line
 
 

@@ -83,8 +83,9 @@ class Owner:
         self.sink.process(polled, START_MS)
         return polled
 
-    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
-        self._fate.meet("announcing" if metadata else "ending", lambda: self.subscription.commit(offsets, metadata))
+    def commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str]) -> None:
+        step = "announcing" if any(metadata.values()) else "ending"
+        self._fate.meet(step, lambda: self.subscription.commit(offsets, metadata))
 
     def committed(self, position: Position) -> tuple[int, str] | None:
         return self.subscription.committed(position)

@@ -16,6 +16,7 @@ from recwatch.core.bus import TOPICS
 from recwatch.core.bus.codec import WORDS, decode, encode
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
+from recwatch.core.proposals import Hold
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.targets import TargetSet, TargetState
 from tests.core.examples import ANOMALY, DECISION, INCIDENT, MARK, NASTY_TEXTS, PROPOSAL, SILENCE
@@ -35,6 +36,7 @@ EXAMPLES: dict[str, Any] = {
     "anomalies": ANOMALY,
     "incidents": INCIDENT,
     "proposals": PROPOSAL,
+    "holds": Hold("shop", "no incident is open", 5),
     "decisions": DECISION,
     "silences": SILENCE,
     "marks": MARK,

@@ -217,8 +217,8 @@ class Watched:
         self._commit, self._write = offsets.commit, store.write_samples
         store.write_samples = self.write  # type: ignore[method-assign]
 
-    def commit(self, at: Mapping[Position, int], metadata: str = "") -> None:
-        self.steps.append((*at.values(), metadata))
+    def commit(self, at: Mapping[Position, int], metadata: Mapping[Position, str]) -> None:
+        self.steps.append((*at.values(), *metadata.values()))
         self._commit(at, metadata)
 
     def write(self, batches: Sequence[Samples], token: str) -> None:
@@ -235,7 +235,7 @@ def test_a_range_is_announced_then_stored_then_ended(store: Store, offsets: Subs
 
 
 def test_an_announced_range_is_written_first_and_alone_once_it_is_whole(store: Store, offsets: Subscription) -> None:
-    offsets.commit({SHOP: 3}, '{"end": 6}')
+    offsets.commit({SHOP: 3}, {SHOP: '{"end": 6}'})
     sink, watched = Sink(store), Watched(offsets, store)
     sink.take_on([SHOP], watched)  # type: ignore[arg-type]
     sink.process([tick(3), tick(4)], NOW_MS)

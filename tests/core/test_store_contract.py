@@ -23,12 +23,14 @@ import pytest
 
 from recwatch.app.store_server import StoreServer
 from recwatch.core.buckets import quantile_of_all
+from recwatch.core.bus import Position
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
 from recwatch.core.event_json import Event
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Float64, Samples, Series
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import Retention, Store, open_store
 from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_dsn
 from recwatch.core.store.migrations import MIGRATIONS
@@ -50,6 +52,7 @@ import sys
 from recwatch.core.buckets import quantile_of_all
 from recwatch.core.canonical import canonical_series
 from recwatch.core.signals import Samples
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import Retention, open_store
 from tests.core.examples import EVENTS, START_MS
 depth = canonical_series("shop", "queue_depth")
@@ -57,7 +60,7 @@ store = open_store(sys.argv[1], Retention(samples_days=10_000, rollup_days=10_00
 store.write_series([depth])
 store.write_samples([Samples.of("shop", "", START_MS, {depth.id: 1.0})], "token")
 store.write_events(EVENTS)
-store.save_snapshot("detectors", b"state", START_MS)
+store.save_snapshot("detectors", Snapshot(b"state", START_MS))
 assert store.series("shop") == [depth] and store.series("none") == [] and store.samples_stored() == 1
 for step_s in (None, 10, 60):
     assert [len(values) for _, values in store.read([depth.id, 1], 0, START_MS * 2, step_s).values()] == [1, 0]
@@ -65,7 +68,7 @@ for step_s in (None, 10, 60):
 for event in EVENTS:
     assert store.events(type(event)) == [event] and store.events(type(event), "none") == []
     assert store.event(type(event), event.id) == event and store.event(type(event), "none") is None
-assert store.load_snapshot("detectors") == (START_MS, b"state") and store.load_snapshot("none") is None
+assert store.load_snapshot("detectors") == Snapshot(b"state", START_MS) and store.load_snapshot("none") is None
 store.close()
 print("pandas" in sys.modules)
 """
@@ -305,8 +308,8 @@ def test_texts_are_bound_and_never_part_of_a_query(store: Store, text: str) -> N
     store.write_events([MARK, mark])
     assert store.events(Mark, service=text) == [mark]
     assert store.event(Mark, text) == mark
-    store.save_snapshot(text, text.encode(), FIRST_MS)
-    assert store.load_snapshot(text) == (FIRST_MS, text.encode())
+    store.save_snapshot(text, Snapshot(text.encode(), FIRST_MS))
+    assert store.load_snapshot(text) == Snapshot(text.encode(), FIRST_MS)
 
 
 def versions_of_an_anomaly() -> list[Anomaly]:
@@ -361,11 +364,18 @@ def test_events_come_newest_first_by_service_and_time(store: Store) -> None:
 
 def test_a_snapshot_replaces_the_one_before_and_holds_any_bytes(store: Store) -> None:
     blob = bytes(range(256)) * 1_000
-    store.save_snapshot("detectors", b"old", FIRST_MS)
-    store.save_snapshot("detectors", blob, FIRST_MS + 1)
-    store.save_snapshot("alerting", b"", FIRST_MS)
-    assert store.load_snapshot("detectors") == (FIRST_MS + 1, blob)
-    assert store.load_snapshot("alerting") == (FIRST_MS, b"")
+    offsets = {Position("samples", 3): 2**40, Position("derived_series", 3): 0}
+    store.save_snapshot("detectors", Snapshot(b"old", FIRST_MS + 1))
+    store.save_snapshot("detectors", Snapshot(blob, FIRST_MS, 0, offsets))
+    store.save_snapshot("alerting", Snapshot(b"", FIRST_MS))
+    assert store.load_snapshot("detectors") == Snapshot(blob, FIRST_MS, 0, offsets)
+    assert store.load_snapshot("alerting") == Snapshot(b"", FIRST_MS)
+
+
+def test_a_snapshot_of_an_earlier_generation_replaces_none_of_a_later_one(store: Store) -> None:
+    for generation, blob in ((7, b"first"), (9, b"successor"), (7, b"zombie"), (9, b"successor, later"), (8, b"another")):
+        store.save_snapshot("detectors/0", Snapshot(blob, FIRST_MS, generation))
+    assert store.load_snapshot("detectors/0") == Snapshot(b"successor, later", FIRST_MS, 9)
 
 
 def test_everything_is_there_after_reopening(opened: Open) -> None:
@@ -373,12 +383,12 @@ def test_everything_is_there_after_reopening(opened: Open) -> None:
     store.write_series([DEPTH])
     store.write_samples([ramp(60)], "t")
     store.write_events([INCIDENT])
-    store.save_snapshot("detectors", b"state", FIRST_MS)
+    store.save_snapshot("detectors", Snapshot(b"state", FIRST_MS))
     again = opened()
     assert again.series() == [DEPTH]
     assert len(read(again, FIRST_MS + MINUTE_MS)) == 60
     assert again.events(Incident) == [INCIDENT]
-    assert again.load_snapshot("detectors") == (FIRST_MS, b"state")
+    assert again.load_snapshot("detectors") == Snapshot(b"state", FIRST_MS)
 
 
 def test_a_store_of_a_newer_recwatch_is_refused(dsn: str, opened: Open) -> None:

@@ -14,6 +14,7 @@ import pytest
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Incident
+from recwatch.core.stage import Snapshot
 from recwatch.core.store import Retention, Store, open_store
 from recwatch.core.store.connection import Connection, parse_dsn
 from recwatch.core.store.migrations import MIGRATIONS, VERSIONS, TableEngine, with_engine
@@ -30,6 +31,9 @@ ROWS = 3 * HOUR_S
 FILL = f"""
     INSERT INTO samples SELECT {DEPTH.id}, toDateTime64({START_S} + number, 3, 'UTC'), number FROM numbers({ROWS});
 """
+REMEMBER = (
+    f"INSERT INTO snapshots SELECT 'detectors', toDateTime64({START_S} + number, 3, 'UTC'), '' || number FROM numbers(2)"
+)
 RESUMED = [(version, step) for version, statements in enumerate(MIGRATIONS) for step in range(len(statements) + 1)]
 
 
@@ -58,12 +62,14 @@ def test_a_store_of_an_earlier_version_keeps_its_rows_wherever_an_upgrade_was_cu
             earlier.command("INSERT INTO schema_version SELECT {version:UInt32}", version=number)
         if version:
             earlier.command(FILL)
+            earlier.command(REMEMBER)
         for statement in MIGRATIONS[version][:step]:
             earlier.command(statement)
     for _ in range(2):
         with closing(open_store(dsn, FOREVER)) as store:
             if version:
                 assert everything(store) == (ROWS, hours())
+                assert store.load_snapshot("detectors") == Snapshot(b"1", (START_S + 1) * 1000)
             store.write_series([DEPTH])
             store.write_events([INCIDENT])
             assert store.series() == [DEPTH]

@@ -546,7 +546,7 @@ def test_a_store_that_is_open_here_can_be_read_from_elsewhere(
     monkeypatch.setenv(PASSWORD_VARIABLE, WRITER[1])
     with closing(open_store(f"clickhouse://ana@{place.url.removeprefix('http://')}/default")) as store:
         assert store.samples_stored() == 0
-    for table in ("samples_to_1m", "samples", "samples_1m", "series", "events", "snapshots", "schema_version"):
+    for table in ("samples_to_1m", "samples", "samples_1m", "series", "events", "memories", "schema_version"):
         place.ask(f"DROP TABLE {table}", WRITER)
 
 

@@ -6,7 +6,9 @@ Delivery rules, which `tests/core/test_bus_contract.py` runs over every implemen
 - A group gets every record published after it first subscribed, at least once. What it committed is not delivered again;
   what it polled without committing is, to the next subscription of that group.
 - Groups are independent. Within a group a partition belongs to one subscription at a time.
-- A compacted topic also gives a late group the last record of every key, and perhaps earlier ones before it.
+- Who takes on a partition of a compacted topic gets the last record of every key of it, and perhaps earlier ones before
+  it, whatever the group committed; what is committed there counts for `lag` only.
+- No record is given out before `on_assigned` returned for its partition: where that raised, it is called again.
 - The bus is bounded, in memory by what groups have not committed yet, on Kafka by its topics' retention: where it has no
   room, or no broker answers, `publish` waits and then raises `Unavailable`. Nothing is dropped silently.
 """
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from recwatch.core.errors import BadInput
 
-COMPACTED = frozenset({"series", "derived_series", "targets"})
+COMPACTED = frozenset({"series", "derived_series", "targets", "holds"})
 TOPICS = (
     "series",
     "targets",
@@ -29,12 +31,15 @@ TOPICS = (
     "anomalies",
     "incidents",
     "proposals",
+    "holds",
     "decisions",
     "silences",
     "marks",
 )
-STORED = tuple(topic for topic in TOPICS if topic != "targets")
-"""What is history. How targets are now is not: their own `up` series keep how they were."""
+STORED = tuple(topic for topic in TOPICS if topic not in ("targets", "holds"))
+"""What is history. How targets are now is not: their own `up` series keep how they were. Nor is why tuning waits."""
+DUTIES = "duties"
+"""A topic of one partition on every bus, which carries nothing: who is assigned it has the duty its group stands for."""
 
 
 class Position(NamedTuple):
@@ -58,6 +63,14 @@ class Record:
 class Subscription(Protocol):
     """One member of a group, reading its share of the partitions."""
 
+    @property
+    def generation(self) -> int:
+        """How often the group's partitions were shared out, as far as this member took part.
+
+        Who is assigned a partition reads a higher number then than any earlier owner did when it was assigned it.
+        """
+        ...
+
     def poll(self, max_wait_s: float) -> Sequence[Record]:
         """The next records, in order per partition; empty after `max_wait_s` without any. Calls on_assigned, on_revoked."""
         ...
@@ -66,8 +79,11 @@ class Subscription(Protocol):
         """Take part in the group without taking records, as who cannot handle them now must; calls what `poll` calls."""
         ...
 
-    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
-        """Remember, for each partition, the offset of the next record that this group wants."""
+    def commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str] | None = None) -> None:
+        """Remember, for each partition, the offset of the next record that this group wants, and a text beside it.
+
+        Raises Unavailable where a partition is another member's by now.
+        """
         ...
 
     def committed(self, position: Position) -> tuple[int, str] | None:
@@ -84,6 +100,11 @@ Assigned = Callable[[Sequence[Position]], None]
 
 class Bus(Protocol):
     """Topics of keyed records."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether records and what was committed outlive this process."""
+        ...
 
     def publish(self, topic: str, key: str, message: Any) -> None:
         """Append one message; returns once it is acknowledged. Raises Unavailable when the bus stays full."""
@@ -119,6 +140,6 @@ def next_offsets(records: Sequence[Record]) -> dict[Position, int]:
 
 def known_topics(topics: Iterable[str]) -> None:
     """Raise BadInput for topics that no bus has."""
-    unknown = sorted(set(topics) - set(TOPICS))
+    unknown = sorted(set(topics) - {*TOPICS, DUTIES})
     if unknown:
         raise BadInput(f"the bus has no topic {', '.join(unknown)}; its topics are: {', '.join(TOPICS)}")

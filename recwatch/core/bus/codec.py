@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import Decision, Proposal
+from recwatch.core.proposals import Decision, Hold, Proposal
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.targets import TargetSet
 
@@ -26,6 +26,7 @@ WORDS: Mapping[str, type[Any]] = {
     "anomalies": Anomaly,
     "incidents": Incident,
     "proposals": Proposal,
+    "holds": Hold,
     "decisions": Decision,
     "silences": Silence,
     "marks": Mark,

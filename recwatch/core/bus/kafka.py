@@ -11,7 +11,7 @@ import stamina
 from kafka import KafkaAdminClient, KafkaProducer, OffsetAndMetadata, OffsetSpec, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from recwatch.core.bus import COMPACTED, Assigned, known_topics
+from recwatch.core.bus import COMPACTED, DUTIES, Assigned, known_topics
 from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.member import START, KafkaSubscription, Raw, Reading
@@ -32,6 +32,8 @@ class KafkaBus:
     that does not poll for `stall_s`, loses its partitions to the others. How much the bus holds is the retention of its
     topics; what that deletes unread is logged by whoever would have read it.
     """
+
+    durable = True
 
     def __init__(
         self,
@@ -108,7 +110,8 @@ class KafkaBus:
 
     def _mark_start(self, group: str, topics: Iterable[str]) -> None:
         """Commit where the group begins in topics it has never read. The brokers refuse once it has members."""
-        wanted = {TopicPartition(f"{self._place.prefix}.{t}", n): t for t in topics for n in range(self.partitions)}
+        numbers = {topic: range(1 if topic == DUTIES else self.partitions) for topic in topics}
+        wanted = {TopicPartition(f"{self._place.prefix}.{topic}", n): topic for topic in topics for n in numbers[topic]}
         new = wanted.keys() - self._committed(group).keys()
         starts = self._ends([p for p in new if wanted[p] not in COMPACTED], OffsetSpec.LATEST)
         starts |= self._ends([p for p in new if wanted[p] in COMPACTED], OffsetSpec.EARLIEST)

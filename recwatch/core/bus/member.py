@@ -67,6 +67,7 @@ class KafkaSubscription:
         self._untold: set[TopicPartition] = set()
         self._leaving = False
         self._using = threading.Lock()
+        self._shares = WholeServices(lambda: self._owned)
         with starting(place) as arguments:
             self._consumer = KafkaConsumer(
                 **arguments,
@@ -76,12 +77,16 @@ class KafkaSubscription:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
-                partition_assignment_strategy=[WholeServices(lambda: self._owned)],
+                partition_assignment_strategy=[self._shares],
             )
             names = [f"{place.prefix}.{topic}" for topic in reading.topics]
             self._changes = Changes(place, self._consumer, self._gained, self._given_up)
             self._consumer.subscribe(names, listener=self._changes)
             self._consumer.partitions_for_topic(names[0])  # who joins without knowing the partitions has to join twice
+
+    @property
+    def generation(self) -> int:
+        return self._shares.generation
 
     def poll(self, max_wait_s: float) -> Sequence[Record]:
         """The next records, those of compacted topics first; see `Subscription`."""
@@ -101,15 +106,15 @@ class KafkaSubscription:
                 with self._paused(self._owned):
                     self._fetch(0.0)
 
-    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
-        done = {}
+    def commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str] | None = None) -> None:
+        done, texts = {}, metadata or {}
         for position, offset in offsets.items():
             partition = self._partition(position)
             if partition not in self._owned:
                 raise Unavailable(
                     f"cannot commit {position.topic} partition {position.partition}: it is another member's now"
                 )
-            done[partition] = OffsetAndMetadata(self._past_aside(partition, offset), metadata, -1)
+            done[partition] = OffsetAndMetadata(self._past_aside(partition, offset), texts.get(position, ""), -1)
         with failures_of(self._place):
             self._consumer.commit(done, timeout_ms=REQUEST_MS)
         self._aside = {(p, offset) for p, offset in self._aside if p not in done or offset >= done[p].offset}
@@ -129,6 +134,9 @@ class KafkaSubscription:
         """Called while a poll waits, once these are ours."""
         self._owned.update(partitions)
         self._untold.update(partitions)
+        compacted = [partition for partition in partitions if self._position(partition).topic in COMPACTED]
+        if compacted:
+            self._consumer.seek_to_beginning(*compacted)
         self._tell_of_gains()
 
     def _tell_of_gains(self) -> None:
@@ -210,10 +218,15 @@ class KafkaSubscription:
                 yield Record(*position, one.offset, (one.key or b"").decode(errors="replace"), message)
 
     def _put_aside(self, partition: TopicPartition, raw: Raw, reason: str) -> None:
-        """Have it kept elsewhere, and commit past it if all before it is committed: perhaps nothing ever comes after it."""
+        """Have it kept elsewhere, and commit past it if all before it is committed: perhaps nothing ever comes after it.
+
+        What lies before that was set aside already, and is read again only because its topic is compacted.
+        """
+        found = self._found(partition)
+        if found is not None and found.offset > raw.offset:
+            return
         self._set_aside(raw, reason)
         self._aside.add((partition, raw.offset))
-        found = self._found(partition)
         if found is not None and found.offset == raw.offset:
             beyond = OffsetAndMetadata(self._past_aside(partition, raw.offset), found.metadata, -1)
             self._consumer.commit({partition: beyond}, timeout_ms=REQUEST_MS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from recwatch.core.bus import COMPACTED, TOPICS, Assigned, Position, Record, known_topics
+from recwatch.core.bus import COMPACTED, DUTIES, TOPICS, Assigned, Position, Record, known_topics
 from recwatch.core.bus.log import Log
 from recwatch.core.errors import Unavailable
 
@@ -22,6 +22,7 @@ class _Group:
         self.committed: dict[Position, tuple[int, str]] = {}
         self.owner: dict[Position, MemorySubscription] = {}
         self.shares: dict[MemorySubscription, frozenset[Position]] = {}
+        self.generation = 0
 
     def wants(self, position: Position) -> int:
         """The offset of the first record that the group has not committed."""
@@ -35,6 +36,7 @@ class _Group:
             if takers:
                 hands[takers[position.partition % len(takers)]].add(position)
         self.shares = {member: frozenset(hand) for member, hand in hands.items()}
+        self.generation += 1
 
 
 class MemoryBus:
@@ -50,11 +52,14 @@ class MemoryBus:
     ['ranker v2 is out']
     """
 
+    durable = False
+
     def __init__(self, partitions: int = 4, capacity: int = 10_000, max_block_s: float = 30.0) -> None:
         self._partitions = partitions
         self._capacity = capacity
         self._max_block_s = max_block_s
         self._logs = {Position(topic, number): Log(topic in COMPACTED) for topic in TOPICS for number in range(partitions)}
+        self._logs[Position(DUTIES, 0)] = Log(compacted=False)
         self._groups: dict[str, _Group] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -125,6 +130,7 @@ class MemorySubscription:
         on_revoked: Assigned | None,
     ) -> None:
         self.topics = topics
+        self.generation = 0
         self._bus = bus
         self._group = group
         self._on_assigned = on_assigned
@@ -147,14 +153,15 @@ class MemorySubscription:
         self._give_up()
         self._take_on()
 
-    def commit(self, offsets: Mapping[Position, int], metadata: str = "") -> None:
+    def commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str] | None = None) -> None:
+        texts = metadata or {}
         with self._changed:
             for position, offset in offsets.items():
                 if position not in self._next:
                     raise Unavailable(
                         f"cannot commit {position.topic} partition {position.partition}: it is another member's now"
                     )
-                self._group.committed[position] = (offset, metadata)
+                self._group.committed[position] = (offset, texts.get(position, ""))
                 self._bus._free(position)
             self._changed.notify_all()
 
@@ -202,12 +209,18 @@ class MemorySubscription:
 
     def _take_on(self) -> None:
         with self._changed:
+            self.generation = self._group.generation
             gained = sorted(position for position in self._due() if position not in self._group.owner)
             for position in gained:
                 self._group.owner[position] = self
-                self._next[position] = self._group.wants(position)
+                self._next[position] = 0 if position.topic in COMPACTED else self._group.wants(position)
         if gained and self._on_assigned:
-            self._on_assigned(gained)
+            try:
+                self._on_assigned(gained)
+            except Unavailable:
+                with self._changed:
+                    self._release(gained)
+                raise
 
     def _take(self) -> list[Record]:
         taken: list[Record] = []

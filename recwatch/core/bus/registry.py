@@ -30,7 +30,7 @@ def parse_bus(dsn: str) -> Brokers | None:
 def open_bus(dsn: str, max_block_s: float) -> Bus:
     """The bus that `dsn` names. Raises Unavailable where its brokers do not answer, BadInput where they cannot be used."""
     place = parse_bus(dsn)
-    return MemoryBus(max_block_s=max_block_s) if place is None else kafka_bus(place, max_block_s=max_block_s)
+    return MemoryBus(partitions=1, max_block_s=max_block_s) if place is None else kafka_bus(place, max_block_s=max_block_s)
 
 
 def check_bus(dsn: str) -> None:

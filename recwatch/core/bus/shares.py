@@ -45,11 +45,15 @@ def deal(numbers: Sequence[int], members: Iterable[str], holders: Mapping[int, s
 
 
 class WholeServices(AbstractPartitionAssignor):  # type: ignore[misc]
-    """Kafka's incremental cooperative rebalancing (KIP-429) over `deal`: what moves is first given up, then handed on."""
+    """Kafka's incremental cooperative rebalancing (KIP-429) over `deal`: what moves is first given up, then handed on.
+
+    `generation` is that of the group in which this member was last given its share.
+    """
 
     name = "recwatch-whole-services"
 
     def __init__(self, owned: Callable[[], Iterable[TopicPartition]]) -> None:
+        self.generation = 0
         self._owned = owned
 
     def supported_protocols(self) -> list[RebalanceProtocol]:
@@ -66,6 +70,8 @@ class WholeServices(AbstractPartitionAssignor):  # type: ignore[misc]
 
     def on_assignment(self, assignment: ConsumerProtocolAssignment, generation: int) -> None:
         """What is assigned is read from the consumer."""
+        del assignment
+        self.generation = generation
 
     def assign(self, cluster: Any, members: Sequence[Any]) -> dict[str, ConsumerProtocolAssignment]:
         topics = {member.member_id: member.metadata.topics for member in members}

@@ -8,7 +8,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 from kafka.errors import TopicAlreadyExistsError, for_code
 
-from recwatch.core.bus import COMPACTED, TOPICS
+from recwatch.core.bus import COMPACTED, DUTIES, TOPICS
 from recwatch.core.bus.brokers import Brokers, failures_of
 from recwatch.core.errors import BadInput
 
@@ -37,14 +37,15 @@ def configuration_of(topic: str) -> dict[str, str]:
 def ensure_topics(admin: KafkaAdminClient, place: Brokers, partitions: int) -> int:
     """Make the topics that lack, with as many partitions as those that are there; check these. Returns that number.
 
+    The topic of duties has one.
     Raises BadInput as `check_topics` does.
     """
     names = _names(place)
     with failures_of(place):
         there = _partitions(admin, names)
-        partitions = max(there.values(), default=partitions)
+        partitions = max((count for name, count in there.items() if names[name] != DUTIES), default=partitions)
         lacking = {
-            name: {"num_partitions": partitions, "configs": configuration_of(topic)}
+            name: {"num_partitions": 1 if topic == DUTIES else partitions, "configs": configuration_of(topic)}
             for name, topic in names.items()
             if name not in there
         }
@@ -64,7 +65,7 @@ def check_topics(admin: KafkaAdminClient, place: Brokers) -> None:
 
 def _names(place: Brokers) -> dict[str, str]:
     """Each topic by its name on the brokers."""
-    return {f"{place.prefix}.{topic}": topic for topic in (*TOPICS, DEAD_LETTERS)}
+    return {f"{place.prefix}.{topic}": topic for topic in (*TOPICS, DUTIES, DEAD_LETTERS)}
 
 
 def _partitions(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
@@ -85,9 +86,13 @@ def _create(admin: KafkaAdminClient, lacking: Mapping[str, Mapping[str, object]]
 
 def _faults(admin: KafkaAdminClient, names: Mapping[str, str]) -> Iterator[str]:
     partitions = _partitions(admin, names)
-    if len(set(partitions.values())) > 1:
-        counts = ", ".join(f"{name} has {count}" for name, count in sorted(partitions.items()))
+    shared_out = {name: count for name, count in partitions.items() if names[name] != DUTIES}
+    if len(set(shared_out.values())) > 1:
+        counts = ", ".join(f"{name} has {count}" for name, count in sorted(shared_out.items()))
         yield f"its topics must have equally many partitions, or a service is torn apart, and {counts}"
+    for name in partitions.keys() - shared_out.keys():
+        if partitions[name] != 1:
+            yield f"topic {name} must have one partition, or a duty has several owners, and it has {partitions[name]}"
     if not partitions:
         return
     described = admin.describe_configs([ConfigResource("TOPIC", name) for name in partitions], config_filter="all")

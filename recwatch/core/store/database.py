@@ -12,8 +12,9 @@ import pyarrow as pa
 from recwatch.core.buckets import Buckets
 from recwatch.core.event_json import E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
+from recwatch.core.stage import Snapshot
 from recwatch.core.store.connection import Connection, Place, parse_dsn
-from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_row
+from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_of, snapshot_row
 from recwatch.core.store.schema import Retention, keep, migrate
 
 _SERIES = "SELECT name, labels, unit, kind, service, target FROM series FINAL"
@@ -73,6 +74,9 @@ _EVENTS = """
     WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
         AND ({service:Nullable(String)} IS NULL OR service = {service:Nullable(String)})
     ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
+"""
+_SNAPSHOT = """
+    SELECT generation, toUnixTimestamp64Milli(time) AS at_ms, offsets, blob FROM memories FINAL WHERE name = {name:String}
 """
 MINUTE_S = 60
 HOUR_MS = 3_600_000
@@ -196,16 +200,14 @@ class Store:
         """How many samples are there now; those that are older than the retention are not."""
         return int(self._read.query("SELECT count() AS rows FROM samples")["rows"][0].as_py())
 
-    def save_snapshot(self, name: str, blob: bytes, time_ms: int) -> None:
-        """Keep `blob` under `name`, in place of the one before."""
-        self._write.insert("snapshots", snapshot_row(name, blob, time_ms))
+    def save_snapshot(self, name: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot under `name`, in place of the one before, unless that is of a later generation."""
+        self._write.insert("memories", snapshot_row(name, snapshot))
 
-    def load_snapshot(self, name: str) -> tuple[int, bytes] | None:
-        """`time_ms` and content of the snapshot of this name; None if there is none."""
-        found = self._read.query(
-            "SELECT toUnixTimestamp64Milli(time) AS at_ms, blob FROM snapshots FINAL WHERE name = {name:String}", name=name
-        )
-        return (found["at_ms"][0].as_py(), found["blob"][0].as_py()) if len(found) else None
+    def load_snapshot(self, name: str) -> Snapshot | None:
+        """The snapshot of this name; None if there is none."""
+        found = self._read.query(_SNAPSHOT, name=name)
+        return snapshot_of(found) if len(found) else None
 
     def close(self) -> None:
         """Let go of the store; another process, or another store in this one, can then be opened."""

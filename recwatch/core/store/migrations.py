@@ -96,6 +96,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         FROM samples GROUP BY series_id, hour
         """,
     ),
+    (
+        # The version of a row cannot be altered, so snapshots move to a table whose version is the generation of the writer.
+        # It begins with the old one, which is gone already where only the last step was cut off.
+        """
+        CREATE TABLE IF NOT EXISTS snapshots (
+            name String, time DateTime64(3, 'UTC'), blob String CODEC(ZSTD(1))
+        ) ENGINE = ReplacingMergeTree(time) ORDER BY name
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS memories (
+            name String, generation UInt64, time DateTime64(3, 'UTC'), offsets String, blob String CODEC(ZSTD(1))
+        ) ENGINE = ReplacingMergeTree(generation) ORDER BY name
+        """,
+        """
+        INSERT INTO memories (name, generation, time, offsets, blob) SELECT name, 0, time, '{}', blob FROM snapshots FINAL
+        WHERE name NOT IN (SELECT name FROM memories)
+        """,
+        "DROP TABLE IF EXISTS snapshots",
+    ),
 )
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (version UInt32) ENGINE = MergeTree ORDER BY version"
 _ENGINE = re.compile(r"ENGINE = (\w*)MergeTree(?:\((\w+)\))?")

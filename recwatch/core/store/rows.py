@@ -5,6 +5,7 @@ Columns are made from buffers, because `pyarrow.array` imports pandas where it i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence, Sized
 from itertools import accumulate
 from typing import Any
@@ -13,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from recwatch.core.bus import Position
 from recwatch.core.event_json import E, Event, to_json, version_of
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series
+from recwatch.core.stage import Snapshot
 
 TIME = pa.timestamp("ms", tz="UTC")
 
@@ -81,9 +84,25 @@ def event_rows(events: Sequence[Event]) -> pa.Table:
     )
 
 
-def snapshot_row(name: str, blob: bytes, time_ms: int) -> pa.Table:
-    """The row of the table `snapshots`."""
-    return pa.table({"name": _texts([name]), "time": _numbers(TIME, np.array([time_ms], np.int64)), "blob": _bytes([blob])})
+def snapshot_row(name: str, snapshot: Snapshot) -> pa.Table:
+    """The row of the table `memories`."""
+    offsets = {f"{topic}/{number}": offset for (topic, number), offset in snapshot.offsets.items()}
+    return pa.table(
+        {
+            "name": _texts([name]),
+            "generation": _numbers(pa.uint64(), np.array([snapshot.generation], np.uint64)),
+            "time": _numbers(TIME, np.array([snapshot.time_ms], np.int64)),
+            "offsets": _texts([json.dumps(offsets)]),
+            "blob": _bytes([snapshot.blob]),
+        }
+    )
+
+
+def snapshot_of(row: pa.Table) -> Snapshot:
+    """The snapshot that `snapshot_row` made a row of, with its time as `at_ms`."""
+    blob, at_ms, generation, offsets = (row[name][0].as_py() for name in ("blob", "at_ms", "generation", "offsets"))
+    places = {place.partition("/")[::2]: offset for place, offset in json.loads(offsets).items()}
+    return Snapshot(blob, at_ms, generation, {Position(topic, int(n)): offset for (topic, n), offset in places.items()})
 
 
 def kind_name(kind: type[E]) -> str:

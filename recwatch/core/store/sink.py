@@ -135,7 +135,7 @@ class Sink:
         del self._writing[position]
 
     def _commit(self, position: Position, offset: int, metadata: str = "") -> None:
-        self._offsets.commit({position: offset}, metadata)
+        self._offsets.commit({position: offset}, {position: metadata})
 
 
 def insert_token(position: Position, records: Sequence[Record]) -> str:

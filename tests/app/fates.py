@@ -1,0 +1,121 @@
+"""A process that dies, or sleeps, between two steps: the bus and the store as it reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from recwatch.core.bus import Assigned, Bus, Position, Record, Subscription
+from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.stage import Snapshot
+from recwatch.core.store import Store
+
+
+class LastingBus(MemoryBus):
+    """A bus in memory that outlives its readers, each of which is a process to it."""
+
+    durable = True
+
+
+class Died(BaseException):
+    """The end of a process, which nothing of it survives."""
+
+
+def die() -> None:
+    raise Died
+
+
+class Fate:
+    """What happens to one process: it meets `end` right before or after the `nth` of its steps of one kind.
+
+    The steps are polling, publishing, keeping and committing.
+    """
+
+    def __init__(self, when: str = "", nth: int = 0, end: Callable[[], None] = die) -> None:
+        self._when = when
+        self._left = nth
+        self._end = end
+
+    def meet(self, step: str, do: Callable[[], Any]) -> Any:
+        self._perhaps(f"before {step}")
+        done = do()
+        self._perhaps(f"after {step}")
+        return done
+
+    def _perhaps(self, now: str) -> None:
+        if now == self._when:
+            self._left -= 1
+            if self._left == -1:
+                self._end()
+
+
+class FatedBus:
+    """A real bus. What a process has joined it leaves without a word when it is `gone`."""
+
+    durable = True
+
+    def __init__(self, bus: Bus, fate: Fate) -> None:
+        self._bus = bus
+        self._fate = fate
+        self._joined: list[Subscription] = []
+
+    def publish(self, topic: str, key: str, message: Any) -> None:
+        self._fate.meet("publishing", lambda: self._bus.publish(topic, key, message))
+
+    def subscribe(
+        self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
+    ) -> Subscription:
+        self._joined.append(self._bus.subscribe(group, topics, on_assigned, on_revoked))
+        return FatedSubscription(self._joined[-1], self._fate)
+
+    def lag(self, group: str) -> int:
+        return self._bus.lag(group)
+
+    def close(self) -> None:
+        """The bus goes on."""
+
+    def gone(self) -> None:
+        for joined in self._joined:
+            joined.close()
+
+
+class FatedSubscription:
+    def __init__(self, subscription: Subscription, fate: Fate) -> None:
+        self._subscription = subscription
+        self._fate = fate
+
+    @property
+    def generation(self) -> int:
+        return self._subscription.generation
+
+    def poll(self, max_wait_s: float) -> Sequence[Record]:
+        polled = self._subscription.poll(max_wait_s)
+        if polled:
+            self._fate.meet("polling", lambda: None)
+        return polled
+
+    def attend(self) -> None:
+        self._subscription.attend()
+
+    def commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str] | None = None) -> None:
+        self._fate.meet("committing", lambda: self._subscription.commit(offsets, metadata))
+
+    def committed(self, position: Position) -> tuple[int, str] | None:
+        return self._subscription.committed(position)
+
+    def close(self) -> None:
+        self._subscription.close()
+
+
+class FatedStore:
+    """The snapshots of a real store."""
+
+    def __init__(self, store: Store, fate: Fate) -> None:
+        self._store = store
+        self._fate = fate
+
+    def save_snapshot(self, name: str, snapshot: Snapshot) -> None:
+        self._fate.meet("keeping", lambda: self._store.save_snapshot(name, snapshot))
+
+    def load_snapshot(self, name: str) -> Snapshot | None:
+        return self._store.load_snapshot(name)

@@ -1,0 +1,153 @@
+"""A duty has one owner: who follows knows what was done, and who lost it does nothing more."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from alerting.message import Message
+from alerting.outbox import Outbox
+from recwatch.app.duty import Duty
+from recwatch.core.bus import Bus
+from recwatch.core.bus.brokers import Brokers
+from recwatch.core.bus.registry import kafka_bus
+from recwatch.core.clock import FakeClock
+from recwatch.core.store import Store, open_store
+from tests.app.fates import Died, Fate, FatedBus, FatedStore, LastingBus
+from tests.core.examples import INCIDENT
+
+LONG_S = 60.0
+
+
+class Phone:
+    """Notes what it is sent, by whoever has it."""
+
+    def __init__(self) -> None:
+        self.rang: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        self.rang.append(message)
+
+    def close(self) -> None:
+        """It is everyone's."""
+
+
+class Watchman:
+    """A process that has the duty to send messages, or waits for it."""
+
+    def __init__(self, bus: Bus, store: Store, phone: Phone, fate: Fate | None = None) -> None:
+        self.bus = FatedBus(bus, fate or Fate())
+        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), FatedStore(store, fate or Fate()))
+
+    @staticmethod
+    def _outbox(phone: Phone) -> Outbox:
+        return Outbox({"phone": phone}, start=lambda work: work())
+
+    @property
+    def owns(self) -> bool:
+        return self.duty.stage is not None
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
+    if request.param == "memory":
+        opened: Bus = LastingBus(partitions=2)
+    else:
+        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=3.0, stall_s=3.0)
+    opened.subscribe("outbox", Outbox.topics).close()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"chdb://{tmp_path}/store")
+    yield opened
+    opened.close()
+
+
+def publish(bus: Bus, *numbers: int) -> None:
+    for number in numbers:
+        bus.publish("incidents", f"shop-{number}", replace(INCIDENT, id=f"incident-{number}", service=f"shop-{number}"))
+
+
+def work(*watchmen: Watchman, until: int, phone: Phone) -> None:
+    """Let them work until so many messages are sent."""
+    deadline = time.monotonic() + LONG_S
+    while len(phone.rang) < until and time.monotonic() < deadline:
+        for watchman in watchmen:
+            watchman.duty.step(0.02)
+    assert len(phone.rang) == until
+
+
+def idle(*watchmen: Watchman, rounds: int = 20) -> None:
+    for _ in range(rounds):
+        for watchman in watchmen:
+            watchman.duty.step(0.02)
+
+
+def test_one_of_two_works_and_who_follows_sends_nothing_again(bus: Bus, store: Store) -> None:
+    phone = Phone()
+    first, second = Watchman(bus, store, phone), Watchman(bus, store, phone)
+    publish(bus, 1, 2, 3)
+    work(first, second, until=3, phone=phone)
+    owner, waiting = (first, second) if first.owns else (second, first)
+    assert (owner.owns, waiting.owns) == (True, False)
+    owner.duty.close()
+    publish(bus, 4)
+    work(waiting, until=4, phone=phone)
+    idle(waiting)
+    assert waiting.owns
+    assert sorted(message.incident.id for message in phone.rang) == [f"incident-{number}" for number in range(1, 5)]
+    waiting.duty.close()
+
+
+@pytest.mark.parametrize("when", ["before keeping", "after keeping", "before committing", "after committing"])
+def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, store: Store, when: str) -> None:
+    phone, numbers = Phone(), count(1)
+    first = Watchman(bus, store, phone, Fate(when, 3))
+    with suppress(Died):
+        for number in numbers:
+            publish(bus, number)
+            work(first, until=number, phone=phone)
+    first.bus.gone()
+    second = Watchman(bus, store, phone)
+    last = next(numbers)
+    publish(bus, last)
+    deadline = time.monotonic() + LONG_S
+    while phone.rang[-1].incident.id != f"incident-{last}" and time.monotonic() < deadline:
+        second.duty.step(0.02)
+    idle(second)
+    sent = Counter(message.incident.id for message in phone.rang)
+    assert set(sent) == {f"incident-{number}" for number in range(1, last + 1)}
+    assert sent.total() - last == (when == "before keeping")
+    second.duty.close()
+
+
+def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(brokers: Brokers, store: Store) -> None:
+    bus = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+    phone = Phone()
+    heir = Watchman(bus, store, phone)
+
+    def sleep() -> None:
+        """For as long as the heir needs to get the duty and to do what was asked of the sleeper."""
+        work(heir, until=1, phone=phone)
+
+    sleeper = Watchman(bus, store, phone, Fate("after polling", 0, sleep))
+    deadline = time.monotonic() + LONG_S
+    while not sleeper.owns and time.monotonic() < deadline:
+        sleeper.duty.step(0.05)
+    publish(bus, 1)
+    while not heir.owns and time.monotonic() < deadline:
+        sleeper.duty.step(0.05)
+    idle(sleeper, heir)
+    assert [message.incident.id for message in phone.rang] == ["incident-1"]
+    assert [watchman.owns for watchman in (sleeper, heir)] == [False, True]
+    bus.close()

@@ -1,0 +1,265 @@
+"""Detectors that die, stall, come and go: what was judged is judged once, warm, as if one process had done it all."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.stage import DetectorStage
+from recwatch.app.runner import StageRunner
+from recwatch.core.bus import Bus, Record
+from recwatch.core.bus.brokers import Brokers
+from recwatch.core.bus.registry import kafka_bus
+from recwatch.core.canonical import canonical_series
+from recwatch.core.clock import FakeClock
+from recwatch.core.events import Anomaly
+from recwatch.core.objective import Objective
+from recwatch.core.signals import Samples, SeriesSet
+from recwatch.core.stage import Snapshot
+from recwatch.core.store import Store, open_store
+from tests.app.fates import Died, Fate, FatedBus, FatedStore, LastingBus
+
+LONG_S = 60.0
+START_MS = 1_700_000_000_000
+SERVICES = [f"service-{number}" for number in range(4)]
+SIGNALS = ("requests_per_second", "latency_p99_seconds", "queue_depth")
+TICKS = 48
+SLOW = range(24, 36)
+APART_S = 4.0
+"""Wall clock between two ticks: memory is kept every eighth."""
+make = partial(DetectorStage, dict.fromkeys(SERVICES, Objective(0.150)))
+Row = tuple[int, int]
+STEPS = ("polling", "publishing", "keeping", "committing")
+
+
+def known(service: str) -> SeriesSet:
+    return SeriesSet(service, tuple(canonical_series(service, name) for name in SIGNALS))
+
+
+def tick(service: str, number: int) -> Samples:
+    noise = np.random.default_rng([SERVICES.index(service), number]).standard_normal(2)
+    slow = number in SLOW
+    readings = (110.0 + 10.0 * noise[0], (0.4 if slow else 0.025) * (1.0 + 0.05 * noise[1]), 300.0 if slow else 0.0)
+    ids = [series.id for series in known(service).series]
+    return Samples.of(service, "", START_MS + 1000 * number, dict(zip(ids, readings, strict=True)))
+
+
+@dataclass
+class Outcome:
+    """What was published: how often each reading was judged, what of it, and every anomaly as it was told."""
+
+    rows: Counter[Row] = field(default_factory=Counter)
+    values: dict[Row, set[float]] = field(default_factory=dict)
+    anomalies: set[Anomaly] = field(default_factory=set)
+    heard: Counter[str] = field(default_factory=Counter)
+
+    def take(self, messages: Sequence[object]) -> None:
+        for message in messages:
+            if isinstance(message, Anomaly):
+                self.anomalies.add(message)
+            elif isinstance(message, Samples):
+                last_ms = int(message.time_ms.max())
+                self.heard[message.service] = max(self.heard[message.service], (last_ms - START_MS) // 1000 + 1)
+                for row in zip(message.series_id.tolist(), message.time_ms.tolist(), message.value.tolist(), strict=True):
+                    self.rows[row[:2]] += 1
+                    self.values.setdefault(row[:2], set()).add(row[2])
+
+
+@pytest.fixture(scope="module")
+def expected() -> Outcome:
+    """What one stage says that is given one record at a time."""
+    stage, outcome = make(), Outcome()
+    messages = [known(service) for service in SERVICES] + [tick(s, number) for number in range(TICKS) for s in SERVICES]
+    for message in messages:
+        topic = "series" if isinstance(message, SeriesSet) else "samples"
+        said = stage.process([Record(topic, 0, 0, message.service, message)], START_MS)
+        outcome.take([outgoing.message for outgoing in said])
+    assert {a.method for a in outcome.anomalies} >= {"objective", "robust_band"}
+    assert len({a.id for a in outcome.anomalies}) == len(outcome.anomalies) / 2
+    return outcome
+
+
+@pytest.fixture
+def kafka(brokers: Brokers) -> Iterator[Bus]:
+    opened = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def bus(request: pytest.FixtureRequest) -> Bus:
+    return LastingBus(partitions=2) if request.param == "memory" else request.getfixturevalue("kafka")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"chdb://{tmp_path}/store")
+    yield opened
+    opened.close()
+
+
+class Fleet:
+    """Services that are scraped, whoever judges them."""
+
+    def __init__(self, bus: Bus, store: Store) -> None:
+        self.clock = FakeClock()
+        self.outcome = Outcome()
+        self.members: list[Member] = []
+        self._bus = bus
+        self._store = store
+        self._reader = bus.subscribe("reader", ["judgements", "anomalies"])
+        bus.subscribe("detectors", ["series", "samples"]).close()
+        for service in SERVICES:
+            bus.publish("series", service, known(service))
+
+    def join(self, fate: Fate | None = None) -> Member:
+        member = Member(self._bus, self._store, self.clock, fate or Fate())
+        self.members.append(member)
+        return member
+
+    def scrape(self, numbers: Sequence[int]) -> None:
+        """Publish these ticks of every service, and have them judged by whoever lives; who dies has an heir."""
+        for number in numbers:
+            for service in SERVICES:
+                self._bus.publish("samples", service, tick(service, number))
+        self.clock.advance(APART_S * len(numbers))
+        self.until_judged(numbers[-1])
+
+    def until_judged(self, number: int) -> None:
+        deadline = time.monotonic() + LONG_S
+        while not all(self.outcome.heard[service] > number for service in SERVICES) and time.monotonic() < deadline:
+            self.step()
+            self.read()
+        assert [service for service in SERVICES if self.outcome.heard[service] <= number] == []
+
+    def step(self) -> None:
+        """One step of every member, beside each other; who dies has an heir."""
+        members = list(self.members)
+        with ThreadPoolExecutor(len(members)) as threads:
+            died = list(threads.map(Member.dies, members))
+        for member in (member for member, dead in zip(members, died, strict=True) if dead):
+            self.members.remove(member)
+            self.join()
+
+    def read(self) -> None:
+        self.outcome.take([record.message for record in self._reader.poll(0.0)])
+
+
+class Member:
+    """One process of detectors."""
+
+    def __init__(self, bus: Bus, store: Store, clock: FakeClock, fate: Fate) -> None:
+        self.bus = FatedBus(bus, fate)
+        self.runner = StageRunner(make(), self.bus, clock, FatedStore(store, fate), again=make)
+
+    def dies(self) -> bool:
+        """Do one step; True if it was the last."""
+        try:
+            self.runner.step(0.02)
+        except Died:
+            self.bus.gone()
+            return True
+        return False
+
+
+def assert_as_expected(outcome: Outcome, expected: Outcome, most_repeated: int) -> None:
+    assert outcome.values == expected.values
+    assert outcome.anomalies == expected.anomalies
+    assert outcome.rows.total() - expected.rows.total() <= most_repeated
+
+
+BATCH = 3 * len(SERVICES) * 40
+"""No more rows than this are judgements of the ticks that are polled at once here."""
+
+
+@pytest.mark.parametrize(
+    ("when", "nth"), [(f"{side} {step}", nth) for step in STEPS for side in ("before", "after") for nth in (1, 3)]
+)
+def test_who_dies_between_two_steps_has_an_heir_that_goes_on(store: Store, expected: Outcome, when: str, nth: int) -> None:
+    assert_heir_goes_on(LastingBus(partitions=2), store, expected, Fate(when, nth))
+
+
+@pytest.mark.parametrize(("when", "nth"), [("after publishing", 90), ("after keeping", 2), ("before committing", 20)])
+def test_who_dies_on_a_real_broker_has_an_heir_that_goes_on(
+    kafka: Bus, store: Store, expected: Outcome, when: str, nth: int
+) -> None:
+    assert_heir_goes_on(kafka, store, expected, Fate(when, nth))
+
+
+def assert_heir_goes_on(bus: Bus, store: Store, expected: Outcome, fate: Fate) -> None:
+    fleet = Fleet(bus, store)
+    first = fleet.join(fate)
+    for start in range(0, TICKS, 3):
+        fleet.scrape(range(start, start + 3))
+    assert first not in fleet.members
+    assert_as_expected(fleet.outcome, expected, BATCH)
+
+
+@pytest.mark.parametrize(("when", "nth"), [("before publishing", 60), ("before keeping", 2), ("before committing", 20)])
+def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
+    kafka: Bus, store: Store, expected: Outcome, when: str, nth: int
+) -> None:
+    fleet, numbers = Fleet(kafka, store), iter(range(TICKS))
+    kept: list[Snapshot | None] = []
+
+    def sleep() -> None:
+        """For as long as an heir needs to get everything, to judge what came since, and to keep its memory."""
+        fleet.members.remove(sleeper)
+        fleet.join()
+        fleet.scrape([next(numbers)])
+        fleet.scrape([next(numbers) for _ in range(9)])
+        fleet.step()
+        kept.extend(snapshots())
+
+    def snapshots() -> list[Snapshot | None]:
+        return [store.load_snapshot(f"detectors/{number}") for number in range(2)]
+
+    sleeper = fleet.join(Fate(when, nth, sleep))
+    while not kept:
+        fleet.scrape([next(numbers)])
+    assert all(kept)
+    assert snapshots() == kept
+    fleet.members.append(sleeper)
+    for number in numbers:
+        fleet.scrape([number])
+    assert_as_expected(fleet.outcome, expected, BATCH)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_deaths_at_any_step_one_after_the_other_change_nothing(expected: Outcome, store: Store, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fleet, deaths = Fleet(LastingBus(partitions=2), store), 0
+    number = 0
+    while number < TICKS:
+        if not fleet.members or rng.random() < 0.4:
+            when = f"{rng.choice(['before', 'after'])} {rng.choice(STEPS)}"
+            fleet.join(Fate(when, int(rng.integers(6))))
+        size = int(rng.integers(1, 6))
+        members = set(fleet.members)
+        fleet.scrape(range(number, min(number + size, TICKS)))
+        deaths += len(members - set(fleet.members))
+        number += size
+    assert deaths > 1
+    assert_as_expected(fleet.outcome, expected, deaths * BATCH)
+
+
+def test_of_two_that_share_one_leaves_and_the_other_goes_on_warm(bus: Bus, store: Store, expected: Outcome) -> None:
+    fleet = Fleet(bus, store)
+    members = [fleet.join(), fleet.join()]
+    fleet.scrape(range(20))
+    deadline = time.monotonic() + LONG_S
+    while not all(member.runner.counts.rebalances for member in members) and time.monotonic() < deadline:
+        fleet.step()
+    fleet.scrape(range(20, 30))
+    members[0].runner.close()
+    fleet.members.remove(members[0])
+    fleet.scrape(range(30, TICKS))
+    assert_as_expected(fleet.outcome, expected, 0)

@@ -234,7 +234,8 @@ class Pipeline:
         """What the parts have counted, by metric."""
         collectors = {service.name: collector for service, collector in self._collectors}
         receiver = self._receiving.receiver if self._receiving else None
-        return totals_of(self._runners, self.outbox, self.sink, collectors, receiver, self.spool)
+        waited = {"recwatch_spool_samples": self.spool.spooled, "recwatch_spool_dropped_samples": self.spool.dropped}
+        return {**totals_of(self._runners, self.outbox, self.sink, collectors, receiver), **waited}
 
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape, by recwatch or by its Prometheus."""

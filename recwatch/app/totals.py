@@ -9,7 +9,6 @@ from alerting.outbox import Outbox
 from collectors.collector import Collector
 from collectors.receive import Receiver
 from recwatch.app.runner import StageRunner
-from recwatch.core.bus.spool import Spool
 from recwatch.core.store.sink import Sink
 
 
@@ -19,7 +18,6 @@ def totals_of(
     sink: Sink,
     collectors: Mapping[str, Collector],
     receiver: Receiver | None,
-    spool: Spool,
 ) -> Mapping[str, Mapping[str, int]]:
     """By metric without `_total`, and by stage, notifier, topic, service or reason."""
     counts = {runner.stage.name: runner.counts for runner in runners}
@@ -31,8 +29,6 @@ def totals_of(
         "recwatch_alerts_failed": outbox.alerts_failed,
         "recwatch_samples_stored": sink.samples_stored,
         "recwatch_samples_repeated": sink.samples_repeated,
-        "recwatch_spool_samples": spool.spooled,
-        "recwatch_spool_dropped_samples": spool.dropped,
         "recwatch_scrapes_failed": _sum(counters.scrapes_failed for counters in scraped),
         "recwatch_scrapes_missed": {service: collector.scrapes.missed for service, collector in collectors.items()},
         "recwatch_rows_unreadable": _sum(counters.rows_unreadable for counters in scraped),

@@ -21,7 +21,7 @@ def private_folder(folder: Path, of: str, setting: str) -> None:
 
 
 def require_writable(folder: Path, of: str, setting: str) -> None:
-    """Raise BadInput where a folder may not be written, or cannot be made because the one it would be in may not. Makes none."""
+    """Raise BadInput where a folder may not be written, or could not be made where it is to be. Makes none."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK)):
         what = "the folder" if there == folder else str(there)

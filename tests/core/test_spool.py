@@ -279,7 +279,7 @@ def test_a_damaged_segment_is_left_out_with_a_warning_and_the_rest_is_published(
     for number in range(7):
         world.spool.publish("samples", "shop", tick(number, rows=40_000))
     world.spool.close()
-    first, second, *_ = world.files()
+    first, *_ = world.files()
     damaged = bytearray((world.folder / first).read_bytes())
     damaged[5_000] ^= 1
     (world.folder / first).write_bytes(damaged)

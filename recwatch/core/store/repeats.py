@@ -1,4 +1,4 @@
-"""Which samples come a second time: who publishes may die before it knows that they have arrived, and publishes them again."""
+"""Which samples come again: who publishes may die before it knows that they have arrived, and then they are sent twice."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def packed(entry: Entry) -> bytes:
 
 
 def unpacked(data: bytes) -> Iterator[tuple[Entry, int]]:
-    """The entries that `data` begins with, each with where it ends; what is torn or damaged, and all after it, is left out."""
+    """The entries that `data` begins with, each with where it ends, up to what is torn or damaged."""
     start = 0
     while (found := _entry_at(data, start)) is not None:
         yield found

@@ -160,7 +160,7 @@ class Spool:
             )
 
     def _batch(self) -> Sequence[int]:
-        """The numbers of what is to be published next; while the bus is away, of one message that shows whether it is back."""
+        """The numbers of what to publish next; while the bus is away, of one message that shows whether it is back."""
         waiting = [entry for entry in self._journal.oldest() or self._owed if entry.number not in self._acknowledged]
         batch = waiting[:1] if self._away else waiting
         return [entry.number for entry in batch if self._could_read(entry)]

@@ -17,7 +17,7 @@ from recwatch.core.wording import counted
 
 
 def stumbles(config: Config) -> Iterator[str]:
-    """A sentence for each thing that is not as configured: files and folders, secrets, lists of targets, notifiers, brokers."""
+    """A sentence for each thing that is not as configured: files, folders, secrets, lists of targets, notifiers, brokers."""
     try:
         known_token(config.token_file)
         if any(service.receive for service in config.services):

@@ -12,7 +12,7 @@ _Row = tuple[int, int]
 
 
 class Repeats:
-    """Finds records whose samples are stored, or come earlier, all of them: no sample is told from another by less.
+    """Finds records whose samples, known by series and time, are all stored already, or come in one record before.
 
     A record whose first sample is newer than the first of any before it that began with the same series is new. Of all
     others, which are few, the store is asked; also of the first of each series that is seen of a partition, because nothing
@@ -30,6 +30,8 @@ class Repeats:
     def find(self, position: Position, records: Sequence[Record]) -> list[Record]:
         """Those of `records`, all samples of one partition and the next to be stored, that repeat others."""
         suspects = self._suspects(position, records)
+        if not suspects:
+            return []
         before = _by_first(records)
         stored = self._stored(suspects)
         return [

@@ -121,7 +121,7 @@ def test_flush_stores_all_kinds(store: Store, make_sink: MakeSink, offsets: Subs
     sink = make_sink()
     records = [
         tick(0),
-        tick(0, partition=1),
+        tick(1, partition=1),
         record(0, SeriesSet("shop", (DEPTH,)), "series"),
         record(1, SeriesSet("shop", (DEPTH, WATTS)), "series"),
         record(0, INCIDENT, "incidents"),

@@ -436,6 +436,7 @@ def test_of_rows_those_are_told_that_are_stored(store: Store) -> None:
     rows = list(zip(ids.tolist(), samples.time_ms.tolist(), strict=True))
     others = [(series, time_ms + 1) for series, time_ms in rows[:3]] + [(rows[0][0], rows[1][1]), (7, START_MS)]
     assert store.rows_there([*others, *rows]) == set(rows)
+    assert store.latest_ms([*ids.tolist(), 7], START_MS + 2_000) == dict(rows[2:])
 
 
 def test_closing_twice_is_fine(store: Store) -> None:

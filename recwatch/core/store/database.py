@@ -65,6 +65,11 @@ _ROWS_THERE = """
         AND (series_id, at_ms) IN (SELECT pair.1, pair.2 FROM (
             SELECT arrayJoin(arrayZip({ids:Array(UInt64)}, {times:Array(Int64)})) AS pair))
 """
+_LATEST = """
+    SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
+    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({since_ms:Int64})
+    GROUP BY series_id
+"""
 _NEWEST = """
     SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
     WHERE time >= fromUnixTimestamp64Milli({since_ms:Int64})
@@ -181,6 +186,14 @@ class Store:
         """`time_ms` of the newest sample of every series of the service's targets that has one since then, by id."""
         found = self._read.query(_NEWEST, service=service, since_ms=since_ms)
         return dict(zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True))
+
+    def latest_ms(self, series_ids: Sequence[int], since_ms: int) -> dict[int, int]:
+        """`time_ms` of the newest sample of each series that has one since then; whatever this store has written is seen."""
+        latest: dict[int, int] = {}
+        for begin in range(0, len(series_ids), ROWS_AT_ONCE):
+            found = self._write.query(_LATEST, ids=list(series_ids[begin : begin + ROWS_AT_ONCE]), since_ms=since_ms)
+            latest |= zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True)
+        return latest
 
     def rows_there(self, rows: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         """Which of these rows, each the id of a series and a time, are stored; whatever this store has written is seen."""

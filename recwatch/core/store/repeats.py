@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from recwatch.core.bus import Position, Record
 from recwatch.core.store.database import Store
 
+LONG_AGO_MS = -(2**63)
 _Row = tuple[int, int]
 """Series and time of a sample, which there is once."""
 
@@ -14,9 +15,8 @@ _Row = tuple[int, int]
 class Repeats:
     """Finds records whose samples, known by series and time, are all stored already, or come in one record before.
 
-    A record whose first sample is newer than the first of any before it that began with the same series is new. Of all
-    others, which are few, the store is asked; also of the first of each series that is seen of a partition, because nothing
-    is known of what its last owner stored.
+    A record is new whose first sample is newer than all that was stored of that series when it was first seen, and than the
+    first of any record since that began with it. Of all others, which are few, the store is asked.
     """
 
     def __init__(self, store: Store) -> None:
@@ -48,15 +48,15 @@ class Repeats:
 
     def _suspects(self, position: Position, records: Sequence[Record]) -> list[Record]:
         newest = self._newest.setdefault(position, {})
+        firsts = [(record, *_first(record)) for record in records if len(record.message)]
+        unseen = {series: time_ms for _, series, time_ms in reversed(firsts) if series not in newest}
+        if unseen:
+            newest |= dict.fromkeys(unseen, LONG_AGO_MS) | self._store.latest_ms([*unseen], min(unseen.values()))
         suspects = []
-        for record in records:
-            if not len(record.message):
-                continue
-            series, time_ms = _first(record)
-            last_ms = newest.get(series)
-            if last_ms is None or time_ms <= last_ms:
+        for record, series, time_ms in firsts:
+            if time_ms <= newest[series]:
                 suspects.append(record)
-            if last_ms is None or time_ms > last_ms:
+            else:
                 newest[series] = time_ms
         return suspects
 

@@ -100,7 +100,7 @@ class Spool:
                 self._keep(outgoing, in_doubt=True)
 
     def replay(self) -> float:
-        """Publish some of what waits, the oldest first. Returns the seconds to wait before the next call."""
+        """Publish some of what waits, the oldest first. Returns the seconds to wait until the next call."""
         try:
             with self._using:
                 if self._closed:
@@ -109,7 +109,7 @@ class Spool:
                 batch = self._batch()
             failures = self._publish(batch)
             with self._using:
-                return self._settle(failures)
+                return IDLE_S if self._closed else self._settle(failures)
         except Unavailable as error:
             self._refusal = str(error)
             return error.retry_after_s
@@ -202,9 +202,9 @@ class Spool:
         self._acknowledged -= left
         for number in left:
             self._in_doubt.pop(number, None)
+        self._journal.sync()
         if failures:
             self._say_away(failures[0].error)
-            self._journal.sync()
             return failures[0].error.retry_after_s
         self._away = False
         if self._waits:

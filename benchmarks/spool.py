@@ -47,7 +47,7 @@ def spool(out: Console) -> Sequence[Row]:
 
 def _straight(bus: Bus, folder: Path, ticks: Sequence[Samples], out: Console) -> Iterator[Row]:
     with closing(Spool(folder, bus, ROOMY)) as spool:
-        sides = {name: partial(_publish, to, ticks, TURN) for name, to in {"bus": bus, "spool": spool}.items()}
+        sides = {"bus": partial(_publish, bus, ticks, TURN), "spool": partial(_publish, spool, ticks, TURN)}
         taken = in_turns(sides, track(range(ROUNDS), "publishing", console=out, transient=True))
     rates = {name: TURN / float(np.median(seconds)) for name, seconds in taken.items()}
     yield Row("straight through", rates["spool"], "messages/s")

@@ -21,6 +21,7 @@ from recwatch.core.bus import Record, next_offsets
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.bus.spool import Spool
 from recwatch.core.bus.spool.entries import Entry, packed, unpacked
+from recwatch.core.bus.spool.gap import Gap
 from recwatch.core.bus.spool.journal import Journal
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Mark
@@ -309,7 +310,8 @@ def test_a_message_that_nobody_can_read_any_more_is_left_out_with_a_warning(
 
 
 texts = st.text(max_size=8)
-entries = st.lists(st.builds(Entry, st.integers(1, 2**40), texts, texts, st.binary(max_size=200)), max_size=8)
+gaps = st.builds(Gap, st.integers(0, 2**31), st.integers(0, 2**62), st.integers(0, 2**62))
+entries = st.lists(st.builds(Entry, st.integers(1, 2**40), texts, texts, st.binary(max_size=200), gaps), max_size=8)
 
 
 @settings(deadline=None)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recwatch.core.bus.spool.entries import Entry, packed
-from recwatch.core.bus.spool.gaps import thinned
 from recwatch.core.bus.spool.segment import DRAFT, SUFFIX, Segment
+from recwatch.core.bus.spool.thinning import thinned
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.folders import private_folder
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from recwatch.core.bus import Bus, known_topics
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.spool.entries import Entry
-from recwatch.core.bus.spool.gaps import outgoing_of, thinned
+from recwatch.core.bus.spool.gap import gap_without
 from recwatch.core.bus.spool.journal import Journal
+from recwatch.core.bus.spool.thinning import outgoing_of, thinned
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.signals import Samples
 from recwatch.core.stage import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -132,11 +132,12 @@ class Spool:
     def _keep(self, outgoing: Outgoing, in_doubt: bool = False) -> None:
         if self._closed:
             raise Unavailable(f"cannot publish to {outgoing.topic}: the spool is closed; recwatch is stopping")
-        entry = Entry(next(self._numbers), outgoing.topic, outgoing.key, encode(outgoing.topic, outgoing.message))
+        topic, key, message = outgoing
+        entry = Entry(next(self._numbers), topic, key, encode(topic, message), gap_without(message))
         if in_doubt:
             self._in_doubt[entry.number] = outgoing
-        if isinstance(outgoing.message, Samples):
-            self.spooled[outgoing.key] += len(outgoing.message)
+        if entry.gap:
+            self.spooled[key] += entry.gap.samples
         self._owed.append(entry)
         self._write_down()
 

@@ -31,6 +31,7 @@ class Segment:
     @classmethod
     def written(cls, path: Path, entries: Sequence[Entry]) -> Self:
         """A new file of these entries, which is there whole or not at all."""
+        path.with_suffix(DRAFT).unlink(missing_ok=True)
         draft = cls(path.with_suffix(DRAFT))
         try:
             draft.append(b"".join(map(packed, entries)))

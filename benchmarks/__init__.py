@@ -16,6 +16,7 @@ from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
+from benchmarks.spool import spool
 from benchmarks.store import StoreBenchmark
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "fleet": fleet,
     "backfill": backfill,
     "bus": bus,
+    "spool": spool,
     "store": StoreBenchmark(samples=10_000_000),
     "store_large": StoreBenchmark(samples=100_000_000),
 }

@@ -120,6 +120,7 @@ def monitor_config(url: str, api: str, folder: Path) -> dict[str, object]:
     }
     return {
         "store": f"chdb://{folder}/store",
+        "spool": {"folder": f"{folder}/spool"},
         "token_file": f"{folder}/token",
         "api": {"port": int(api.rpartition(":")[2])},
         "console": None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from alerting.notifiers import NotifierConfig
@@ -48,6 +48,15 @@ class StoreReaderConfig(BaseModel):
     password_file: Path = Path(".recwatch/reader-password")
 
 
+class SpoolConfig(BaseModel):
+    """Where collectors keep what the bus does not take, and how much of it; then the oldest samples give way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Path(".recwatch/spool")
+    max_bytes: ByteSize = Field(default=ByteSize(2**30), ge=64 * 2**20)
+
+
 class ObjectiveConfig(BaseModel):
     """What a service promises: bounds of its 99th percentile of latency and of its share of failed requests."""
 
@@ -80,6 +89,7 @@ class Config(BaseModel):
     detection: DetectionConfig = DetectionConfig()
     notify: tuple[NotifierConfig, ...] = ()
     bus: str = MEMORY
+    spool: SpoolConfig = SpoolConfig()
     store: str = "chdb://.recwatch/store"
     token_file: Path = Path(".recwatch/token")
     receive_token_file: Path = Path(".recwatch/receive-token")

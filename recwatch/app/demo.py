@@ -90,6 +90,7 @@ def _config(patient_url: str, device: str, folder: Path, console_port: int | Non
     }
     content = {
         "store": f"chdb://{folder}/store",
+        "spool": {"folder": f"{folder}/spool"},
         "token_file": f"{folder}/token",
         "api": {"port": 0},
         "console": None if console_port is None else {"port": console_port},

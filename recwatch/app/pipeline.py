@@ -32,6 +32,7 @@ from recwatch.app.totals import totals_of
 from recwatch.app.view import ApiView
 from recwatch.client import Explained, TargetStatus
 from recwatch.core.bus.registry import open_bus
+from recwatch.core.bus.spool import Spool
 from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Anomaly, Incident, Silence
@@ -71,6 +72,7 @@ class Pipeline:
             opened.callback(self._server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))
             self.bus = opened.enter_context(closing(open_bus(config.bus, BUS_FULL_S)))
+            self.spool = opened.enter_context(closing(Spool(config.spool.folder, self.bus, config.spool.max_bytes)))
             tuned = {s.name: s.tuning for s in config.services if s.tuning}
             self.tuning = opened.enter_context(closing(TuningStage(tuned, objectives)))
             loop = opened.enter_context(closing(ScrapeLoop()))
@@ -126,6 +128,7 @@ class Pipeline:
         self._workers = [
             Worker("api", partial(self._server.serve, self._api)),
             *(Worker(runner.stage.name, partial(self._drive, runner)) for runner in self._runners),
+            Worker("spool", self._replay),
             *(Worker(f"collect {s.name}", partial(self._collect, s, c)) for s, c in self._collectors),
             *(Worker("receive", partial(self._receive, receiver)) for receiver in receivers),
         ]
@@ -167,7 +170,6 @@ class Pipeline:
     def _collect(self, service: WatchedService, collector: Collector) -> None:
         """Publish at every interval, and at the end, what was scraped since the last time."""
         listing = Trouble(service.name, "what lists its targets makes sense again.")
-        bus = Trouble(service.name, "the bus has room again.")
         standing = Standing(service, self.live.recent)
         collector.start()
         due_s = self._clock.monotonic_s()
@@ -177,7 +179,7 @@ class Pipeline:
             tick = collector.tick(self._clock.now_ms())
             listing.now("; ".join(collector.scrapes.troubles))
             for message in messages_of(service.name, tick, standing.now(collector.targets())):
-                self._publish(message, bus)
+                self._publish(message)
             due_s = max(collector.next_due_s(due_s), self._clock.monotonic_s())
 
     def _receive(self, receiver: Receiver) -> None:
@@ -193,7 +195,7 @@ class Pipeline:
                 bus.now("")
             for name, targets in receiver.targets().items():
                 if (now := standings[name].now(targets)) is not None:
-                    self._publish(Outgoing("targets", name, now), bus)
+                    self._publish(Outgoing("targets", name, now))
 
     def _received(self, topic: str, key: str, message: object) -> None:
         self.bus.publish(topic, key, message)
@@ -203,19 +205,18 @@ class Pipeline:
         if isinstance(message, Samples):
             self._scraped[service] += len(message)
 
-    def _publish(self, message: Outgoing, trouble: Trouble) -> None:
-        """Publish, however long the bus is full, unless recwatch stops meanwhile."""
-        while True:
-            try:
-                self.bus.publish(*message)
-            except Unavailable as error:
-                trouble.now(str(error))
-                if self._stopping.is_set():
-                    return
-            else:
-                trouble.now("")
-                self._count(message.key, message.message)
-                return
+    def _publish(self, message: Outgoing) -> None:
+        self.spool.publish(*message)
+        self._count(message.key, message.message)
+
+    def _replay(self) -> None:
+        """Publish what waits on disk, whenever the bus takes it."""
+        bus, disk = Trouble("bus", "it has taken all that waited."), Trouble("spool", "it keeps everything again.")
+        while not self._stopping.is_set():
+            pause_s = self.spool.replay()
+            bus.now(self.spool.bus_trouble)
+            disk.now(self.spool.disk_trouble)
+            self._stopping.wait(pause_s)
 
     def samples_scraped(self) -> int:
         """Samples that the collectors published."""
@@ -233,7 +234,8 @@ class Pipeline:
         """What the parts have counted, by metric."""
         collectors = {service.name: collector for service, collector in self._collectors}
         receiver = self._receiving.receiver if self._receiving else None
-        return totals_of(self._runners, self.outbox, self.sink, collectors, receiver)
+        waited = {"recwatch_spool_samples": self.spool.spooled, "recwatch_spool_dropped_samples": self.spool.dropped}
+        return {**totals_of(self._runners, self.outbox, self.sink, collectors, receiver), **waited}
 
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape, by recwatch or by its Prometheus."""

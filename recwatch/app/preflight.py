@@ -12,11 +12,12 @@ from recwatch.app.access import known_token
 from recwatch.app.config import Config, WatchedService
 from recwatch.core.bus.registry import check_bus
 from recwatch.core.errors import RecwatchError
+from recwatch.core.folders import require_writable
 from recwatch.core.wording import counted
 
 
 def stumbles(config: Config) -> Iterator[str]:
-    """A sentence for each thing that is not as configured: token files, secrets, lists of targets, notifiers, brokers."""
+    """A sentence for each thing that is not as configured: files, folders, secrets, lists of targets, notifiers, brokers."""
     try:
         known_token(config.token_file)
         if any(service.receive for service in config.services):
@@ -25,6 +26,10 @@ def stumbles(config: Config) -> Iterator[str]:
         yield str(error)
     try:
         check_bus(config.bus)
+    except RecwatchError as error:
+        yield str(error)
+    try:
+        require_writable(config.spool.folder, f"spool {config.spool.folder}", "spool.folder")
     except RecwatchError as error:
         yield str(error)
     for service in config.services:

@@ -44,6 +44,9 @@ _TOTALS = {
     "recwatch_rows_unreadable": ("reason", "Rows of scraped pages that cannot be read."),
     "recwatch_received_dropped": ("reason", "Rows that a Prometheus sent and recwatch did not take in."),
     "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
+    "recwatch_samples_repeated": ("topic", "Samples that came twice from the bus and were stored once."),
+    "recwatch_spool_samples": ("service", "Samples that had to wait on disk because the bus did not take them."),
+    "recwatch_spool_dropped_samples": ("service", "Samples that were dropped because the spool had no room."),
 }
 
 

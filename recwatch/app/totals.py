@@ -28,6 +28,7 @@ def totals_of(
         "recwatch_alerts_sent": outbox.alerts_sent,
         "recwatch_alerts_failed": outbox.alerts_failed,
         "recwatch_samples_stored": sink.samples_stored,
+        "recwatch_samples_repeated": sink.samples_repeated,
         "recwatch_scrapes_failed": _sum(counters.scrapes_failed for counters in scraped),
         "recwatch_scrapes_missed": {service: collector.scrapes.missed for service, collector in collectors.items()},
         "recwatch_rows_unreadable": _sum(counters.rows_unreadable for counters in scraped),

@@ -38,6 +38,7 @@ def watched(folder: Path, server: PageServer, **more: Any) -> dict[str, Any]:
     return {
         "services": [{"name": "shop", "targets": [server.url(PATH)], "objective": {"latency_p99": "200ms"}} | more],
         "store": f"chdb://{folder}/store",
+        "spool": {"folder": f"{folder}/spool"},
         "token_file": f"{folder}/token",
         "api": {"port": 0},
         "console": None,

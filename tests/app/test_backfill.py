@@ -87,6 +87,7 @@ def configured(folder: Path, **more: object) -> Path:
     content = {
         "services": [service],
         "store": f"chdb://{folder}/store",
+        "spool": {"folder": f"{folder}/spool"},
         "token_file": f"{folder}/token",
         "receive_token_file": f"{folder}/receive-token",
         "api": {"port": 0},

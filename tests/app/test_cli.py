@@ -178,6 +178,18 @@ def test_a_check_finds_a_token_that_others_may_read(tmp_path: Path, content: dic
     assert f"The token file {tmp_path}/token is not its user's alone (mode 0644, " in result.stderr
 
 
+def test_a_check_looks_whether_the_spool_can_be_written_and_makes_nothing(tmp_path: Path, content: dict[str, Any]) -> None:
+    file = written(tmp_path, content | {"spool": {"folder": f"{tmp_path}/deep/spool"}})
+    assert run("check", str(file)).exit_code == 0
+    (tmp_path / "file").write_text("")
+    written(tmp_path, content | {"spool": {"folder": f"{tmp_path}/file/spool"}})
+    result = run("check", str(file))
+    assert result.exit_code == 1
+    sentence = f"{tmp_path}/file may not be written; change its mode, or name another in spool.folder"
+    assert result.stderr == f"recwatch: {file}: spool {tmp_path}/file/spool: {sentence}\n"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file", file]
+
+
 def test_a_check_looks_at_what_scrapes_and_receivers_need(tmp_path: Path, content: dict[str, Any]) -> None:
     (tmp_path / "received").write_text("known")
     (tmp_path / "received").chmod(0o644)

@@ -76,11 +76,23 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
             {"services": [SERVICE], "api": {"port": 8301}},
             "recwatch.yaml: api.port and console.port are both 8301; give each a port of its own.",
         ),
+        (
+            {"services": [SERVICE], "spool": {"max_bytes": "1MiB"}},
+            "key 'spool.max_bytes' is '1MiB': Input should be greater",
+        ),
+        ({"services": [SERVICE], "spool": {"bytes": 1}}, "unknown key 'spool.bytes'. Valid keys there: folder, max_bytes"),
         ({"services": [{**SERVICE, "targets": ["ftp://x"]}]}, "is no HTTP address"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(content: object, words: str) -> None:
     assert words in refused(content)
+
+
+def test_the_spool_is_there_unless_it_is_configured_otherwise() -> None:
+    usual = parse_config({"services": [SERVICE]}, "recwatch.yaml").spool
+    assert (usual.folder, usual.max_bytes) == (Path(".recwatch/spool"), 2**30)
+    other = parse_config({"services": [SERVICE], "spool": {"folder": "/var/spool", "max_bytes": "2GiB"}}, "recwatch.yaml")
+    assert (other.spool.folder, other.spool.max_bytes) == (Path("/var/spool"), 2**31)
 
 
 def test_a_password_in_the_stores_address_is_refused_and_not_shown() -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -22,10 +23,13 @@ from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.server import Server
 from recwatch.app.threads import Trouble
+from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.bus.spool import Spool
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.stage import Snapshot
-from recwatch.core.store import open_store
+from recwatch.core.store import Store, open_store
+from recwatch.core.store.sink import Sink
 from recwatch.core.targets import TargetState
 from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
 from tests.collectors.server import PageServer, page, stalled
@@ -36,7 +40,6 @@ MEMORIES = ("detectors", "alerting", "tuning", "outbox")
 # Opens a store, says so, and holds it until its input ends.
 HOLDER = """
 import sys
-from recwatch.core.stage import Snapshot
 from recwatch.core.store import open_store
 store = open_store(sys.argv[1])
 print("open", flush=True)
@@ -205,6 +208,40 @@ def test_a_stage_that_dies_of_a_bug_is_told_and_the_others_store_what_they_have(
     assert f'"queues":{{"deaf":[{{"message":{{"id":"{message_of(incident, "open", 0).id}"'.encode() in waiting.blob
     assert store.load_snapshot("detectors") is not None
     store.close()
+
+
+def test_what_the_store_refuses_waits_on_disk_and_is_stored_in_the_end(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(store: Store, batches: object, token: str) -> None:
+        raise Unavailable("store: its disk is full; free some space", retry_after_s=0.1)
+
+    monkeypatch.setattr("recwatch.app.pipeline.open_bus", lambda dsn, max_block_s: MemoryBus(1, 30, max_block_s=0.05))
+    monkeypatch.setattr("recwatch.app.pipeline.Sink", partial(Sink, flush_s=0.1))
+    pipeline = pipeline_of(content)
+    with monkeypatch.context() as disk:
+        disk.setattr(Store, "write_samples", refuse)
+        pipeline.start()
+        until(lambda: pipeline.totals()["recwatch_spool_samples"].get("shop", 0) > 10, "samples wait on disk")
+        assert list((tmp_path / "spool").glob("*.segment"))
+    until(lambda: not list((tmp_path / "spool").glob("*.segment")), "all that waited is on the bus")
+    pipeline.check()
+    pipeline.stop()
+    assert pipeline.samples_scraped() == pipeline.samples_stored()
+    numbers = stored_numbers(content)
+    assert numbers == list(range(1, len(numbers) + 1))
+    told = [line for line in warnings_of(caplog) if line.startswith("bus: ")]
+    assert told[0].startswith("bus: samples partition 0 is full: sink has not committed its 30 records")
+    assert told[0].endswith(f"until then what is measured waits in {tmp_path}/spool")
+    assert told[1] == "bus: it has taken all that waited."
+
+
+def test_a_spool_that_another_process_uses_leaves_nothing_open(content: dict[str, Any], tmp_path: Path) -> None:
+    held = Spool(tmp_path / "spool", MemoryBus(), 2**26)
+    with pytest.raises(BadInput, match=rf"^spool {tmp_path}/spool: process \d+ uses it"):
+        pipeline_of(content)
+    held.close()
+    pipeline_of(content).stop()
 
 
 def test_stopping_does_not_wait_for_a_stage_that_is_stuck(content: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ def test_nothing_is_lost_or_doubled_while_both_sides_restart_in_turn(tmp_path: P
     content: dict[str, Any] = {
         "services": [{"name": "shop", "receive": ['{job="shop"}'], "scrape_interval": INTERVAL}],
         "store": f"chdb://{tmp_path}/store",
+        "spool": {"folder": f"{tmp_path}/spool"},
         "token_file": f"{tmp_path}/token",
         "receive_token_file": f"{tmp_path}/receive-token",
         "api": {"port": port},

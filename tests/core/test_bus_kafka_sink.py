@@ -65,6 +65,12 @@ class FatedStore:
     def write_samples(self, batches: Sequence[Samples], token: str) -> None:
         self._fate.meet("storing", lambda: self._store.write_samples(batches, token))
 
+    def latest_ms(self, series_ids: Sequence[int], since_ms: int) -> dict[int, int]:
+        return self._store.latest_ms(series_ids, since_ms)
+
+    def rows_there(self, rows: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        return self._store.rows_there(rows)
+
     def write_events(self, events: Sequence[object]) -> None:
         assert not events
 

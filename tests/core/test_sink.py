@@ -121,7 +121,7 @@ def test_flush_stores_all_kinds(store: Store, make_sink: MakeSink, offsets: Subs
     sink = make_sink()
     records = [
         tick(0),
-        tick(0, partition=1),
+        tick(1, partition=1),
         record(0, SeriesSet("shop", (DEPTH,)), "series"),
         record(1, SeriesSet("shop", (DEPTH, WATTS)), "series"),
         record(0, INCIDENT, "incidents"),
@@ -261,3 +261,81 @@ def test_what_is_given_up_is_stored_or_else_left_to_the_next_owner(store: Interr
     sink.process([tick(1)], NOW_MS + 10_000)
     sink.flush()
     assert store.samples_stored() == 2
+
+
+def again(offset: int, first: Record) -> Record:
+    """The same message, published once more."""
+    return dataclasses.replace(first, offset=offset)
+
+
+def test_what_comes_twice_is_stored_once_and_counted(store: Store, make_sink: MakeSink, offsets: Subscription) -> None:
+    sink = make_sink()
+    sink.process([tick(0), tick(1), again(2, tick(0))], NOW_MS)
+    sink.flush()
+    sink.process([again(3, tick(0)), again(4, tick(1)), tick(5), again(6, tick(5))], NOW_MS)
+    sink.flush()
+    assert store.read([DEPTH.id], 0, 2 * START_MS)[DEPTH.id][1].tolist() == [0, 1, 5]
+    assert (sink.samples_stored, sink.samples_repeated) == ({"samples": 3}, {"samples": 4})
+    assert committed(offsets) == {SHOP: 7}
+    sink.process([again(7, tick(5))], NOW_MS)
+    sink.flush()
+    assert (store.samples_stored(), committed(offsets)) == (3, {SHOP: 8})
+
+
+def test_who_takes_a_partition_on_knows_by_the_store_what_comes_twice(store: Store, make_sink: MakeSink) -> None:
+    first = make_sink(flush_rows=1)
+    first.process([tick(0), tick(1)], NOW_MS)
+    heir = make_sink(flush_rows=1)
+    heir.process([again(2, tick(1)), tick(3)], NOW_MS)
+    first.give_up([SHOP])
+    first.process([again(4, tick(3)), tick(5)], NOW_MS)
+    assert store.read([DEPTH.id], 0, 2 * START_MS)[DEPTH.id][1].tolist() == [0, 1, 3, 5]
+
+
+def test_samples_that_only_look_like_others_are_stored(store: Store, make_sink: MakeSink) -> None:
+    """A late one, one of another series at the same time, and one that shares a row with another but has a second."""
+    sink = make_sink(flush_rows=1)
+    sink.process([tick(5)], NOW_MS)
+    sink.process([record(6, Samples.of("shop", "", START_MS + 3, {DEPTH.id: 3.0}))], NOW_MS)
+    sink.process([record(7, Samples.of("shop", "", START_MS + 5, {WATTS.id: 7.0}))], NOW_MS)
+    sink.process([record(8, Samples.of("shop", "", START_MS + 3, {DEPTH.id: 3.0, WATTS.id: 8.0}))], NOW_MS)
+    assert sink.samples_stored == {"samples": 5}
+    assert sink.samples_repeated.total() == 0
+
+
+def test_what_is_left_out_is_announced_and_left_out_again_after_a_crash(store: Interrupted, offsets: Subscription) -> None:
+    sink, watched = Sink(store), Watched(offsets, store)
+    sink.take_on([SHOP], watched)  # type: ignore[arg-type]
+    sink.process([tick(0)], NOW_MS)
+    sink.flush()
+    watched.steps.clear()
+    store.silent = True
+    range_ = [again(1, tick(0)), tick(2), tick(3)]
+    sink.process(range_, NOW_MS)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="it does not answer"):
+            sink.flush()
+    store.silent = False
+    heir = Sink(store)
+    heir.take_on([SHOP], watched)  # type: ignore[arg-type]
+    heir.process(range_, NOW_MS)
+    heir.flush()
+    announced = [(1, '{"end": 4, "repeated": [1]}'), "samples-0-1-4"]
+    assert watched.steps == [*announced * 3, (4, "")]
+    assert store.read([DEPTH.id], 0, 2 * START_MS)[DEPTH.id][1].tolist() == [0, 2, 3]
+    minutes = store.read([DEPTH.id], 0, 2 * START_MS, step_s=60)[DEPTH.id][1].tolist()
+    assert minutes == [5 / 3]
+
+
+def test_many_repetitions_are_announced_in_parts(store: Store, offsets: Subscription) -> None:
+    count = 400
+    sink, watched = Sink(store), Watched(offsets, store)
+    sink.take_on([SHOP], watched)  # type: ignore[arg-type]
+    first = [tick(number) for number in range(count)]
+    sink.process(first, NOW_MS)
+    sink.flush()
+    sink.process([again(count + number, one) for number, one in enumerate(first)] + [tick(2 * count)], NOW_MS)
+    sink.flush()
+    assert (store.samples_stored(), sink.samples_repeated["samples"]) == (count + 1, count)
+    assert max(len(step[1]) for step in watched.steps if isinstance(step, tuple)) < 4096
+    assert committed(offsets) == {SHOP: 2 * count + 1}

@@ -437,6 +437,18 @@ def test_the_ends_of_what_is_stored_of_a_service_are_known(store: Store) -> None
     assert store.oldest_ms("none") is None
 
 
+def test_of_rows_those_are_told_that_are_stored(store: Store) -> None:
+    assert store.rows_there([]) == set()
+    count = 2_500
+    ids = np.arange(LARGEST_ID - count, LARGEST_ID, dtype=np.uint64)
+    samples = Samples("shop", "", START_MS + np.arange(count) * 1_000, ids, np.zeros(count))
+    store.write_samples([samples], "a")
+    rows = list(zip(ids.tolist(), samples.time_ms.tolist(), strict=True))
+    others = [(series, time_ms + 1) for series, time_ms in rows[:3]] + [(rows[0][0], rows[1][1]), (7, START_MS)]
+    assert store.rows_there([*others, *rows]) == set(rows)
+    assert store.latest_ms([*ids.tolist(), 7], START_MS + 2_000) == dict(rows[2:])
+
+
 def test_closing_twice_is_fine(store: Store) -> None:
     store.close()
     store.close()

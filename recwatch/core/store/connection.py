@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 import pyarrow as pa
 
 from recwatch.core.errors import BadInput, RecwatchError, Unavailable
+from recwatch.core.folders import private_folder
 from recwatch.core.store.migrations import TableEngine
 
 if TYPE_CHECKING:
@@ -186,12 +187,7 @@ def _translated(place: Place, code: int | None, text: str, operational: bool) ->
 
 
 def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"store {folder}: the folder cannot be made ({error.strerror}); name another in the DSN") from error
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise BadInput(f"store {folder}: the folder may not be written; change its mode, or name another in the DSN")
+    private_folder(folder, f"store {folder}", "the DSN")
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise Unavailable(

@@ -59,6 +59,18 @@ _LATENCY = """
     ) AS rows INNER JOIN known ON rows.series_id = known.id
     GROUP BY service, bound ORDER BY service, bound
 """
+_ROWS_THERE = """
+    SELECT DISTINCT series_id, toUnixTimestamp64Milli(time) AS at_ms FROM samples
+    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
+        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
+        AND (series_id, at_ms) IN (SELECT pair.1, pair.2 FROM (
+            SELECT arrayJoin(arrayZip({ids:Array(UInt64)}, {times:Array(Int64)})) AS pair))
+"""
+_LATEST = """
+    SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
+    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({since_ms:Int64})
+    GROUP BY series_id
+"""
 _NEWEST = """
     SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
     WHERE time >= fromUnixTimestamp64Milli({since_ms:Int64})
@@ -80,6 +92,8 @@ _SNAPSHOT = """
 """
 MINUTE_S = 60
 HOUR_MS = 3_600_000
+ROWS_AT_ONCE = 1000
+"""How many rows one query names, so that its URL is short enough."""
 N = TypeVar("N", bound=np.number[Any])
 
 
@@ -176,6 +190,24 @@ class Store:
         """`time_ms` of the newest sample of every series of the service's targets that has one since then, by id."""
         found = self._read.query(_NEWEST, service=service, since_ms=since_ms)
         return dict(zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True))
+
+    def latest_ms(self, series_ids: Sequence[int], since_ms: int) -> dict[int, int]:
+        """`time_ms` of the newest sample of each series that has one since then; whatever this store has written is seen."""
+        latest: dict[int, int] = {}
+        for begin in range(0, len(series_ids), ROWS_AT_ONCE):
+            found = self._write.query(_LATEST, ids=list(series_ids[begin : begin + ROWS_AT_ONCE]), since_ms=since_ms)
+            latest |= zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True)
+        return latest
+
+    def rows_there(self, rows: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Which of these rows, each the id of a series and a time, are stored; whatever this store has written is seen."""
+        found: set[tuple[int, int]] = set()
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            ids, times = zip(*rows[begin : begin + ROWS_AT_ONCE], strict=True)
+            span = {"start_ms": min(times), "end_ms": max(times)}
+            there = self._write.query(_ROWS_THERE, ids=list(ids), times=list(times), **span)
+            found |= set(zip(there["series_id"].to_pylist(), there["at_ms"].to_pylist(), strict=True))
+        return found
 
     def oldest_ms(self, service: str) -> int | None:
         """`time_ms` of the oldest sample of a service; None where it has none."""

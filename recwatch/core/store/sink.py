@@ -14,8 +14,12 @@ from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
 from recwatch.core.store.database import Store
+from recwatch.core.store.repeats import Repeats
 
 logger = logging.getLogger(__name__)
+
+MOST_REPEATED = 150
+"""How many offsets an announcement names: of metadata a broker takes 4 kB unless told otherwise."""
 
 
 class Sink:
@@ -25,7 +29,10 @@ class Sink:
     the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
     finds a range announced and not ended writes exactly that range first, and the store knows its token if it is there
     already. Everything else may be written twice: the last value of an id counts.
-    Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events). A `Buffered` stage.
+
+    Records that repeat what is stored, because who published them died before it knew, are announced too, before the store
+    has any of the range, and left out. Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values
+    of events), and in `samples_repeated` the rows it left out. A `Buffered` stage.
     """
 
     name = "sink"
@@ -33,12 +40,15 @@ class Sink:
 
     def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000) -> None:
         self.samples_stored: Counter[str] = Counter()
+        self.samples_repeated: Counter[str] = Counter()
         self.events_stored = 0
         self._store = store
         self._flush_ms = flush_s * 1000
         self._flush_rows = flush_rows
         self._offsets: Subscription
         self._announced: dict[Position, int] = {}
+        self._repeats = Repeats(store)
+        self._repeated: dict[Position, Sequence[int]] = {}
         self._kept: dict[Position, list[Record]] = {}
         self._writing: dict[Position, list[Record]] = {}
         self._kept_rows = 0
@@ -51,7 +61,9 @@ class Sink:
         for position in positions:
             _, metadata = offsets.committed(position) or (0, "")
             if metadata:
-                self._announced[position] = json.loads(metadata)["end"]
+                announced = json.loads(metadata)
+                self._announced[position] = announced["end"]
+                self._repeated[position] = announced.get("repeated", [])
 
     def give_up(self, positions: Sequence[Position]) -> None:
         try:
@@ -59,8 +71,9 @@ class Sink:
         except Unavailable as error:
             logger.warning("sink: partitions go to another member with rows that are not stored yet: %s", error)
         for position in positions:
-            for known in (self._announced, self._kept, self._writing, self._seen):
+            for known in (self._announced, self._repeated, self._kept, self._writing, self._seen):
                 known.pop(position, None)
+            self._repeats.forget(position)
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         for record in records:
@@ -118,11 +131,29 @@ class Sink:
         self._stored(position)
 
     def _store_samples(self, position: Position) -> None:
-        records = self._writing[position]
-        self._commit(position, records[0].offset, json.dumps({"end": records[-1].offset + 1}))
-        self._store.write_samples([record.message for record in records], insert_token(position, records))
+        if position not in self._repeated:
+            self._find_repeated(position)
+        records, repeated = self._writing[position], self._repeated[position]
+        announced = {"end": records[-1].offset + 1} | ({"repeated": repeated} if repeated else {})
+        self._commit(position, records[0].offset, json.dumps(announced))
+        new = [record.message for record in records if record.offset not in repeated]
+        self._store.write_samples(new, insert_token(position, records))
         self._stored(position)
-        self.samples_stored[position.topic] += sum(len(record.message) for record in records)
+        del self._repeated[position]
+        stored = sum(map(len, new))
+        self.samples_stored[position.topic] += stored
+        self.samples_repeated[position.topic] += sum(len(record.message) for record in records) - stored
+
+    def _find_repeated(self, position: Position) -> None:
+        """Once for a range, before any of it is stored. It ends where there are too many, for the brokers bound metadata."""
+        records = self._writing[position]
+        repeated = [record.offset for record in self._repeats.find(position, records)]
+        if len(repeated) > MOST_REPEATED:
+            size = sum(record.offset < repeated[MOST_REPEATED] for record in records)
+            self._writing[position], rest = records[:size], records[size:]
+            self._kept[position] = [*rest, *self._kept.get(position, ())]
+            self._repeats.forget(position)
+        self._repeated[position] = repeated[:MOST_REPEATED]
 
     def _store_events(self) -> None:
         self._store.write_events([record.message for records in self._writing.values() for record in records])

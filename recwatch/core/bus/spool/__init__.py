@@ -1,0 +1,5 @@
+"""What waits on disk while the bus is away."""
+
+from recwatch.core.bus.spool.publishing import Spool
+
+__all__ = ["Spool"]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log
 
 from alerting.rules import RULES, SYMPTOMS
 from alerting.rules.finding import Finding
 from alerting.rules.machine import targets_down
-from alerting.view import View
+from alerting.view import NOW_MS, View
 from recwatch.core.events import Cause, Evidence, RankedCause
 
 LEAST = 0.05
 CLEARLY = 0.1
+LASTING_MS = 2 * NOW_MS
 
 
 def diagnose(view: View) -> tuple[RankedCause, ...]:
@@ -52,17 +53,33 @@ def _movers(view: View, most: int = 4) -> tuple[Evidence, ...]:
     return tuple(r.evidence() for r in sorted(moved, key=lambda r: -abs(log(r.ratio)))[:most])
 
 
-def settled(held: tuple[RankedCause, ...], told: tuple[RankedCause, ...]) -> tuple[RankedCause, ...]:
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A cause that is clearly surer than the one an incident has, and since when, in sample time."""
+
+    cause: Cause
+    since_ms: int
+
+
+def settled(
+    held: tuple[RankedCause, ...], told: tuple[RankedCause, ...], contender: Contender | None, now_ms: int
+) -> tuple[tuple[RankedCause, ...], Contender | None]:
     """Which ranking an open incident keeps: another cause if clearly surer, the same one if as sure and no less plain.
 
-    A service that drains its queue or recovers looks unlike its trouble, so the diagnosis at its plainest stands.
+    A service that drains its queue or recovers looks unlike its trouble, so the diagnosis at its plainest stands. As its
+    signals recover one after another they may fit any other cause for a while: so another cause must be the surer one for
+    twice as long as a diagnosis looks back, and is a contender until then.
     """
     old, new = held[0], told[0]
     if old.cause is Cause.UNKNOWN or new.cause is Cause.UNKNOWN:
-        return told if old.cause is Cause.UNKNOWN else held
-    if new.cause is not old.cause:
-        return told if new.confidence >= old.confidence + CLEARLY else held
-    return told if new.confidence >= old.confidence and _plainness(new) >= _plainness(old) else held
+        return told if old.cause is Cause.UNKNOWN else held, None
+    if new.cause is old.cause:
+        return told if new.confidence >= old.confidence and _plainness(new) >= _plainness(old) else held, None
+    if new.confidence < old.confidence + CLEARLY:
+        return held, None
+    if contender is None or contender.cause is not new.cause:
+        contender = Contender(new.cause, now_ms)
+    return (told, None) if now_ms - contender.since_ms >= LASTING_MS else (held, contender)
 
 
 def _plainness(ranked: RankedCause) -> float:

@@ -15,7 +15,7 @@ from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Series
-from recwatch.core.wording import clean, duration, figure, utc
+from recwatch.core.wording import clean, duration, figure, least, utc
 
 Verdict = Literal[
     "not_judged",
@@ -77,7 +77,9 @@ def explain(
     if not len(times):
         return Explanation(series.key, "no_data", ("No sample of this series was seen in the last minutes.",))
     stale_ms = max(LEAST_STALE_MS, 3 * int(np.median(np.diff(times)))) if len(times) > 1 else LEAST_STALE_MS
-    last = f"The last value is {figure(float(values[-1]), series.unit)}, {duration(now_ms - int(times[-1]))} ago."
+    value = float(values[-1])
+    shown = least(figure(value, series.unit), recent.open_ended(series.service, series.name, value))
+    last = f"The last value is {shown}, {duration(now_ms - int(times[-1]))} ago."
     if now_ms - times[-1] > stale_ms:
         return Explanation(series.key, "no_data", (last, "That is more than three intervals: the series has stopped."))
     mine = [a for a in anomalies if a.series == series.key]

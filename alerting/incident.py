@@ -12,7 +12,7 @@ from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, RankedCause, Severity, Silence, Transition, event_id
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
-from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause
+from recwatch.core.wording import clean, duration, figure, least, spoken, spoken_cause
 
 BY = "recwatch"
 STRONGLY = 2.0
@@ -66,7 +66,9 @@ def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, object
     against = "" if lead.expected is None else f" (expected {figure(lead.expected, unit)})"
     if bound is not None:
         against = f" (objective {figure(bound, unit)})"
-    said = _said(lead, figure(_told_of(lead, incident, recent), unit)) + against
+    worst = _told_of(lead, incident, recent)
+    shown = least(figure(worst, unit), recent.open_ended(incident.service, signal_of(lead), worst))
+    said = _said(lead, shown) + against
     return f"{clean(incident.service)}: {said}: {_supposed(incident.cause)}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from alerting.diagnosis import diagnose, settled
+from alerting.diagnosis import diagnose
 from alerting.grouping import Change, GroupingConfig, merged, next_change, opens_incident
 from alerting.incident import described, moved, opened, silenced
 from alerting.silences import silence_of
@@ -164,7 +164,7 @@ class AlertingStage:
         if change.step == "open" or before is None:
             after = opened(service, change, causes, now_ms)
         else:
-            after = moved(before, change, settled(before.causes, causes), now_ms)
+            after = moved(before, change, watch.settle(before, causes), now_ms)
         objective = self._objectives.get(service)
         felt = [a for a in after.anomalies if opens_incident(a, watch.time_ms(), self._grouping)]
         after = described(after, felt, watch.marks.values(), self._recent, objective)

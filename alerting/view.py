@@ -15,7 +15,7 @@ from recwatch.core.events import Anomaly, Evidence, Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Float64, Series
 from recwatch.core.targets import TargetState
-from recwatch.core.wording import clean, duration, figure, spoken
+from recwatch.core.wording import clean, duration, figure, least, spoken
 
 NOW_MS = 5_000
 BASELINE_MS = 60_000
@@ -29,7 +29,8 @@ MARK_AFTER_MS = 2_000
 class Reading:
     """One signal: its median before the incident and over the last seconds, in `unit`; None where it was absent.
 
-    `of` tells which of several series of the signal this is, say "gpu 3"; empty where there is but one.
+    `of` tells which of several series of the signal this is, say "gpu 3"; empty where there is but one. `open_ended` says
+    that `now` is but a lower limit.
     """
 
     signal: str
@@ -40,6 +41,7 @@ class Reading:
     emulated: bool = False
     expected: float | None = None
     of: str = ""
+    open_ended: bool = False
 
     @property
     def ratio(self) -> float:
@@ -50,7 +52,7 @@ class Reading:
 
     def evidence(self) -> Evidence:
         """The reading in words, against what a detector expected of it if one did, else against what it was."""
-        now = "no reading" if self.now is None else figure(self.now, self.unit)
+        now = "no reading" if self.now is None else least(figure(self.now, self.unit), self.open_ended)
         if self.expected is not None:
             against = f", expected {figure(self.expected, self.unit)}"
         else:
@@ -155,14 +157,16 @@ def _reading(recent: Recent, series: Series, start_ms: int, until_ms: int, expec
     now = values[times >= max(start_ms, until_ms - NOW_MS)]
     if len(before) < BASELINE_ROWS and not len(now):
         return None
+    latest = _median(now, series.unit) if len(now) else None
     return Reading(
         series.name,
         series.key,
         series.unit,
         _median(before, series.unit) if len(before) >= BASELINE_ROWS else None,
-        _median(now, series.unit) if len(now) else None,
+        latest,
         series.labels.get("emulated") == "true",
         expected,
+        open_ended=latest is not None and recent.open_ended(series.service, series.name, latest),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from alerting.diagnosis import Contender, settled
 from alerting.grouping import GroupingConfig
 from alerting.incident import given_up
 from alerting.outage import is_outage, left_alone, split
 from recwatch.core.event_json import version_of
-from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.events import Anomaly, Incident, Mark, RankedCause, Silence
 
 REMEMBER_MS = 3_600_000
 WAIT_FOR_SAMPLES_MS = 5_000
@@ -18,7 +19,8 @@ WAIT_FOR_SAMPLES_MS = 5_000
 class Watch:
     """What is known of one service: up to `sample_ms`, and the wall clock since when anomalies are ahead of the samples.
 
-    `incident` is the latest one; `outage` one of lost targets alone, that others go on beside.
+    `incident` is the latest one; `outage` one of lost targets alone, that others go on beside. `contenders` are causes that
+    may take the place of an incident's own, by its id.
     """
 
     anomalies: dict[str, Anomaly] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Watch:
     outage: Incident | None = None
     sample_ms: int = 0
     ahead_since_ms: int | None = None
+    contenders: dict[str, Contender] = field(default_factory=dict)
 
     def ready(self, now_ms: int) -> bool:
         """Whether the samples that the anomalies speak of are here, or have been waited for long enough."""
@@ -57,6 +60,15 @@ class Watch:
             self.outage = left_alone(self.incident, known, self.time_ms(), config)
             self.incident = self.incident if self.outage is None else None
         return ([], known) if self.outage is None else split(self.outage, self.incident, known)
+
+    def settle(self, incident: Incident, told: tuple[RankedCause, ...]) -> tuple[RankedCause, ...]:
+        """The ranking that the incident keeps, now that samples tell another."""
+        known = {i.id for i in self.open_incidents()}
+        self.contenders = {id_: c for id_, c in self.contenders.items() if id_ in known}
+        causes, contender = settled(incident.causes, told, self.contenders.pop(incident.id, None), self.time_ms())
+        if contender is not None:
+            self.contenders[incident.id] = contender
+        return causes
 
     def know(self, incident: Incident) -> None:
         """Take up what a store knows of an incident; of two that are open, the first of lost targets is the outage."""

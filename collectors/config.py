@@ -28,9 +28,9 @@ def seconds(text: Any) -> float | None:
     """
     if text is None:
         return None
-    if not isinstance(text, str):
+    if isinstance(text, int | float) and not isinstance(text, bool):
         raise BadInput(f"{text!r} has no unit; write {text}ms or {text}s")
-    match = re.fullmatch(r"(\d+)(ms|s|m|h)", text)
+    match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h)", text) if isinstance(text, str) else None
     if match is None:
         raise BadInput(f"'{text}' is no duration; write a number with ms, s, m or h, such as 1s")
     return int(match[1]) * _SECONDS[match[2]]
@@ -64,8 +64,12 @@ class TargetConfig(HttpConfig):
         return kind
 
 
-def _selector(text: Any) -> Any:
-    return Selector.parse(text) if isinstance(text, str) else text
+def _selector(text: Any) -> Selector:
+    if isinstance(text, Selector):
+        return text
+    if not isinstance(text, str):
+        raise BadInput("a series selector is text in quotes; write one as Prometheus does, such as '{job=\"ranker\"}'")
+    return Selector.parse(text)
 
 
 class TargetGroup(BaseModel):

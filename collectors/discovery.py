@@ -17,6 +17,7 @@ from collectors.config import FileSdConfig, HttpSdConfig, ServiceConfig, TargetG
 from collectors.endpoint import Endpoint
 from collectors.fetch import Connections, Fetcher, FetchFailed
 from recwatch.core.errors import BadInput
+from recwatch.core.faults import sentences
 
 _GROUPS = TypeAdapter(tuple[TargetGroup, ...])
 _BODY_LIMIT = 10_000_000
@@ -125,6 +126,5 @@ def _endpoints(service: ServiceConfig, content: object) -> tuple[Endpoint, ...]:
     try:
         groups = _GROUPS.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise BadInput(sentences(error, TargetGroup)[0]) from error
     return tuple(endpoint for group in groups for endpoint in service.endpoints_of(group))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from recwatch.core.errors import BadInput
+from recwatch.core.faults import sentences
 from tuning.actuators import ACTUATORS, Actuator
 from tuning.policies import POLICIES, Policy
 
@@ -81,7 +83,10 @@ class TuningConfig(BaseModel):
         for name, options in policies.items():
             if name not in POLICIES:
                 raise ValueError(f"no policy is called '{name}'; there are: {', '.join(POLICIES)}")
-            POLICIES[name].model_validate(options)
+            try:
+                POLICIES[name].model_validate(options)
+            except ValidationError as error:
+                raise BadInput(f"in {name}, {'; '.join(sentences(error, POLICIES[name]))}") from error
         return policies
 
     def chosen_policies(self) -> dict[str, Policy]:

@@ -123,6 +123,6 @@ def _felt_and_measured(view: View, name: str) -> bool:
 def _named(down: Sequence[TargetState]) -> Iterator[Evidence]:
     """Which targets are down, and of what."""
     for target in down[:MOST_NAMED]:
-        yield Evidence(target.error if target.url in target.error else f"{target.url}: {target.error}")
+        yield Evidence(target.error if target.url in target.error else f"{target.url.rstrip(':')}: {target.error}")
     if len(down) > MOST_NAMED:
         yield Evidence(f"and {len(down) - MOST_NAMED} more targets")

@@ -103,17 +103,17 @@ def _decide(client: Client, proposal: Proposal) -> None:
     if proposal.id in said:
         st.success(said[proposal.id], icon=":material/check:")
         return
-    who, why, approve, reject = st.columns([3, 4, 2, 2], vertical_alignment="bottom")
+    who, why = st.columns([3, 5])
+    buttons = st.container(horizontal=True)
     who.text_input("Your name", _user(), key=f"by {proposal.id}", max_chars=100)
     why.text_input("Why (optional)", key=f"why {proposal.id}", max_chars=500)
-    for column, verdict, kind in ((approve, "approve", "primary"), (reject, "reject", "secondary")):
-        column.button(
+    for verdict, kind in (("approve", "primary"), ("reject", "secondary")):
+        buttons.button(
             verdict.capitalize(),
             key=f"{verdict} {proposal.id}",
             type="primary" if kind == "primary" else "secondary",
             on_click=_say,
             args=(client, proposal, verdict),
-            width="stretch",
         )
     st.caption("The console acts with recwatch's token for everyone who can open its loopback port.")
     if refused := st.session_state.get(f"refused {proposal.id}"):

@@ -18,7 +18,7 @@ from dashboards.console.words import scaled, unit_shown
 from recwatch.client import Bands
 from recwatch.core.events import Anomaly, Mark
 
-VALUE, BAND, OBJECTIVE, ALARM, MARK = "#6cb6ff", "#4a6a90", "#f0a83c", "#e5534b", "#c792ea"
+VALUE, BAND, OBJECTIVE, ALARM, MARK = "#3d8bfd", "#6c8cb5", "#e09526", "#e5534b", "#b06ee0"
 BAND_REACH = 3.0
 Axis = dict[str, Any]
 
@@ -39,7 +39,7 @@ def chart(unit: str) -> dict[str, Any]:
             _layer("points", _line(VALUE, 1.8), {"y": _y("value", unit)}),
             _layer("marks", {"type": "rule", "color": MARK, "strokeWidth": 2}, {"tooltip": _tooltip("time", "what", "by")}),
         ],
-        "config": {"view": {"stroke": None}, "axis": {"gridColor": "#26313c", "domain": False, "ticks": False}},
+        "config": {"view": {"stroke": None}, "axis": {"gridColor": "#8893a033", "domain": False, "ticks": False}},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboards.console.cards import STATE_COLOURS, evidence_list, header, incident_card, proposal_card, steps
+from dashboards.console.choice import choice
 from dashboards.console.words import cause_name, change, clock_time, figure, plain, span
 from recwatch.client import Client, ServiceStatus
 from recwatch.core.events import Anomaly, Incident
@@ -21,8 +22,8 @@ def incidents_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
         st.info("No incident in the last 7 days.", icon=":material/check_circle:")
         return
     names = {i.id: f"{clock_time(i.start_ms)}  {cause_name(i.cause)}, {i.state}" for i in incidents}
-    chosen = st.selectbox("Incident", list(names), format_func=names.__getitem__, key="incident")
-    incident = next((i for i in incidents if i.id == chosen), incidents[0])
+    chosen = choice("Incident", list(names), "incident", names.__getitem__)
+    incident = next(i for i in incidents if i.id == chosen)
     left, right = st.columns([11, 10])
     with left, st.container(border=True):
         incident_card(incident, now_ms)
@@ -42,7 +43,7 @@ def _other_causes(incident: Incident) -> None:
 def _anomalies(incident: Incident) -> None:
     rows = [_anomaly_row(anomaly) for anomaly in incident.anomalies]
     st.markdown("##### Anomalies")
-    st.markdown("\n".join(["| From | Until | Series | What | Peak score |", "| --- | --- | --- | --- | ---: |", *rows]))
+    st.markdown("\n".join(["| From | Until | Signal | What | Peak score |", "| --- | --- | --- | --- | ---: |", *rows]))
     for mark in incident.marks:
         st.markdown(
             f":violet[{clock_time(mark.time_ms)} {mark.kind.replace('_', ' ')}] {plain(mark.text)} by {plain(mark.by)}"
@@ -51,7 +52,9 @@ def _anomalies(incident: Incident) -> None:
 
 def _anomaly_row(anomaly: Anomaly) -> str:
     times = f"{clock_time(anomaly.start_ms)} | {clock_time(anomaly.end_ms)}"
-    return f"| {times} | {plain(anomaly.series)} | {plain(anomaly.reason)} | {figure(anomaly.peak_score)} |"
+    return (
+        f"| {times} | {plain(anomaly.series.partition('{')[0])} | {plain(anomaly.reason)} | {figure(anomaly.peak_score)} |"
+    )
 
 
 def proposals_page(client: Client, service: ServiceStatus, now_ms: int) -> None:

@@ -13,12 +13,15 @@ _OPTIONS = {
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
     "logger.level": "warning",
-    "theme.base": "dark",
-    "theme.primaryColor": "#3d8bfd",
-    "theme.backgroundColor": "#0f1419",
-    "theme.secondaryBackgroundColor": "#182029",
-    "theme.textColor": "#d7dde4",
     "theme.baseFontSize": "14",
+    "theme.primaryColor": "#3d8bfd",
+    # The browser chooses between the two.
+    "theme.dark.backgroundColor": "#0f1419",
+    "theme.dark.secondaryBackgroundColor": "#182029",
+    "theme.dark.textColor": "#d7dde4",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f2f5f8",
+    "theme.light.textColor": "#1d2731",
 }
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import streamlit as st
 
 from dashboards.console.cards import header, incident_card, proposal_card
 from dashboards.console.charts import chart, tables
-from dashboards.console.words import clock_time, figure, plain
+from dashboards.console.words import clock_time, figure, measured_now, plain, which
 from recwatch.client import Client, ServiceStatus, SignalStatus
-from recwatch.core.events import Incident
+from recwatch.core.canonical import LATENCY_QUANTILES
+from recwatch.core.events import Anomaly, Incident, Mark
 from recwatch.core.proposals import ENDED, Proposal
+from recwatch.core.quantiles import open_ended
 
 TOLD_FOR_MS = 600_000
 SPANS = {"2 min": 120, "5 min": 300, "15 min": 900}
@@ -48,67 +50,77 @@ def live_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     span = right.segmented_control(
         "Time shown", list(SPANS), default="5 min", key="span", required=True, label_visibility="collapsed"
     )
-    told = [i for i in incidents if i.state == "open" or now_ms - (i.end_ms or 0) < TOLD_FOR_MS]
-    for incident in told[:2]:
+    told = [i for i in incidents if i.state == "open"]
+    lately = [i for i in incidents if now_ms - (i.end_ms or 0) < TOLD_FOR_MS]
+    for incident in told or lately[:1]:
         _story(client, incident, proposals, now_ms)
     if service.last_ms is None:
         st.info("No samples have come yet. If this stays so, the page Targets says why.", icon=":material/hourglass_top:")
         return
-    _charts(client, service, (service.last_ms - SPANS[span] * 1000, service.last_ms))
+    _charts(client, service, (service.last_ms - SPANS[span] * 1000, service.last_ms), now_ms)
 
 
 def _story(client: Client, incident: Incident, proposals: Sequence[Proposal], now_ms: int) -> None:
-    """An incident beside what is proposed, or was done, about it."""
-    left, right = st.columns([11, 10])
+    """An incident beside what is proposed, or was done, about it; while it is open, or why nothing is."""
+    about = [p for p in proposals if p.incident_id == incident.id]
+    shown = next((p for p in about if p.state not in ENDED), about[0] if about else None)
+    holds = [h.reason for h in client.holds() if h.service == incident.service and incident.state == "open"]
+    left, right = st.columns([11, 10]) if shown or holds else (st.container(), None)
     with left, st.container(border=True, height="stretch", gap="small"):
         incident_card(incident, now_ms)
+    if right is None:
+        return
     with right, st.container(border=True, height="stretch", gap="small"):
-        about = [p for p in proposals if p.incident_id == incident.id]
-        shown = next((p for p in about if p.state not in ENDED), about[0] if about else None)
         if shown:
             proposal_card(client, shown)
         else:
-            _no_proposal(client, incident)
+            st.markdown("##### No change proposed")
+            st.markdown("  \n".join(map(plain, holds)))
 
 
-def _no_proposal(client: Client, incident: Incident) -> None:
-    st.markdown("##### No change proposed")
-    for hold in client.holds():
-        if hold.service == incident.service:
-            st.markdown(plain(hold.reason))
-
-
-def _charts(client: Client, service: ServiceStatus, window: tuple[int, int]) -> None:
-    signals = client.signals(service.name)
+def _charts(client: Client, service: ServiceStatus, window: tuple[int, int], now_ms: int) -> None:
+    signals = sorted(client.signals(service.name), key=lambda s: len(s.labels))  # the whole service's before its parts'
     chosen = [(p, s) for p in PANELS for s in signals if s.name == p.signal]
     bands = client.bands([s.series_id for _, s in chosen], *window) if chosen else {}
-    anomalies = client.anomalies(service.name)
-    marks = client.marks(service.name)
+    happened: list[Anomaly | Mark] = [*client.marks(service.name), *client.anomalies(service.name)]
     bounds = service.objective.bounds() if service.objective else {}
+    names = {s.series_id: _name(p, s, [o.labels for _, o in chosen if o.name == s.name]) for p, s in chosen}
     columns = st.columns(3)
-    for place, (panel, signal) in enumerate(chosen):
-        data = tables(
-            bands[signal.series_id],
-            signal.unit,
-            window,
-            [*marks, *(a for a in anomalies if a.series_id == signal.series_id)],
-            bounds.get(signal.name),
-        )
+    shown = [s for _, s in chosen if bands[s.series_id].time_ms]
+    for place, signal in enumerate(shown):
+        band, bound = bands[signal.series_id], None if "model" in signal.labels else bounds.get(signal.name)
+        mine = [h for h in happened if isinstance(h, Mark) or h.series_id == signal.series_id]
+        data = tables(band, signal.unit, window, mine, bound)
+        value = _value(signal, signals, measured=measured_now(band.time_ms, now_ms))
+        limit = f" :gray[/ {figure(bound, signal.unit)}]" if bound is not None else ""
         with columns[place % 3], st.container(gap=None):
-            st.markdown(_chart_title(panel, signal, bounds.get(signal.name)), help=signal.help)
+            st.markdown(f"**{names[signal.series_id]}** {value}{limit}{_origin(signal)}", help=signal.help)
             st.vega_lite_chart(
                 spec={**chart(signal.unit), "datasets": data}, key=f"chart {signal.series_id}", theme="streamlit"
             )
+    gone = ", ".join(names[s.series_id] for _, s in chosen if not bands[s.series_id].time_ms)
     st.caption(
         "Blue: measured. Shaded: where it was expected. Orange: objective. Red: anomaly. Violet: deploys and other marks. "
-        f"Newest sample {clock_time(service.last_ms)}."
+        f"Newest sample {clock_time(service.last_ms)}.{f' Not measured in this time: {gone}.' if gone else ''}"
     )
 
 
-def _chart_title(panel: Panel, signal: SignalStatus, bound: float | None) -> str:
-    of = f" {plain(signal.labels['gpu'])}" if signal.labels.get("gpu", "0") != "0" else ""
-    origin = " :gray-badge[emulated]" if signal.labels.get("emulated") == "true" else ""
-    limit = f" :gray[/ {figure(bound, signal.unit)}]" if bound is not None else ""
-    colour = "red" if signal.score is not None and signal.score >= 1.0 else "blue"
-    value = figure(signal.last_value, signal.unit)
-    return f"**{panel.title}{of}** :{colour}[**{value}**]{limit}{origin}"
+def _name(panel: Panel, signal: SignalStatus, siblings: Sequence[Mapping[str, str]]) -> str:
+    """What a chart shows; of several charts of one signal, which."""
+    of = which(signal.labels, siblings)
+    return f"{panel.title}, {plain(of)}" if of else panel.title
+
+
+def _value(signal: SignalStatus, signals: Sequence[SignalStatus], *, measured: bool) -> str:
+    """The newest value in colour; one that is not measured any more in grey, with its time."""
+    text = figure(signal.last_value, signal.unit)
+    les = [s.labels["le"] for s in signals if s.name == "latency_bucket_increments"]
+    if signal.name in LATENCY_QUANTILES and signal.last_value is not None and open_ended(signal.last_value, les):
+        text = f"≥ {text}"
+    if not measured:
+        return f":gray[{text} at {clock_time(signal.last_ms)}, not measured since]"
+    return f":{'red' if signal.score is not None and signal.score >= 1.0 else 'blue'}[**{text}**]"
+
+
+def _origin(signal: SignalStatus) -> str:
+    return " :gray-badge[emulated]" if signal.labels.get("emulated") == "true" else ""

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+
+import numpy as np
 
 from recwatch.core import wording
 from recwatch.core.events import Cause
 from recwatch.core.proposals import Interval, KnobValue
+from recwatch.core.recent import usual_interval_ms
+
+STALE_INTERVALS = 3
+LEAST_STALE_MS = 5_000
 
 _ON_AXES = {
     "seconds": (1000.0, "ms"),
@@ -77,6 +84,29 @@ def cause_name(cause: Cause) -> str:
     """
     said = wording.spoken_cause(cause)
     return said[0].upper() + said[1:]
+
+
+def which(labels: Mapping[str, str], siblings: Sequence[Mapping[str, str]]) -> str:
+    """Which of several series of one signal this is: its labels that are not the same for all of them.
+
+    >>> gpus = [{"gpu": "0", "host": "a"}, {"gpu": "1", "host": "a"}]
+    >>> which(gpus[1], gpus), which(gpus[1], gpus[1:])
+    ('gpu 1', '')
+    """
+    differing = (name for name in sorted(labels) if len({other.get(name) for other in siblings}) > 1)
+    return ", ".join(f"{name} {labels[name]}" for name in differing if name != "emulated")
+
+
+def measured_now(time_ms: Sequence[int], now_ms: int) -> bool:
+    """Whether a series that was read at these times is still measured: it is not, once three intervals passed without it.
+
+    >>> measured_now([0, 1000, 2000], 6000), measured_now([0, 1000, 2000], 60_000), measured_now([], 0)
+    (True, False, False)
+    """
+    if not time_ms:
+        return False
+    interval_ms = usual_interval_ms(np.array(time_ms, dtype=np.int64))
+    return now_ms - time_ms[-1] <= max(LEAST_STALE_MS, STALE_INTERVALS * interval_ms)
 
 
 def clock_time(time_ms: int | None) -> str:

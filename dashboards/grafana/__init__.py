@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
@@ -32,18 +33,23 @@ EDGES = [
 ]
 
 
-def build(out: Path) -> list[Path]:
-    """Write every dashboard into the folder `out`, the same bytes each time, and return the files.
+def documents() -> Mapping[str, str]:
+    """Every dashboard as JSON, the same bytes each time, by the name of its file."""
+    return {"recwatch.json": json.dumps(_dashboard().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"}
 
-    Raises Unavailable when the folder cannot be written.
-    """
-    path = out / "recwatch.json"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_dashboard().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
-    return [path]
+
+def build(out: Path) -> list[Path]:
+    """Write every dashboard into the folder `out`, and return the files. Raises Unavailable when it cannot be written."""
+    written = []
+    for name, text in documents().items():
+        path = out / name
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
+        written.append(path)
+    return written
 
 
 def _dashboard() -> Dashboard:

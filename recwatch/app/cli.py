@@ -146,8 +146,27 @@ def coverage(
 
 @dashboards.command()
 def build(out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("grafana")) -> None:
-    """Write the Grafana dashboards as JSON."""
+    """Write the Grafana dashboards as JSON, and say how to load them and where their figures come from."""
     from dashboards.grafana import build as build_dashboards  # noqa: PLC0415 - heavy
+    from dashboards.grafana.howto import HOWTO  # noqa: PLC0415 - as above
 
     for path in build_dashboards(out):
-        Console(soft_wrap=True, emoji=False).print(str(path), markup=False, highlight=False)
+        typer.echo(path)
+    typer.echo(HOWTO, err=True, nl=False)
+
+
+@dashboards.command()
+def push(
+    url: Annotated[str, typer.Argument(help="Where Grafana answers, such as http://127.0.0.1:3000.")],
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="A service account's token; without it, RECWATCH_GRAFANA_TOKEN holds the token."),
+    ] = None,
+    folder: Annotated[str, typer.Option(help="The UID of Grafana's folder for them; at the top without.")] = "",
+) -> None:
+    """Create or replace the dashboards in a Grafana."""
+    from dashboards.grafana.push import push as push_dashboards  # noqa: PLC0415 - heavy
+    from dashboards.grafana.push import token_of  # noqa: PLC0415 - as above
+
+    for address in push_dashboards(url, token_of(token_file), folder):
+        typer.echo(address)

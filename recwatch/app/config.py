@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from alerting.notifiers import NotifierConfig
 from collectors.config import Duration, ServiceConfig
 from detectors.plan import DetectionConfig
 from recwatch.core.bus.registry import MEMORY, parse_bus
 from recwatch.core.errors import BadInput
+from recwatch.core.faults import keys_of, sentences
 from recwatch.core.objective import Objective
 from recwatch.core.store.connection import Server, parse_dsn
 from tuning.config import TuningConfig
@@ -131,72 +129,47 @@ def load_config(path: Path) -> Config:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
+    return read_config(text, str(path))
+
+
+def read_config(text: str, source: str) -> Config:
+    """Check the text of a configuration file, as `load_config`. `source` names it in errors."""
     try:
-        return parse_config(yaml.safe_load(text), str(path))
+        content = yaml.load(text, _DatesAsText)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        place = (
+            f" in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}" if error.problem_mark else ""
+        )
+        raise BadInput(f"{source}: is not YAML{place}: {error.problem}. Look at quotes and indentation there.") from error
     except yaml.YAMLError as error:
-        raise BadInput(f"{path}: is not YAML: {error}") from error
+        said = " ".join(str(error).split())
+        raise BadInput(f"{source}: is not YAML: {said}. Take out what is not text.") from error
+    except _UNFIT as error:
+        raise BadInput(
+            f"{source}: is not YAML: a value does not fit its tag (!!), or is too long or too deep. Mend it."
+        ) from error
+    return parse_config(content, source)
 
 
 def parse_config(content: object, source: str) -> Config:
-    """Check what a configuration file holds. `source` names it in errors."""
+    """Check what a configuration file holds, as `load_config`. `source` names it in errors."""
     if not isinstance(content, dict):
-        raise BadInput(f"{source}: holds no keys. Valid keys: {_keys(Config)}.")
+        raise BadInput(f"{source}: holds no keys. Valid keys: {keys_of(Config)}.")
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(f"{source}: {_sentence(fault)}" for fault in _causes(error.errors()))) from error
+        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error, Config))) from error
 
 
-def _causes(faults: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
-    """The faults but for lists that are too short only because what they hold is at fault."""
-    for fault in faults:
-        depth = len(fault["loc"])
-        inner = any(other["loc"][:depth] == fault["loc"] and len(other["loc"]) > depth for other in faults)
-        if not (fault["type"] == "too_short" and inner):
-            yield fault
+class _DatesAsText(yaml.SafeLoader):
+    """Reads what looks like a date as text: no key here wants one, and PyYAML fails of one that does not exist."""
 
 
-def _sentence(fault: ErrorDetails) -> str:
-    if not fault["loc"]:
-        return f"{fault['msg'].removeprefix('Value error, ')}."
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
-    if fault["type"] == "extra_forbidden":
-        owner = _model_at(fault["loc"][:-1])
-        return f"unknown key '{where}'. Valid keys there: {_keys(owner)}."
-    if fault["type"] == "missing":
-        return f"key '{where}' is missing. Add it."
-    return f"key '{where}' is {_shown(fault['input'])}: {fault['msg'].removeprefix('Value error, ')}."
+_DatesAsText.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-
-
-def _keys(model: type[BaseModel]) -> str:
-    return ", ".join(field.alias or name for name, field in model.model_fields.items())
-
-
-def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model that holds the key at `location`; list indices and the tags of unions are passed over."""
-    model: type[BaseModel] = Config
-    candidates: list[type[BaseModel]] = []
-    for part in location:
-        if part in model.model_fields:
-            candidates = list(_models_in(model.model_fields[str(part)].annotation))
-        elif isinstance(part, str):
-            candidates = [m for m in candidates if part in _tags(m)]
-        model = candidates[0] if candidates else model
-    return model
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
-
-
-def _tags(model: type[BaseModel]) -> Iterator[object]:
-    """The texts by which a union may tell that this model is meant."""
-    for field in model.model_fields.values():
-        yield from get_args(field.annotation)
+_UNFIT = (ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML's constructors fail of, beside YAMLError, where a value does not fit the tag before it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -22,21 +22,30 @@ from recwatch.core.wording import clean, local
 
 app = typer.Typer()
 
-UrlOption = Annotated[str, typer.Option("--url", envvar="RECWATCH_URL", help="Where recwatch's API answers.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", envvar="RECWATCH_URL", help="Where recwatch's API answers, whatever the configuration says."),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The configuration that names the API's port and the token's file; recwatch.yaml where there is one.",
+    ),
+]
 TokenOption = Annotated[
-    Path, typer.Option("--token-file", envvar="RECWATCH_TOKEN_FILE", help="The token that `recwatch up` wrote.")
+    Path | None, typer.Option("--token-file", envvar="RECWATCH_TOKEN_FILE", help="The token that `recwatch up` wrote.")
 ]
 ServiceOption = Annotated[str | None, typer.Option("--service", help="Of this service only.")]
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the ledger.")]
 
-URL = "http://127.0.0.1:8300"
-TOKEN_FILE = Path(".recwatch/token")
+CONFIG = Path("recwatch.yaml")
 
 
 @app.command()
-def incidents(url: UrlOption = URL, service: ServiceOption = None) -> None:
+def incidents(url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
     """List incidents, newest first: id, state, severity and start, and below what it is about."""
-    with _asking(url) as client:
+    with _asking(url, config) as client:
         found = client.incidents(service)
     for incident in found:
         _entry((incident.id, incident.state, incident.severity, f"since {_clock(incident.start_ms)}"), incident.title)
@@ -44,16 +53,16 @@ def incidents(url: UrlOption = URL, service: ServiceOption = None) -> None:
 
 
 @app.command()
-def incident(incident_id: str, url: UrlOption = URL) -> None:
+def incident(incident_id: str, url: UrlOption = None, config: ConfigOption = None) -> None:
     """Show one incident whole: causes with their evidence, marks near it, history."""
-    with _asking(url) as client:
+    with _asking(url, config) as client:
         Console(emoji=False).print(incident_text(client.incident(incident_id)))
 
 
 @app.command()
-def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) -> None:
+def explain(series: str, url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
     """Say why a series did or did not alarm. SERIES is a signal's name or a whole key."""
-    with _asking(url) as client:
+    with _asking(url, config) as client:
         known = [status.name for status in client.services()]
         if service is None and len(known) != 1:
             raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
@@ -63,9 +72,9 @@ def explain(series: str, url: UrlOption = URL, service: ServiceOption = None) ->
 
 
 @app.command()
-def proposals(url: UrlOption = URL, service: ServiceOption = None) -> None:
+def proposals(url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
     """List proposals, newest first: id, state, service and change, and below what it promises and why."""
-    with _asking(url) as client:
+    with _asking(url, config) as client:
         found = client.proposals(service)
     for proposal in found:
         change = f"{proposal.knob} {proposal.from_value} → {proposal.to_value}"
@@ -74,17 +83,21 @@ def proposals(url: UrlOption = URL, service: ServiceOption = None) -> None:
 
 
 @app.command()
-def approve(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
+def approve(
+    proposal_id: str, why: WhyOption = "", url: UrlOption = None, config: ConfigOption = None, token_file: TokenOption = None
+) -> None:
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
-    with _writing(url, token_file) as client:
+    with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "approve", getpass.getuser(), why)
     Console(emoji=False).print(f"Approved {proposal_id}.", markup=False, highlight=False)
 
 
 @app.command()
-def reject(proposal_id: str, why: WhyOption = "", url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
+def reject(
+    proposal_id: str, why: WhyOption = "", url: UrlOption = None, config: ConfigOption = None, token_file: TokenOption = None
+) -> None:
     """Reject a proposal."""
-    with _writing(url, token_file) as client:
+    with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "reject", getpass.getuser(), why)
     Console(emoji=False).print(f"Rejected {proposal_id}.", markup=False, highlight=False)
 
@@ -95,20 +108,21 @@ def silence(
     minutes: Annotated[float, typer.Option(min=1, help="For how long.")] = 60,
     cause: Annotated[Cause | None, typer.Option(help="Of this cause only.")] = None,
     why: WhyOption = "",
-    url: UrlOption = URL,
-    token_file: TokenOption = TOKEN_FILE,
+    url: UrlOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Keep a service's incidents, but do not send them, for a while."""
-    with _writing(url, token_file) as client:
+    with _writing(url, config, token_file) as client:
         made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
     said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
     Console(soft_wrap=True, emoji=False).print(said, markup=False, highlight=False)
 
 
 @app.command()
-def unsilence(silence_id: str, url: UrlOption = URL, token_file: TokenOption = TOKEN_FILE) -> None:
+def unsilence(silence_id: str, url: UrlOption = None, config: ConfigOption = None, token_file: TokenOption = None) -> None:
     """End a silence now; `recwatch silence` said its id."""
-    with _writing(url, token_file) as client:
+    with _writing(url, config, token_file) as client:
         ended = client.unsilence(silence_id, getpass.getuser())
     Console(emoji=False).print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
 
@@ -118,11 +132,12 @@ def mark(
     service: str,
     text: str,
     kind: Annotated[Literal["deploy", "restart", "note"], typer.Option(help="What it was.")] = "note",
-    url: UrlOption = URL,
-    token_file: TokenOption = TOKEN_FILE,
+    url: UrlOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Tell recwatch that something was done to a service."""
-    with _writing(url, token_file) as client:
+    with _writing(url, config, token_file) as client:
         made = client.mark(service, kind, text, getpass.getuser())
     Console(emoji=False).print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
 
@@ -150,21 +165,48 @@ def _promise(proposal: Proposal) -> str:
     return f"p99 predicted {predicted.mid:.0f} ms ({predicted.low:.0f} to {predicted.high:.0f}){measured}"
 
 
+class _Place(NamedTuple):
+    """Where the API is, empty where each start chooses a port, and where the token lies that writing needs."""
+
+    url: str
+    token_file: Path
+
+
+def _configured(file: Path | None) -> _Place:
+    """What the configuration says; what holds by default where none is given and none lies here."""
+    if file is None and not CONFIG.exists():
+        return _Place("http://127.0.0.1:8300", Path(".recwatch/token"))
+    from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
+
+    config = load_config(file or CONFIG)
+    return _Place(f"http://127.0.0.1:{config.api.port}" if config.api.port else "", config.token_file)
+
+
 @contextmanager
-def _asking(url: str, token: str | None = None) -> Iterator[Client]:
-    """A client of the API at `url`; where that does not answer, the person is told how to name another."""
-    with closing(Client(url, token)) as client:
+def _asking(url: str | None, config: Path | None, token: str | None = None) -> Iterator[Client]:
+    """A client of the API at `url`, or else of the configured one; a person whom it does not answer is told of both ways."""
+    place = url or _configured(config).url
+    if not place:
+        raise BadInput(f"{config or CONFIG} lets each start choose a port (api.port: 0). Give --url; the start said it.")
+    with closing(Client(place, token)) as client:
         try:
             yield client
         except Unavailable as error:
-            raise Unavailable(f"{error} To ask another, give --url or set RECWATCH_URL.") from error
+            raise Unavailable(
+                f"{error} To ask another, give --url, or --config with the file that it was started with."
+            ) from error
 
 
-def _writing(url: str, token_file: Path) -> AbstractContextManager[Client]:
+def _writing(url: str | None, config: Path | None, token_file: Path | None) -> AbstractContextManager[Client]:
+    file = token_file or _configured(config).token_file
     try:
-        return _asking(url, token_file.read_text(encoding="utf-8").strip())
-    except OSError as error:
-        raise BadInput(f"The token file {token_file} cannot be read ({error.strerror}). Give --token-file.") from error
+        return _asking(url, config, file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadInput(
+            f"The token file {file} cannot be read ({reason}). Give --token-file, or --config with the file that recwatch "
+            "was started with."
+        ) from error
 
 
 def _entry(head: tuple[str, ...], *below: str) -> None:

@@ -27,8 +27,10 @@ class Standing:
         """Take note of how the targets are; returns them if that is news."""
         name = self._service.name
         known = [target for target in targets if target.last_error != NOT_YET]
+        # A target that is listed no more is forgotten: should it come back, it is news again.
+        self._troubles = {t.url: self._troubles.get(t.url) or Trouble(name, f"{t.url} answers.") for t in known}
         for target in known:
-            self._troubles.setdefault(target.url, Trouble(name, f"{target.url} answers.")).now(target.last_error)
+            self._troubles[target.url].now(target.last_error)
         self._promise.now("; ".join(unmeasured(self._recent, name, self._objective).values()))
         now = TargetSet(name, tuple(TargetState(t.url, t.up, t.last_error) for t in known))
         before, self._told = self._told, now

@@ -155,6 +155,9 @@ _ALL = (
 )
 SIGNALS: Mapping[str, Signal] = {signal.name: signal for signal in _ALL}
 
+LATENCY_QUANTILES = ("latency_p50_seconds", "latency_p95_seconds", "latency_p99_seconds")
+"""What is worked out from `latency_bucket_increments`."""
+
 TRAFFIC = ("requests_per_second", "latency_bucket_increments")
 """What is known only while the servers of a service answer; that a target is down, or how its host does, is known beyond."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 from recwatch.core.errors import BadInput
@@ -41,6 +41,16 @@ def quantile(le_upper_bounds: Sequence[float], increments: Sequence[float], q: f
         return upper
     lower, below = (le_upper_bounds[bucket - 1], cumulative[bucket - 1]) if bucket else (0.0, 0.0)
     return lower + (upper - lower) * (rank - below) / (cumulative[bucket] - below)
+
+
+def open_ended(value: float, le_labels: Iterable[str]) -> bool:
+    """Whether a quantile of buckets with these `le` labels is but a lower limit of the truth: their last finite bound.
+
+    >>> open_ended(10.0, ["5", "10", "+Inf"]), open_ended(9.9, ["5", "10", "+Inf"])
+    (True, False)
+    """
+    finite = [bound for bound in map(float, le_labels) if bound < math.inf]
+    return bool(finite) and value >= max(finite)
 
 
 def _first_filled(cumulative: Sequence[float]) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from recwatch.core.canonical import DERIVED, TRAFFIC
+from recwatch.core.canonical import DERIVED, LATENCY_QUANTILES, TRAFFIC
+from recwatch.core.quantiles import open_ended
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
 
@@ -80,6 +81,12 @@ class Recent:
         """The newest `time_ms` and value of one series."""
         rows = self._rows.get(series_id)
         return rows[-1] if rows else None
+
+    def open_ended(self, service: str, signal: str, value: float) -> bool:
+        """Whether a reading is of a latency quantile, and but a lower limit of the truth by the service's buckets."""
+        if signal not in LATENCY_QUANTILES:
+            return False
+        return open_ended(value, [s.labels["le"] for s in self.series(service, "latency_bucket_increments")])
 
     def last_ms(self, service: str) -> int | None:
         """The newest sample time of any of the service's canonical signals."""

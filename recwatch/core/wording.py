@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Cause
 
 LONGEST = 240
 
 SPOKEN: Mapping[str, str] = {
     "requests_per_second": "requests",
-    "errors_ratio": "errors",
     "latency_mean_seconds": "mean latency",
     "latency_p50_seconds": "p50 latency",
     "latency_p95_seconds": "p95 latency",
     "latency_p99_seconds": "p99 latency",
+    "latency_bucket_increments": "requests by latency",
+    "first_token_mean_seconds": "mean time to first token",
+    "first_token_p99_seconds": "p99 time to first token",
+    "output_token_mean_seconds": "mean time between tokens",
+    "output_token_p99_seconds": "p99 time between tokens",
     "stage_latency_mean_seconds": "time in a stage",
+    "stage_latency_p99_seconds": "p99 time in a stage",
     "queue_depth": "queue",
     "queue_wait_mean_seconds": "wait in the queue",
     "batch_size_mean": "batch size",
     "batch_duration_mean_seconds": "model time per batch",
-    "replicas_busy_ratio": "replicas busy",
+    "iteration_tokens_mean": "tokens per step",
+    "iteration_tokens_p99": "p99 tokens per step",
+    "last_prediction_seconds": "time of the latest prediction",
     "cache_hit_ratio": "cache hits",
-    "answer_quality_ratio": "answer quality",
-    "gpu_busy_ratio": "GPU busy",
-    "gpu_memory_used_bytes": "GPU memory used",
-    "gpu_sm_clock_hertz": "SM clock",
-    "gpu_throttled_ratio": "GPU throttled",
-    "gpu_power_watts": "GPU power",
-    "gpu_temperature_celsius": "GPU temperature",
+    "prefix_cache_hit_ratio": "prefix cache hits",
+    "gpu_energy_watts": "GPU power by its energy counter",
     "gpu_xid_code": "GPU error (XID)",
     "gpu_ecc_uncorrected_errors": "uncorrected GPU memory errors",
     "gpu_rows_remapped": "GPU memory rows replaced",
     "gpu_row_remap_failed": "GPU memory rows past replacing",
-    "host_cpu_busy_ratio": "host CPU busy",
-    "host_memory_available_bytes": "host memory available",
-    "targets_up_ratio": "targets up",
+    "gpu_sm_clock_hertz": "SM clock",
+    "gpu_sm_clock_max_hertz": "highest SM clock",
+    "host_load1": "host run queue",
 }
+"""Names of signals that their own names do not tell; `spoken` makes the others of those."""
+_UNITS_IN_NAMES = re.compile("_(per_second|ratio|bytes|hertz|watts|celsius|seconds|cores)$")
+_ABBREVIATIONS = re.compile(r"\b(cpu|gpu|sm|dram|kv|tx|rx)\b")
 
 
 def spoken(signal: str) -> str:
-    """The name of a signal as said aloud; its own name if it is not a canonical one.
+    """A canonical signal as said aloud: its words without its unit, or a plainer name. Others keep their names.
 
-    >>> spoken("latency_p99_seconds"), spoken("my_total")
-    ('p99 latency', 'my_total')
+    >>> spoken("latency_p99_seconds"), spoken("gpu_dram_active_ratio"), spoken("my_ratio")
+    ('p99 latency', 'GPU DRAM active', 'my_ratio')
     """
-    return SPOKEN.get(signal) or clean(signal)
+    if signal not in SIGNALS:
+        return clean(signal)
+    words = _UNITS_IN_NAMES.sub("", _UNITS_IN_NAMES.sub("", signal)).replace("_", " ")
+    return SPOKEN.get(signal) or _ABBREVIATIONS.sub(lambda word: word[0].upper(), words).replace("pcie", "PCIe")
 
 
 def spoken_cause(cause: Cause) -> str:
@@ -74,6 +84,15 @@ def figure(value: float, unit: str) -> str:
     scale, shown = _UNITS.get(unit, (1.0, f" {unit}"))
     digits = _digits(value * scale)
     return f"{digits}{' request' if shown == ' requests' and digits == '1' else shown}".strip()
+
+
+def least(said: str, open_ended: bool) -> str:
+    """A figure, and whether it is but a lower limit.
+
+    >>> least("10 s", True)
+    'at least 10 s'
+    """
+    return f"at least {said}" if open_ended else said
 
 
 _UNITS: Mapping[str, tuple[float, str]] = {

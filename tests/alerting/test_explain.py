@@ -161,3 +161,13 @@ def test_a_series_is_found_by_key_or_by_a_name_that_is_plain() -> None:
         series_named("gpu_sm_clock_hertz", recent)
     with pytest.raises(BadInput, match="no series 'queue_depth' of service 'search'"):
         series_named("queue_depth", recent, "search")
+
+
+def test_a_quantile_at_the_last_bound_of_its_buckets_is_told_as_at_least_that() -> None:
+    recent = recent_of(JUDGED)
+    recent.learn(
+        SeriesSet(
+            "shop", tuple(canonical_series("shop", "latency_bucket_increments", {"le": le}) for le in ("0.092", "+Inf"))
+        )
+    )
+    assert why(recent).sentences[0].startswith("The last value is at least 92 ms, ")

@@ -12,6 +12,7 @@ import pytest
 from alerting.message import Message, message_of
 from alerting.stage import AlertingStage
 from recwatch.core.bus import Record
+from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.targets import TargetSet, TargetState
@@ -261,6 +262,32 @@ def test_draining_the_queue_after_a_knob_change_does_not_change_the_cause() -> N
             *told,
         )
     assert {i.cause for i in harness.published} == {Cause.SLOW_VERSION}
+
+
+def test_a_cause_that_fits_only_while_the_fault_ends_is_not_told() -> None:
+    busy = {"replicas_busy_ratio": 0.99, "queue_depth": 60.0, "queue_wait_mean_seconds": 0.3}
+    slow = {"latency_mean_seconds": 0.4, "latency_p99_seconds": 0.9}
+    events = raised(anomaly("queue_depth", 121), anomaly("latency_p99_seconds", 122, method="objective"), mended_s=195)
+    draining = {**HEALTHY, **slow, "queue_depth": 40.0, "queue_wait_mean_seconds": 0.2}  # replicas are free already
+    harness, noise = Harness(), random.Random(7)
+    harness.feed(SeriesSet(SERVICE, tuple(SERIES.values())))
+    for second, (samples, told) in enumerate(story({**busy, **slow}, events)):
+        ending = MENDED_S <= second < MENDED_S + 5
+        harness.feed(tick(second, draining, noise) if ending else samples, *told)
+        harness.clock.advance(1)
+    assert {i.cause for i in harness.published} == {Cause.CAPACITY}
+    assert [s.state for s in harness.published[-1].history] == ["open", "resolved"]
+
+
+def test_a_latency_beyond_the_last_bucket_is_told_as_at_least_its_bound() -> None:
+    buckets = [canonical_series(SERVICE, "latency_bucket_increments", {"le": le}) for le in ("1.0", "10.0", "+Inf")]
+    harness, p99 = Harness(), SERIES["latency_p99_seconds"].id
+    harness.feed(SeriesSet(SERVICE, (*SERIES.values(), *buckets)))
+    for second, (samples, told) in enumerate(story(SURGE, surge_events(), end_s=130)):
+        beyond = Samples.of(SERVICE, "", at(second) + 1, {p99: 10.0 if second >= FAULT_S else 0.06})
+        harness.feed(samples, beyond, *told)
+        harness.clock.advance(1)
+    assert harness.published[-1].title == "recommender: p99 latency at least 10 s (objective 150 ms): load surge"
 
 
 def test_targets_that_stay_down_are_an_incident_and_a_restart_is_not() -> None:

@@ -229,7 +229,7 @@ def test_an_api_that_is_away_is_one_sentence(command: list[str]) -> None:
     assert result.exit_code == 1
     assert result.stderr == (
         f"recwatch: The recwatch API at {url} does not answer; is 'recwatch up' running? "
-        "To ask another, give --url or set RECWATCH_URL.\n"
+        "To ask another, give --url, or --config with the file that it was started with.\n"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recwatch.app.config import load_config, parse_config
+from recwatch.app.config import load_config, parse_config, read_config
 from recwatch.core.errors import BadInput
 
 SERVICE: dict[str, Any] = {"name": "shop", "targets": ["http://127.0.0.1:8000/metrics"]}
@@ -112,3 +112,64 @@ def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path: Path) -> None:
     path.write_text("services: [")
     with pytest.raises(BadInput, match=r"recwatch\.yaml: is not YAML"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("services", "shop", "key 'services' is 'shop'; write a list, such as [first, second]."),
+        ("notify", {"type": "printer"}, "key 'notify' is keys with values; write a list, such as [first, second]."),
+        ("api", 8300, "key 'api' is 8300; write keys with their values below it, of port."),
+        ("api", {"port": 99999}, "key 'api.port' is 99999; write a number of at most 65535."),
+        ("token_file", [], "key 'token_file' is a list; write the path of a file, such as /run/secrets/token."),
+        ("store", None, "key 'store' is empty; write text, such as shop, in quotes where it looks like a number."),
+        (
+            "notify",
+            [{"type": "pager"}],
+            "key 'notify[0]' is keys with values; write one of 'printer', 'webhook' as its 'type'.",
+        ),
+        (
+            "notify",
+            [{"type": "webhook", "url": "chat.example/hook?token=hunter2"}],
+            "key 'notify[0].webhook.url' cannot be used; write an address, such as https://chat.example/hook.",
+        ),
+    ],
+)
+def test_what_is_expected_is_said_in_our_own_words_with_an_example(key: str, value: object, sentence: str) -> None:
+    assert refused({"services": [SERVICE], key: value}) == f"recwatch.yaml: {sentence}"
+
+
+def test_a_selector_that_is_no_text_is_told_as_one() -> None:
+    said = refused({"services": [{"name": "sent", "receive": [{"job": "ranker"}]}]})
+    assert said.startswith("recwatch.yaml: key 'services[0].receive[0]': a series selector is text in quotes; write one")
+
+
+def test_a_policys_fault_is_told_with_its_key() -> None:
+    tuning = {"actuator": {"url": "http://127.0.0.1:1/knobs"}, "policies": {"batching": {"intervals": "many"}}}
+    said = refused({"services": [{**SERVICE, "tuning": tuning}]})
+    assert said == (
+        "recwatch.yaml: key 'services[0].tuning.policies': in batching, key 'intervals' is 'many'; "
+        "write a whole number, such as 5."
+    )
+
+
+@pytest.mark.parametrize("date", ["2026-13-45", "2026-11-25"])
+def test_a_date_is_text_however_wrong_it_is(date: str) -> None:
+    with pytest.raises(BadInput, match=r"'services\[0\].objective' is '"):
+        read_config(f"services: [{{name: shop, targets: [http://127.0.0.1:1/m], objective: {date}}}]", "recwatch.yaml")
+
+
+@pytest.mark.parametrize("value", ["!!timestamp tomorrow", "!!int ''", "9" * 5000])
+def test_a_value_that_does_not_fit_its_tag_is_one_sentence(value: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_config(f"services: {value}", "recwatch.yaml")
+    assert str(caught.value) == (
+        "recwatch.yaml: is not YAML: a value does not fit its tag (!!), or is too long or too deep. Mend it."
+    )
+
+
+def test_what_is_no_yaml_is_told_with_its_place() -> None:
+    with pytest.raises(BadInput) as caught:
+        read_config("services:\n  - name: [shop\n", "recwatch.yaml")
+    assert str(caught.value).startswith("recwatch.yaml: is not YAML in line 3, column 1: ")
+    assert "\n" not in str(caught.value)

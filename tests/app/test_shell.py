@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
-from typer.testing import CliRunner
+import yaml
+from typer.testing import CliRunner, Result
 
+from recwatch.app.cli import app as cli
 from recwatch.app.shell import app
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Evidence, Mark, RankedCause, Silence, event_id
@@ -96,3 +99,44 @@ def test_text_from_outside_cannot_paint_the_terminal(shell: Shell) -> None:
         shown = shell.ask(*command)
         assert "·[31mred" in shown
         assert "\x1b" not in shown
+
+
+def configured(folder: Path, port: int) -> Path:
+    file = folder / "watch.yaml"
+    service = {"name": SERVICE, "targets": ["http://127.0.0.1:9/metrics"]}
+    file.write_text(yaml.safe_dump({"services": [service], "api": {"port": port}, "token_file": str(folder / "token")}))
+    return file
+
+
+def run(*command: str) -> Result:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(cli, list(command))
+
+
+def test_the_configuration_says_where_the_api_is_and_where_its_token(shell: Shell, tmp_path: Path) -> None:
+    file = configured(tmp_path, httpx.URL(shell.world.url).port or 0)
+    assert "inc-1" in run("incidents", "--config", str(file)).output
+    assert run("mark", SERVICE, "a note", "--config", str(file)).output.startswith("Marked shop at ")
+
+
+def test_a_configuration_that_lies_here_counts_without_being_named(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(tmp_path, httpx.URL(shell.world.url).port or 0).rename(tmp_path / "recwatch.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert "inc-1" in run("incidents").output
+
+
+def test_the_url_wins_over_a_configuration_even_over_a_bad_one(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recwatch.yaml").write_text("servces: []")
+    monkeypatch.chdir(tmp_path)
+    assert "inc-1" in run("incidents", "--url", shell.world.url).output
+    assert "recwatch.yaml: key 'services' is missing" in run("incidents").stderr
+
+
+def test_a_port_that_each_start_chooses_has_to_be_said(tmp_path: Path) -> None:
+    file = configured(tmp_path, 0)
+    assert run("incidents", "--config", str(file)).stderr == (
+        f"recwatch: {file} lets each start choose a port (api.port: 0). Give --url; the start said it.\n"
+    )

@@ -68,6 +68,9 @@ def _handler_for(server: PageServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 server.hung_up.set()
 
+        def do_POST(self) -> None:
+            self.do_GET()
+
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
             pass
 

@@ -13,6 +13,7 @@ from random import Random
 from threading import Event, Thread
 
 import pytest
+from tests.core.broker import LocalBroker
 
 from recwatch.core.bus import Bus, next_offsets
 from recwatch.core.bus.brokers import Brokers
@@ -22,7 +23,6 @@ from recwatch.core.signals import Samples
 from recwatch.core.store import Retention, Store
 from recwatch.core.store.connection import Embedded
 from recwatch.core.store.sink import Sink
-from tests.core.broker import LocalBroker
 
 LONG_S = 60.0
 START_MS = 1_700_000_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from playwright.sync_api import Page, expect, sync_playwright
 from dashboards.console.launch import command
 from recwatch.app.children import Child, free_port
 from recwatch.core.bus import Subscription
+from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import SystemClock
 from recwatch.core.proposals import Decision
+from recwatch.core.signals import Samples, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.conftest import require
-from tests.dashboards.story import proposal, verified
+from tests.dashboards.story import proposal, surge_incident, verified
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 60_000
@@ -66,6 +69,7 @@ def test_a_person_sees_the_incident_and_approves_the_proposal(world: World, page
     subscription = world.bus.subscribe("tuning", ("decisions",))
     old = proposal(0)
 
+    page.get_by_role("link", name="shop", exact=True).click(timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="shop: incident, load surge")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("Requests per second are 2.4 times what is expected")).to_be_visible()
     expect(page.get_by_text("expected 240/s")).to_have_count(0)
@@ -86,6 +90,38 @@ def test_a_person_sees_the_incident_and_approves_the_proposal(world: World, page
 
 
 def test_an_api_that_is_gone_is_said_with_what_to_do(world: World, page: Page) -> None:
-    expect(page.get_by_role("heading", name="shop: incident, load surge")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="shop", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     world.server.stop()
     expect(page.get_by_text("is 'recwatch up' running?")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_chosen_service_is_kept_from_page_to_page_and_by_the_address(world: World, page: Page) -> None:
+    rate = canonical_series("search", "requests_per_second")
+    world.live.take(SeriesSet("search", (rate,)))
+    world.live.take(Samples.of("search", "", world.view.clock.now_ms(), {rate.id: 5.0}))
+    page.get_by_role("link", name="shop", exact=True).click(timeout=PATIENCE_MS)
+    heading = page.get_by_role("heading", name="shop: incident, load surge")
+    expect(heading).to_be_visible(timeout=PATIENCE_MS)
+    for title in ("Incidents", "Targets", "Overview", "Proposals"):
+        page.get_by_role("link", name=title).click(timeout=PATIENCE_MS)
+        page.wait_for_url(re.compile(title.lower() if title != "Overview" else r"/$"))
+        if title != "Overview":
+            expect(heading).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_url(re.compile("proposals.*service=shop"))
+    page.reload()
+    expect(heading).to_be_visible(timeout=PATIENCE_MS)
+
+    page.get_by_role("combobox", name="Service").click()
+    page.get_by_role("option", name="search").click()
+    expect(page.get_by_role("heading", name="search")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Targets").click()
+    page.wait_for_url(re.compile("targets.*service=search"))
+    expect(page.get_by_role("heading", name="search")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_link_of_a_message_opens_its_incident(world: World, page: Page) -> None:
+    old = replace(surge_incident(world.view.clock.now_ms() - 600_000), id="inc-0", title="an older one", state="resolved")
+    world.live.take(old)
+    page.goto(f"{page.url}?incident=inc-0")
+    expect(page.get_by_text("an older one")).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_url(re.compile("incidents.*incident=inc-0"))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from collectors import signals_page
+from dashboards.grafana.howto import SCRAPE_CONFIG
 from recwatch.app.cli import app
 from recwatch.app.config import parse_config
 
@@ -36,6 +37,10 @@ def test_the_configuration_in_the_readme_is_good() -> None:
     found = {"services": [whole["services"][0] | discovery]}
     assert parse_config(found, "README.md").services[0].file_sd_configs
     assert list(prometheus) == ["remote_write"]
+
+
+def test_the_page_of_operations_scrapes_recwatch_as_a_build_says() -> None:
+    assert SCRAPE_CONFIG in (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_every_command_in_the_readme_exists() -> None:

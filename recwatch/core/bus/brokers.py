@@ -81,7 +81,10 @@ def parse_brokers(dsn: str) -> Brokers:
     >>> str(parse_brokers("kafkas://ana@one.example:9093,two.example:9093/fleet"))
     'kafkas://one.example:9093,two.example:9093/fleet'
     """
-    parts = urlsplit(dsn)
+    try:
+        parts = urlsplit(dsn)
+    except ValueError as error:
+        raise BadInput(f"the bus's DSN is no address ({error}); {_HINT}") from error
     user, _, hosts = parts.netloc.rpartition("@")
     if ":" in user:
         raise BadInput(f"the bus's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")

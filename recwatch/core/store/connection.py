@@ -83,7 +83,10 @@ def parse_dsn(dsn: str) -> Place:
     >>> parse_dsn("clickhouse://db/recwatch?engine=ReplicatedMergeTree").table_engine
     'ReplicatedMergeTree'
     """
-    parts = urlsplit(dsn)
+    try:
+        parts = urlsplit(dsn)
+    except ValueError as error:
+        raise BadInput(f"the store's DSN is no address ({error}); {_DSNS}") from error
     if parts.password is not None:
         raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
     if parts.scheme == "chdb" and (parts.netloc + parts.path).strip("/") and not (parts.query or parts.fragment):
@@ -91,7 +94,10 @@ def parse_dsn(dsn: str) -> Place:
     if parts.scheme == "clickhouse" and parts.hostname and (port := _port(parts)):
         user, database = parts.username or "default", parts.path.strip("/") or "default"
         return Server(parts.hostname, port, user, database, _table_engine(parts.query))
-    raise BadInput(f"'{dsn}' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/database")
+    raise BadInput(f"'{dsn}' names no store; {_DSNS}")
+
+
+_DSNS = "write chdb:///path/to/folder or clickhouse://user@host:8123/database"
 
 
 def _port(parts: SplitResult) -> int | None:

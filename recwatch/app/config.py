@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from alerting.notifiers import NotifierConfig
 from collectors.config import Duration, ServiceConfig
@@ -16,6 +16,8 @@ from recwatch.core.faults import keys_of, sentences
 from recwatch.core.objective import Objective
 from recwatch.core.store.connection import Server, parse_dsn
 from tuning.config import TuningConfig
+
+LEAST_SPOOL_BYTES = ByteSize(64 * 2**20)
 
 
 class ApiConfig(BaseModel):
@@ -52,7 +54,14 @@ class SpoolConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path = Path(".recwatch/spool")
-    max_bytes: ByteSize = Field(default=ByteSize(2**30), ge=64 * 2**20)
+    max_bytes: ByteSize = ByteSize(2**30)
+
+    @field_validator("max_bytes")
+    @classmethod
+    def _roomy(cls, max_bytes: ByteSize) -> ByteSize:
+        if max_bytes < LEAST_SPOOL_BYTES:
+            raise ValueError(f"a spool needs at least {LEAST_SPOOL_BYTES // 2**20}MiB")
+        return max_bytes
 
 
 class ObjectiveConfig(BaseModel):

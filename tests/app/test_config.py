@@ -78,7 +78,7 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
         ),
         (
             {"services": [SERVICE], "spool": {"max_bytes": "1MiB"}},
-            "key 'spool.max_bytes' is '1MiB': Input should be greater",
+            "key 'spool.max_bytes' is '1MiB': a spool needs at least 64MiB",
         ),
         ({"services": [SERVICE], "spool": {"bytes": 1}}, "unknown key 'spool.bytes'. Valid keys there: folder, max_bytes"),
         ({"services": [{**SERVICE, "targets": ["ftp://x"]}]}, "is no HTTP address"),

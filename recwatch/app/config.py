@@ -92,6 +92,14 @@ class Config(BaseModel):
         """Where messages send their reader; empty without a console, or when its port is not known ahead."""
         return f"http://127.0.0.1:{self.console.port}" if self.console and self.console.port else ""
 
+    def service(self, name: str | None) -> WatchedService:
+        """The service of this name, or the only one. Raises BadInput where that says not which."""
+        found = [service for service in self.services if name in (None, service.name)]
+        if len(found) != 1:
+            names = ", ".join(service.name for service in self.services)
+            raise BadInput(f"name one service with --service; there are: {names}")
+        return found[0]
+
     @model_validator(mode="after")
     def _named_once(self) -> Config:
         names = [service.name for service in self.services]
@@ -117,12 +125,26 @@ class Config(BaseModel):
 
 def load_config(path: Path) -> Config:
     """Read and check a file. Raises BadInput with a sentence for each fault, naming file, key and valid keys."""
+    return parse_config(_content(path), str(path))
+
+
+def load_detection(path: Path) -> DetectionConfig:
+    """What a file says under the key `detection`; its other keys, if it is a whole configuration, are not looked at."""
+    content = _content(path)
+    if not isinstance(content, dict) or "detection" not in content:
+        raise BadInput(f"{path}: key 'detection' is missing. Write what is to be tried under it.")
     try:
-        text = path.read_text(encoding="utf-8")
+        return DetectionConfig.model_validate(content["detection"])
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("detection", *fault["loc"])} for fault in error.errors()]
+        raise BadInput("\n".join(f"{path}: {_sentence(fault)}" for fault in faults)) from error
+
+
+def _content(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
-    try:
-        return parse_config(yaml.safe_load(text), str(path))
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: is not YAML: {error}") from error
 

@@ -29,7 +29,7 @@ def sketch_of(history: History) -> Sketch:
 
 
 def draw_history(history: History, outcomes: Sequence[Outcome], sketch: Sketch, path: Path) -> None:
-    """Draw the series with the highest scores, what users feel among them first; the band is that of the first outcome."""
+    """Draw the series with the highest scores, each with its band as the first configuration sees it."""
     by_series = [[outcome.series[number] for outcome in outcomes] for number in range(len(outcomes[0].series))]
     told = [results for results in by_series if any(one.alarms or one.scores.events for one in results)]
     shown = sorted(told or by_series, key=_peak, reverse=True)[:MOST_PANELS]

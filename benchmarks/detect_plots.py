@@ -99,20 +99,17 @@ def _panel(series: LabelledSeries, alarms: Alarms, band: tuple[Float64, Float64]
     shown = slice(max(0, first - BEFORE_ROWS), min(last, first + LONGEST_ROWS) + AFTER_ROWS)
     at_ms = np.round(1000 * clock[shown]).astype(np.int64)
     told = at_ms[alarms[shown]].tolist()
-    marked = [np.round(1000 * clock[[*run]]).astype(np.int64).tolist() for run in events_of(series)]
+    marked = [(round(1000 * clock[first]), round(1000 * clock[last])) for first, last in events_of(series)]
     return Panel(
         title=f"{series.id}, a reading every {series.step_s:g} s",
+        span_ms=(int(at_ms[0]), int(at_ms[-1])),
         time_ms=at_ms,
         low=series.value[shown],
         high=series.value[shown],
         lower=band[0][shown],
         upper=band[1][shown],
         alarms={"recwatch": [(time_ms, time_ms) for time_ms in told]},
-        marked=[
-            (max(start, int(at_ms[0])), min(end, int(at_ms[-1])))
-            for start, end in marked
-            if start <= at_ms[-1] and end >= at_ms[0]
-        ],
+        marked=marked,
     )
 
 

@@ -55,6 +55,7 @@ def _panel(history: History, outcomes: Sequence[Outcome], results: Sequence[Seri
     drawn = np.isfinite(low)
     return Panel(
         title=f"{clean(subject(series))}{f', {series.unit}' if series.unit else ''}",
+        span_ms=(history.span.counted_from_ms, history.span.end_ms),
         time_ms=sketch.time_ms[drawn],
         low=low[drawn],
         high=high[drawn],

@@ -145,6 +145,7 @@ def _numbers(path: Path, name: str, column: Any) -> Float64:
 
 
 def _seconds(path: Path, column: Any) -> Float64:
-    if pa.types.is_temporal(column.type):
-        return _numbers(path, "time", compute.cast(compute.cast(column, pa.timestamp("us")), pa.int64())) / 1e6
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        moments = compute.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+        return _numbers(path, "time", compute.cast(moments, pa.int64())) / 1e6
     return _numbers(path, "time", column)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,13 @@ Stretches = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """One series. All arrays are float64[n], aligned to `time_ms`: the least and the greatest reading, and the band's edges.
+    """One series over a span. All arrays are float64[n], aligned to `time_ms`: least and greatest reading, edges of the band.
 
     `alarms` are by configuration; `marked` is where something was the matter; `events` are times of what was done.
     """
 
     title: str
+    span_ms: tuple[int, int]
     time_ms: Int64
     low: Float64
     high: Float64
@@ -39,7 +40,7 @@ class Panel:
     upper: Float64
     alarms: Mapping[str, Stretches]
     marked: Stretches = ()
-    events: Sequence[int] = field(default=())
+    events: Sequence[int] = ()
 
 
 def draw(panels: Sequence[Panel], path: Path, title: str) -> None:
@@ -60,7 +61,7 @@ def draw(panels: Sequence[Panel], path: Path, title: str) -> None:
             _draw(axes, panel)
         legends = (axes.get_legend_handles_labels() for axes in figure.axes)
         named = {name: handle for handles, names in legends for handle, name in zip(handles, names, strict=True)}
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), frameon=False)
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=len(named), frameon=False)
         try:
             figure.savefig(path, dpi=100, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
         except OSError as error:
@@ -90,8 +91,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.axvline(_dates([time_ms])[0], color=EVENT, lw=1, ls="--", label="" if number else "deploy, change, note")
     _draw_alarms(axes, panel.alarms)
     axes.set_ylim(*_limits(panel))
-    axes.set_xlim(times[0], times[-1])
-    axes.margins(x=0)
+    axes.set_xlim(*_dates([panel.span_ms[0], max(panel.span_ms[1], panel.span_ms[0] + 1)]))
     axes.grid(alpha=0.25)
 
 

@@ -34,7 +34,7 @@ def report(history: History, outcomes: Sequence[Outcome]) -> RenderableType:
 
 def _series(outcome: Outcome, step_s: float) -> Table:
     """Series by series; those with nothing told and nothing marked are counted only."""
-    heading = ("series", "anomalies", "first", "longest", "in anomaly", "peak", "caught", "delay", "outside, a day")
+    heading = ("series", "anomalies", "first", "longest", "in anomaly", "peak", "caught", "delay", "outside marks, a day")
     shown = [one for one in outcome.series if one.alarms or one.scores.events]
     quiet = len(outcome.series) - len(shown)
     caption = f"{counted(quiet, 'more series')} with nothing told and nothing marked." if quiet else None
@@ -94,8 +94,8 @@ def _beside(outcomes: Sequence[Outcome], step_s: float) -> Table:
     for outcome in outcomes:
         table.add_column(outcome.name, justify="right", overflow="fold")
     for name, *figures in zip(
-        ("anomalies", "marked and caught, by series", "delay", "outside, a series-day")
-        + ("incidents", "marked and caught", "delay", "outside, a service-day", "readings a second", "seconds"),
+        ("anomalies", "marks caught, by series", "delay", "outside marks, a series-day")
+        + ("incidents", "marks caught", "delay", "outside marks, a service-day", "readings a second", "seconds"),
         *(_in_all(outcome, step_s) for outcome in outcomes),
         strict=True,
     ):

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.detect_plots FOLDER`: hits, misses and false alarms of the default on labelled series, to look at."""
+"""`python -m benchmarks.detect_plots FOLDER`: hits, misses and false alarms on labelled series, to look at."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def _bands(corpus: Sequence[LabelledSeries], numbers: set[int]) -> dict[int, tup
     for step, batch in enumerate(in_step(longest_first)):
         judgement = method.update(batch)
         lower[step, batch.row], upper[step, batch.row] = judgement.lower, judgement.upper
-    return {
-        number: (lower[: len(corpus[number]), at], upper[: len(corpus[number]), at]) for at, number in enumerate(order)
-    }
+    return {number: (lower[: len(corpus[number]), at], upper[: len(corpus[number]), at]) for at, number in enumerate(order)}
 
 
 def _panel(series: LabelledSeries, alarms: Alarms, band: tuple[Float64, Float64], case: Case) -> Panel:

@@ -91,10 +91,13 @@ def readings_of(batch: Samples, since_ms: int) -> dict[int, Readings]:
     }
 
 
-def windows_of(
+def marked_windows(
     marked: Iterable[Marked], readings: Readings, step_s: float, series_id: int | None = None
 ) -> list[Window]:
-    """The windows for alarms of one series, or of the service; what began among its readings and showed in it is to be caught."""
+    """The windows for alarms of one series, or of the service.
+
+    What began among its readings, and showed in it, is to be caught; the rest explains alarms.
+    """
     return [
         Window.of(
             one.start_ms / 1000,
@@ -132,7 +135,7 @@ class Backtest:
     def results(
         self, readings: Mapping[int, Readings], marked: Sequence[Marked], step_s: float, since_ms: int
     ) -> list[SeriesResult]:
-        """What was told from `since_ms` on of each judged series that has readings; `step_s` is the usual time between two."""
+        """What was told from `since_ms` on of each series that has readings; `step_s` is the usual time between two."""
         alarms: dict[str, list[Alarm]] = {}
         for alarm in self._alarms.values():
             if alarm.told_ms >= since_ms:
@@ -147,7 +150,7 @@ class Backtest:
 def _result(
     series: Series, readings: Readings, alarms: Iterable[Alarm], marked: Iterable[Marked], step_s: float
 ) -> SeriesResult:
-    windows = windows_of(marked, readings, step_s, series.id)
+    windows = marked_windows(marked, readings, step_s, series.id)
     told = tuple(sorted(alarms, key=lambda alarm: (alarm.told_ms, alarm.anomaly.id)))
     at_s = np.array([alarm.told_ms / 1000 for alarm in told], dtype=np.float64)
     return SeriesResult(series, readings, told, scores_of_alarms(at_s, windows, step_s, readings.days))

@@ -25,8 +25,9 @@ ENDS_AFTER = 5
 def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float64) -> Judgement:
     """The judgement with its band at least as wide as what matters, and no score on the side that does not.
 
-    What is known to matter is never below 0, and neither is its band. `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do. Below
-    what matters the score stays under 1 however long a deviation lasts.
+    `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do. Below
+    what matters the score stays under 1 however long a deviation lasts. Where something is known to matter, the series is
+    never below 0, and neither is its band.
     """
     distance = value - judgement.expected
     ignored = distance * side < 0

@@ -1,4 +1,4 @@
-"""`recwatch backtest` as people run it: over a store with a known fault, over files with labels, and over what is neither."""
+"""`recwatch backtest` as people run it: over a store with a known fault, over files with labels, and over neither."""
 
 from __future__ import annotations
 
@@ -141,7 +141,13 @@ def test_the_table_says_it_for_each_configuration_side_by_side(shop: Shop, tmp_p
     done = backtest(shop.file, "--service", SERVICE, "--detection", other, "--max-false-alarms", 50)
 
     assert done.exit_code == 0, done.output
-    for words in ("p99 latency", "1 incident would have been opened", "1 of 1", "other.yaml", "50 false alarms a series-day"):
+    for words in (
+        "p99 latency",
+        "1 incident would have been opened",
+        "1 of 1",
+        "other.yaml",
+        "50 false alarms a series-day",
+    ):
         assert words in done.output
     last = done.output.rpartition("in all")[2].splitlines()
     assert len(next(line for line in last if "readings a second" in line).split("│")) == 1 + 1 + 3 + 1
@@ -166,7 +172,17 @@ def test_two_runs_write_the_same(shop: Shop, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         files = [tmp_path / name / "found.json", tmp_path / name / "found.svg"]
         done = backtest(
-            shop.file, "--service", SERVICE, "--until", until, "--json", files[0], "--plot", files[1], "--max-false-alarms", 1
+            shop.file,
+            "--service",
+            SERVICE,
+            "--until",
+            until,
+            "--json",
+            files[0],
+            "--plot",
+            files[1],
+            "--max-false-alarms",
+            1,
         )
         assert done.exit_code == 0, done.output
         wrote.append([file.read_bytes() for file in files])
@@ -196,7 +212,10 @@ def test_a_series_of_a_file_that_is_called_as_a_signal_is_judged_as_one(tmp_path
     }
     (configured,) = found(tmp_path, written(tmp_path / "shop.csv", **columns))["configurations"]
 
-    assert {one["series"] for one in configured["series"]} == {'latency_p99_seconds{service="shop"}', 'orders{service="shop"}'}
+    assert {one["series"] for one in configured["series"]} == {
+        'latency_p99_seconds{service="shop"}',
+        'orders{service="shop"}',
+    }
     (incident,) = configured["incidents"]
     assert incident["start_ms"] == round(1000 * MINUTES[350])
 
@@ -248,7 +267,12 @@ def test_a_plot_shows_the_series_that_were_told_of(tmp_path: Path) -> None:
         ("orders.csv", "time,value\n1,\n2,\n", [], "no row has both a time and a value"),
         ("orders.csv", "time,value\n1,2\n2,3\n", ["--since", "2026-01-01"], "let --until be the later one"),
         ("orders.csv", "time,value\n1,2\n2,3\n", ["--since", "soon"], "'soon' is neither a duration"),
-        ("orders.csv", "time,value\n1,2\n9000,3\n", ["--since", "1h", "--until", "30m"], "has no reading that is judged from"),
+        (
+            "orders.csv",
+            "time,value\n1,2\n9000,3\n",
+            ["--since", "1h", "--until", "30m"],
+            "has no reading that is judged from",
+        ),
         ("orders.csv", "time,value\n1,2\n2,3\n", ["--plot", "orders.gif"], "ends in .png or .svg"),
         ("orders.csv", "time,value\n1,2\n2,3\n", ["--max-false-alarms", "0"], "is not above 0"),
         ("orders.csv", "time,value\n1,2\n2,3\n", ["--detection", "/nowhere.yaml"], "cannot be read"),

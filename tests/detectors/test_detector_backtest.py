@@ -104,4 +104,7 @@ def test_anomalies_that_overlap_are_one_stretch_and_an_open_one_lasts_until_now(
 
     told = (alarm(1_000, 5_000), alarm(4_000, 6_000), alarm(8_000, None))
 
-    assert SeriesResult(QUEUE, Readings(10, 0, 9_000), told, EventScores()).stretches_ms() == [(1_000, 6_000), (8_000, 9_000)]
+    assert SeriesResult(QUEUE, Readings(10, 0, 9_000), told, EventScores()).stretches_ms() == [
+        (1_000, 6_000),
+        (8_000, 9_000),
+    ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from recwatch.core.errors import BadInput
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from detectors.plan import DetectionConfig
     from recwatch.app.backtest.history import Asked, History
     from recwatch.core.objective import Objective
+    from recwatch.core.signals import Samples
 
 CONFIGURATIONS = (".yaml", ".yml")
 
@@ -36,13 +38,13 @@ def backtest(  # noqa: PLR0913, PLR0917  (a command's options are its arguments)
     max_false_alarms: Annotated[
         list[float] | None, typer.Option(help="Another max_false_alarms_per_series_day to set beside it; may be repeated.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all that was found to this file.")] = None,  # noqa: A002
+    json: Annotated[Path | None, typer.Option(help="Write all that was found to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Plot what was told, to FILE.png or FILE.svg.")] = None,
 ) -> None:
-    """Say what detection would have told of the past, and how much of what was the matter it would have caught.
+    """Say what detection would have told of the past, and how much of what was marked it would have caught.
 
-    The past is that in the store of a configuration, while recwatch is not running, or in a file with the columns time, value
-    and, if there are several, series; label is 1 where something was the matter. Nothing is stored or sent.
+    The past is that in the store of a configuration, while recwatch is not running, or in a file with the columns time,
+    value and, if there are several, series; label is 1 where something was the matter. Nothing is stored or sent.
     """
     from recwatch.app.backtest.history import Asked  # noqa: PLC0415 - heavy
     from recwatch.app.backtest.plot import require_drawable  # noqa: PLC0415 - heavy
@@ -76,7 +78,11 @@ def _past(source: Path, service: str | None, asked: Asked) -> Iterator[Past]:
     watched = config.service(service)
     objective = watched.objective.objective() if watched.objective else None
     with closing(open_store(config.store)) as store:
-        yield stored(store, watched.name, watched.scrape_interval, asked, SystemClock().now_ms()), objective, config.detection
+        yield (
+            stored(store, watched.name, watched.scrape_interval, asked, SystemClock().now_ms()),
+            objective,
+            config.detection,
+        )
 
 
 def _configs(
@@ -110,23 +116,34 @@ def _run(
 
     out = Console(emoji=False)
     sketch = None if plot_path is None else sketch_of(history)
-    span = history.span
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task("judging", total=span.end_ms - span.start_ms)
-        outcomes = replay(
-            history,
-            objective,
-            configs,
-            SystemClock(),
-            lambda time_ms: progress.update(bar, completed=time_ms - span.start_ms),
-            sketch,
-        )
+    with _bar(history, out) as followed:
+        outcomes = replay(followed, objective, configs, SystemClock(), sketch)
     out.print(report(history, outcomes))
     if json_path is not None:
         _write(json_path, json.dumps(as_json(history, outcomes), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     if plot_path is not None and sketch is not None:
         draw_history(history, outcomes, sketch, plot_path)
+
+
+@contextmanager
+def _bar(history: History, out: Console) -> Iterator[History]:
+    """The history, with a bar that shows how much of it was read."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out, transient=True) as progress:
+        bar = progress.add_task("judging", total=history.span.end_ms - history.span.start_ms)
+
+        def batches() -> Iterator[Samples]:
+            for batch in history.batches():
+                yield batch
+                if len(batch):
+                    progress.update(bar, completed=int(batch.time_ms.max()) - history.span.start_ms)
+
+        yield replace(history, batches=batches)
 
 
 def _write(path: Path, text: str) -> None:

@@ -87,7 +87,7 @@ def stored(store: Store, service: str, interval_s: float, asked: Asked, now_ms: 
 
     incidents = store.events(Incident, service, since_ms=span.start_ms, limit=ALL_EVENTS)
     marked = [_marked(incident, span.end_ms) for incident in incidents if incident.start_ms <= span.end_ms]
-    marks = [mark for mark in store.events(Mark, service, since_ms=span.start_ms, limit=ALL_EVENTS)]
+    marks = store.events(Mark, service, since_ms=span.start_ms, limit=ALL_EVENTS)
     return History(SeriesSet(service, known), interval_s, span, tuple(marked[::-1]), tuple(marks[::-1]), batches)
 
 

@@ -26,7 +26,7 @@ Stretches = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """One series over a span. All arrays are float64[n], aligned to `time_ms`: least and greatest reading, edges of the band.
+    """One series over a span. Arrays are float64[n], aligned to `time_ms`: least and greatest reading, edges of the band.
 
     `alarms` are by configuration; `marked` is where something was the matter; `events` are times of what was done.
     """

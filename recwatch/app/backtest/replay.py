@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from alerting.stage import AlertingStage
-from detectors.backtest import Backtest, Readings, SeriesResult, judged, readings_of, windows_of
+from detectors.backtest import Backtest, Readings, SeriesResult, judged, marked_windows, readings_of
 from detectors.event_score import EventScores, pooled, scores_of_alarms
 from detectors.plan import DetectionConfig
 from detectors.ticks import rounds
@@ -22,8 +22,6 @@ from recwatch.core.events import Incident
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples
 from recwatch.core.wording import utc
-
-Told = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +94,9 @@ def replay(
     objective: Objective | None,
     configs: Mapping[str, DetectionConfig],
     clock: Clock,
-    told: Told,
     sketch: Sketch | None = None,
 ) -> list[Outcome]:
-    """Run each configuration over the history; `told` hears of each time reached, `sketch` sees what the first one judged.
+    """Run each configuration over the history; `sketch`, if there is one, sees what the first one judged.
 
     Raises BadInput where there is nothing to judge.
     """
@@ -107,19 +104,16 @@ def replay(
     readings: dict[int, Readings] = {}
     rows = 0
     for batch in history.batches():
-        if not len(batch):
-            continue
         rows += len(batch)
         for series_id, more in readings_of(batch, history.span.counted_from_ms).items():
             readings[series_id] = readings[series_id] + more if series_id in readings else more
         ticks = [tick for (tick,) in rounds([batch])]
         for run in runs:
             start_s = clock.monotonic_s()
-            judged = [samples for tick in ticks for samples in run.step(tick)]
+            said = [samples for tick in ticks for samples in run.step(tick)]
             run.cost_s += clock.monotonic_s() - start_s
             if sketch is not None and run is runs[0]:
-                sketch.take([batch, *judged])
-        told(int(batch.time_ms.max()))
+                sketch.take([batch, *said])
     if not any(series.id in readings for series in judged(history.known)):
         span = history.span
         raise BadInput(
@@ -135,4 +129,4 @@ def _worth(history: History, paged: Sequence[Paged], readings: Iterable[Readings
     first_ms, last_ms = min(one.first_ms for one in parts), max(one.last_ms for one in parts)
     whole = Readings(sum(one.count for one in parts), first_ms, last_ms)
     told_s = np.array([one.told_ms / 1000 for one in paged], dtype=np.float64)
-    return scores_of_alarms(told_s, windows_of(history.marked, whole, history.step_s), history.step_s, whole.days)
+    return scores_of_alarms(told_s, marked_windows(history.marked, whole, history.step_s), history.step_s, whole.days)

@@ -21,6 +21,18 @@ from recwatch.core.wording import clean, counted, duration, utc
 
 SCHEMA = 1
 NONE = "–"
+IN_ALL = (
+    "anomalies",
+    "marks caught, by series",
+    "delay",
+    "outside marks, a series-day",
+    "incidents",
+    "marks caught",
+    "delay",
+    "outside marks, a service-day",
+    "readings a second",
+    "seconds",
+)
 TO_THE_LEFT = ("series", "first")
 
 
@@ -93,12 +105,7 @@ def _beside(outcomes: Sequence[Outcome], step_s: float) -> Table:
     table.add_column("")
     for outcome in outcomes:
         table.add_column(outcome.name, justify="right", overflow="fold")
-    for name, *figures in zip(
-        ("anomalies", "marks caught, by series", "delay", "outside marks, a series-day")
-        + ("incidents", "marks caught", "delay", "outside marks, a service-day", "readings a second", "seconds"),
-        *(_in_all(outcome, step_s) for outcome in outcomes),
-        strict=True,
-    ):
+    for name, *figures in zip(IN_ALL, *(_in_all(outcome, step_s) for outcome in outcomes), strict=True):
         table.add_row(name, *figures)
     return table
 

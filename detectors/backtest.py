@@ -74,6 +74,10 @@ class SeriesResult:
                 joined.append((anomaly.start_ms, end_ms))
         return joined
 
+    def lengths_ms(self, step_s: float) -> list[int]:
+        """How long each stretch lasted; that of one reading lasts until the next."""
+        return [end_ms - start_ms + round(1000 * step_s) for start_ms, end_ms in self.stretches_ms()]
+
 
 def readings_of(batch: Samples, since_ms: int) -> dict[int, Readings]:
     """The readings of each series in a batch that are not before `since_ms`.

@@ -54,7 +54,7 @@ def draw(panels: Sequence[Panel], path: Path, title: str) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
     height = PANEL_INCHES * len(panels) + HEAD_INCHES
-    with mpl.rc_context({"svg.hashsalt": "recwatch", "font.size": 8}):
+    with mpl.rc_context({"svg.hashsalt": "recwatch", "font.size": 8, "date.converter": "concise"}):
         figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         figure.suptitle(title)
         for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):

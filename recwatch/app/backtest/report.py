@@ -17,19 +17,19 @@ from detectors.event_score import EventScores
 from detectors.reasons import subject
 from recwatch.app.backtest.history import History
 from recwatch.app.backtest.replay import Outcome, Paged
+from recwatch.core.canonical import SIGNALS
 from recwatch.core.wording import clean, counted, duration, utc
 
 SCHEMA = 1
 NONE = "–"
+NO_SIGNAL = "None of these series is a signal, so none could open an incident.\n"
+OF_INCIDENTS = ("incidents", "marks caught by incidents", "delay of incidents", "outside marks, a service-day")
 IN_ALL = (
     "anomalies",
-    "marks caught, by series",
-    "delay",
+    "marks caught by series",
+    "delay of series",
     "outside marks, a series-day",
-    "incidents",
-    "marks caught",
-    "delay",
-    "outside marks, a service-day",
+    *OF_INCIDENTS,
     "readings a second",
     "seconds",
 )
@@ -40,8 +40,10 @@ def report(history: History, outcomes: Sequence[Outcome]) -> RenderableType:
     """What each configuration would have told, and all of them side by side."""
     span = f"{utc(history.span.counted_from_ms)} to {utc(history.span.end_ms)}"
     head = Text(f"{clean(history.known.service)}, {span}; {counted(len(history.marked), 'marked stretch')}\n")
-    parts = [part for outcome in outcomes for part in (_series(outcome, history.step_s), _paged(outcome))]
-    return Group(head, *parts, _beside(outcomes, history.step_s))
+    pages = any(series.name in SIGNALS for series in history.known.series)
+    paged = [_paged(outcome) if pages else Text(NO_SIGNAL) for outcome in outcomes]
+    parts = [part for outcome, one in zip(outcomes, paged, strict=True) for part in (_series(outcome, history.step_s), one)]
+    return Group(head, *parts, _beside(outcomes, history.step_s, pages=pages))
 
 
 def _series(outcome: Outcome, step_s: float) -> Table:
@@ -59,7 +61,7 @@ def _series(outcome: Outcome, step_s: float) -> Table:
 
 
 def _row(one: SeriesResult, step_s: float) -> list[str]:
-    name, lengths_ms = clean(subject(one.series)), [end - start for start, end in one.stretches_ms()]
+    name, lengths_ms = clean(subject(one.series)), one.lengths_ms(step_s)
     if not one.alarms:
         return [name, "0", *[NONE] * 4, *_worth(one.scores, step_s)]
     return [
@@ -99,14 +101,15 @@ def _lasted(one: Paged) -> str:
     return "still open" if end_ms is None else f"for {duration(end_ms - one.incident.start_ms)}"
 
 
-def _beside(outcomes: Sequence[Outcome], step_s: float) -> Table:
-    """All series together, one column a configuration."""
+def _beside(outcomes: Sequence[Outcome], step_s: float, *, pages: bool) -> Table:
+    """All series together, one column a configuration; incidents only where there could be any."""
     table = Table(title="in all", title_justify="left")
     table.add_column("")
     for outcome in outcomes:
         table.add_column(outcome.name, justify="right", overflow="fold")
     for name, *figures in zip(IN_ALL, *(_in_all(outcome, step_s) for outcome in outcomes), strict=True):
-        table.add_row(name, *figures)
+        if pages or name not in OF_INCIDENTS:
+            table.add_row(name, *figures)
     return table
 
 
@@ -152,7 +155,7 @@ def _outcome_json(outcome: Outcome, step_s: float) -> dict[str, Any]:
             {
                 "series": one.series.key,
                 "readings": one.readings.count,
-                "in_anomaly_ms": sum(end - start for start, end in one.stretches_ms()),
+                "in_anomaly_ms": sum(one.lengths_ms(step_s)),
                 "anomalies": list(map(_alarm_json, one.alarms)),
                 "worth": _worth_json(one.scores, step_s),
             }

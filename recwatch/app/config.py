@@ -136,7 +136,9 @@ def load_detection(path: Path) -> DetectionConfig:
     try:
         return DetectionConfig.model_validate(content["detection"])
     except ValidationError as error:
-        faults = [{**fault, "loc": ("detection", *fault["loc"])} for fault in error.errors()]
+        faults = error.errors()
+        for fault in faults:
+            fault["loc"] = ("detection", *fault["loc"])
         raise BadInput("\n".join(f"{path}: {_sentence(fault)}" for fault in faults)) from error
 
 

@@ -46,7 +46,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The minutes are lately past, for a store lets go of what is old."""
     folder = tmp_path_factory.mktemp("shop")
     file = folder / "recwatch.yaml"
-    service = {"name": SERVICE, "targets": ["http://127.0.0.1:1/metrics"], "scrape_interval": "1s"}
+    service: dict[str, object] = {"name": SERVICE, "targets": ["http://127.0.0.1:1/metrics"], "scrape_interval": "1s"}
     service["objective"] = {"latency_p99": "150ms"}
     other = {"name": "news", "targets": ["http://127.0.0.1:2/metrics"]}
     content = {"services": [service, other], "store": f"chdb://{folder}/store", "token_file": f"{folder}/token"}

@@ -49,8 +49,8 @@ def read_file(path: Path, asked: Asked) -> History:
     def batches() -> Iterator[Samples]:
         ends = np.linspace(span.start_ms, span.end_ms + 1, PARTS + 1).astype(np.int64)
         for first, last in pairwise(np.searchsorted(samples.time_ms, ends).tolist()):
-            part = (column[first:last] for column in (samples.time_ms, samples.series_id, samples.value))
-            yield Samples(service, "", *part)
+            rows = slice(first, last)
+            yield Samples(service, "", samples.time_ms[rows], samples.series_id[rows], samples.value[rows])
 
     known = SeriesSet(service, tuple(series for series, _ in named))
     return History(known, step_s, span, marked, (), batches)

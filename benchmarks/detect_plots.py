@@ -2,70 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import typer
 
+from benchmarks.detect_cases import Case, Kind, cases_of
 from benchmarks.detect_quality import corpus_of
 from detectors.evaluation import in_step, run_together
-from detectors.event_score import Alarms, events_of, scores_of_alarms, windows_of
+from detectors.event_score import Alarms, events_of
 from detectors.labelled import LabelledSeries
 from detectors.robust_band import RobustBand
 from recwatch.app.backtest.plot import Panel, draw
 from recwatch.core.signals import Float64
 
-Kind = Literal["hit", "miss", "false alarm"]
 KINDS: Mapping[Kind, str] = {"hit": "hits.png", "miss": "misses.png", "false alarm": "false_alarms.png"}
 EACH = 2
 """Of each kind, of each of the five sources."""
 BEFORE_ROWS, AFTER_ROWS, LONGEST_ROWS = 200, 100, 500
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An event that was caught in time or missed, or an alarm outside of every event; unix seconds."""
-
-    kind: Kind
-    series: int
-    start_s: float
-    end_s: float
-
-
 def main(
     folder: Annotated[Path, typer.Argument(help="Where to write the plots.")],
     seed: Annotated[int, typer.Option(help="Which of them are drawn.")] = 0,
 ) -> None:
-    """Draw ten hits, ten misses and ten false alarms, two of each source."""
+    """Draw ten hits, ten misses and ten false alarms, two of each source, and count all of them by sort."""
     corpus = [series for series in corpus_of() if series.kind == "interval"]
-    alarms = [alarms for _, alarms in run_together(corpus)]
-    cases = [case for number, series in enumerate(corpus) for case in cases_of(number, series, alarms[number])]
+    told = run_together(corpus)
+    cases = [case for number, series in enumerate(corpus) for case in cases_of(number, series, told[number])]
     drawn = _drawn(corpus, cases, np.random.default_rng(seed))
     bands = _bands(corpus, {case.series for case in drawn})
     folder.mkdir(parents=True, exist_ok=True)
     for kind, name in KINDS.items():
         of_kind = [case for case in drawn if case.kind == kind]
-        panels = [_panel(corpus[one.series], alarms[one.series], bands[one.series], one) for one in of_kind]
+        panels = [_panel(corpus[one.series], told[one.series][1], bands[one.series], one) for one in of_kind]
         total = sum(case.kind == kind for case in cases)
         draw(panels, folder / name, f"{kind}: {len(of_kind)} of {total}")
-        typer.echo(folder / name)
-
-
-def cases_of(number: int, series: LabelledSeries, alarms: Alarms) -> Iterator[Case]:
-    """Every event that counts, and every false alarm, whatever came shortly before it."""
-    windows = windows_of(series)
-    at_s = series.clock_s[np.flatnonzero(alarms)]
-    at_s = at_s[at_s >= series.clock_s[series.first_scored]]
-    for window in windows:
-        if window.counts:
-            caught = scores_of_alarms(at_s, [window], series.step_s, series.scored_days).caught
-            yield Case("hit" if caught else "miss", number, window.start_s, window.end_s)
-    for alarm_s in at_s.tolist():
-        if not any(window.start_s <= alarm_s <= window.end_s for window in windows):
-            yield Case("false alarm", number, alarm_s, alarm_s)
+        typer.echo(f"{folder / name}: {len(of_kind)} of {total}")
+        for sort, count in Counter(case.sort for case in cases if case.kind == kind and case.sort).most_common():
+            typer.echo(f"  {count:4} {sort}")
 
 
 def _drawn(corpus: Sequence[LabelledSeries], cases: Sequence[Case], rng: np.random.Generator) -> list[Case]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,8 @@ TO_THE_LEFT = ("series", "first")
 def report(history: History, outcomes: Sequence[Outcome]) -> RenderableType:
     """What each configuration would have told, and all of them side by side."""
     span = f"{utc(history.span.counted_from_ms)} to {utc(history.span.end_ms)}"
-    head = Text(f"{clean(history.known.service)}, {span}; {counted(len(history.marked), 'marked stretch')}\n")
+    marked = sum(one.start_ms >= history.span.counted_from_ms for one in history.marked)
+    head = Text(f"{clean(history.known.service)}, {span}; {counted(marked, 'mark')}\n")
     pages = any(series.name in SIGNALS for series in history.known.series)
     paged = [_paged(outcome) if pages else Text(NO_SIGNAL) for outcome in outcomes]
     parts = [part for outcome, one in zip(outcomes, paged, strict=True) for part in (_series(outcome, history.step_s), one)]
@@ -47,15 +48,15 @@ def report(history: History, outcomes: Sequence[Outcome]) -> RenderableType:
 
 
 def _series(outcome: Outcome, step_s: float) -> Table:
-    """Series by series; those with nothing told and nothing marked are counted only."""
+    """Series by series, the first to tell first; those with nothing told and nothing marked are counted only."""
     heading = ("series", "anomalies", "first", "longest", "in anomaly", "peak", "caught", "delay", "outside marks, a day")
     shown = [one for one in outcome.series if one.alarms or one.scores.events]
     quiet = len(outcome.series) - len(shown)
-    caption = f"{counted(quiet, 'more series')} with nothing told and nothing marked." if quiet else None
+    caption = f"{quiet} more series with nothing told and nothing marked." if quiet else None
     table = Table(title=outcome.name, title_justify="left", caption=caption, caption_justify="left")
     for name in heading:
         table.add_column(name, justify="left" if name in TO_THE_LEFT else "right", overflow="fold")
-    for one in shown:
+    for one in sorted(shown, key=lambda one: one.alarms[0].told_ms if one.alarms else inf):
         table.add_row(*_row(one, step_s))
     return table
 

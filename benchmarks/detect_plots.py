@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from detectors.event_score import Alarms, events_of
 from detectors.labelled import LabelledSeries
 from detectors.robust_band import RobustBand
 from recwatch.app.backtest.plot import Panel, draw
+from recwatch.core.errors import RecwatchError
 from recwatch.core.signals import Float64
 
 KINDS: Mapping[Kind, str] = {"hit": "hits.png", "miss": "misses.png", "false alarm": "false_alarms.png"}
@@ -90,4 +92,7 @@ def _panel(series: LabelledSeries, alarms: Alarms, band: tuple[Float64, Float64]
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except RecwatchError as error:
+        sys.exit(str(error))

@@ -25,7 +25,9 @@ CONFIGURATIONS = (".yaml", ".yml")
 
 
 def backtest(  # noqa: PLR0913, PLR0917  (a command's options are its arguments)
-    source: Annotated[Path, typer.Argument(help="The YAML configuration, or a file of readings: CSV or Parquet.")],
+    source: Annotated[
+        Path, typer.Argument(help="The YAML configuration, or a file of readings: CSV or Parquet.", metavar="SOURCE")
+    ],
     service: Annotated[str | None, typer.Option(help="The service, where there are several.")] = None,
     since: Annotated[str | None, typer.Option(help="From when on: 7d before the end, or a time; all if left out.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when: 1d before the end, or a time.")] = None,
@@ -43,8 +45,9 @@ def backtest(  # noqa: PLR0913, PLR0917  (a command's options are its arguments)
 ) -> None:
     """Say what detection would have told of the past, and how much of what was marked it would have caught.
 
-    The past is that in the store of a configuration, while recwatch is not running, or in a file with the columns time,
-    value and, if there are several, series; label is 1 where something was the matter. Nothing is stored or sent.
+    SOURCE is a configuration, whose store is read while recwatch is not running, or a file of readings.
+    Such a file has the columns time, value and, of several series, series; label is 1 where something was the matter.
+    Nothing is stored or sent.
     """
     from recwatch.app.backtest.history import Asked  # noqa: PLC0415 - heavy
     from recwatch.app.backtest.plot import require_drawable  # noqa: PLC0415 - heavy

@@ -26,13 +26,13 @@ from tests.conftest import require
 from tests.simulated_service import SERVICE, SimulatedService
 
 PNG = b"\x89PNG\r\n\x1a\n"
-SECONDS = 420
-SURGE = range(240, 300)
+SECONDS = 280
+SURGE = range(180, 230)
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A configuration whose store holds seven minutes with a surge of one, and when they began."""
+    """A configuration whose store holds some minutes with a surge in them, and when they began."""
 
     file: Path
     start_ms: int
@@ -56,7 +56,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     try:
         store.write_series(known := recorded(shop, store.write_samples))
         latency = next(series for series in known if series.name == "latency_p99_seconds")
-        store.write_events([opened(shop, latency), Mark.of(SERVICE, "deploy", shop.at(200), "v2 is out", "ci")])
+        store.write_events([opened(shop, latency), Mark.of(SERVICE, "deploy", shop.at(150), "v2 is out", "ci")])
     finally:
         store.close()
     return shop
@@ -154,13 +154,13 @@ def test_the_table_says_it_for_each_configuration_side_by_side(shop: Shop, tmp_p
 
 
 def test_what_is_before_since_is_learnt_from_and_not_told(shop: Shop, tmp_path: Path) -> None:
-    after = f"{(shop.at(SURGE.stop + 60)) // 1000}"
+    after = f"{(shop.at(SURGE.stop + 20)) // 1000}"
     since = np.datetime64(int(after), "s").item().isoformat()
     told = found(tmp_path, shop.file, "--service", SERVICE, "--since", since)
 
     (configured,) = told["configurations"]
     assert configured["incidents"] == []
-    assert all(one["readings"] <= SECONDS - SURGE.stop - 60 for one in configured["series"])
+    assert all(one["readings"] <= SECONDS - SURGE.stop - 20 for one in configured["series"])
     assert configured["readings"] > sum(one["readings"] for one in configured["series"])
 
 

@@ -14,7 +14,8 @@ RUNS = ((500, 520), (1000, 1050), (2000, 2010), (3000, 3005))
 
 
 def test_every_event_and_every_false_alarm_is_one_case_of_its_sort() -> None:
-    series = LabelledSeries("smd/one", "smd", "interval", STEP_S, STEP_S * np.arange(ROWS), np.zeros(ROWS), 100, RUNS)
+    stamps = STEP_S * np.arange(ROWS, dtype=np.float64)
+    series = LabelledSeries("smd/one", "smd", "interval", STEP_S, stamps, np.zeros(ROWS), 100, RUNS)
     alarms, score = np.zeros(ROWS, dtype=np.bool_), np.zeros(ROWS)
     alarms[[502, 1040, 1970, 4000, 4000 + 1440, 5000]] = True
     score[3002], score[5000:5003] = 0.3, 2.0

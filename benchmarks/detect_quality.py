@@ -39,7 +39,7 @@ def detect_quality(out: Console) -> Sequence[Row]:
     Writes docs/detection.md: intervals by bootstrap over series, the baselines, each part left out, and constants chosen on
     other sources and on the other half of the series.
     """
-    everything = _corpus()
+    everything = corpus_of()
     corpus = [series for series in everything if series.kind == "interval"]
     told = {OURS: run_together(corpus)}
     for name, baseline in track(BASELINES.items(), "baselines", console=out, transient=True):
@@ -62,7 +62,8 @@ def detect_quality(out: Console) -> Sequence[Row]:
     return [*_rows(results[OURS]), *_best_others(results), _changes(everything)]
 
 
-def _corpus() -> list[LabelledSeries]:
+def corpus_of() -> list[LabelledSeries]:
+    """The labelled series that RECWATCH_DATA names. Raises BadInput where it names none."""
     folder = Path(os.environ.get("RECWATCH_DATA", "absent")) / "labelled"
     if not folder.is_dir():
         raise BadInput("RECWATCH_DATA names no folder with labelled/; set it to one")

@@ -14,7 +14,7 @@ from collectors.normalise import NORMALISERS
 from collectors.selector import Selector
 from recwatch.core.errors import BadInput
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 LONGEST_INTERVAL_S = 15.0
@@ -30,9 +30,9 @@ def seconds(text: Any) -> float | None:
         return None
     if isinstance(text, int | float) and not isinstance(text, bool):
         raise BadInput(f"{text!r} has no unit; write {text}ms or {text}s")
-    match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h)", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", text) if isinstance(text, str) else None
     if match is None:
-        raise BadInput(f"'{text}' is no duration; write a number with ms, s, m or h, such as 1s")
+        raise BadInput(f"'{text}' is no duration; write a number with ms, s, m, h or d, such as 1s")
     return int(match[1]) * _SECONDS[match[2]]
 
 

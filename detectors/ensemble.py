@@ -12,7 +12,7 @@ from detectors.band import uncalibrated
 from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import Batch, Detector, Rows
-from detectors.plan import DetectionConfig
+from detectors.plan import Watch
 from detectors.roster import Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
@@ -43,8 +43,9 @@ class Round:
 class Ensemble:
     """The methods of a plan, and the series that they judge."""
 
-    def __init__(self, config: DetectionConfig, objectives: Mapping[str, Objective]) -> None:
-        plan, settings = config.plan(), config.settings()
+    def __init__(
+        self, plan: Mapping[str, Watch], settings: Mapping[str, Mapping[str, float]], objectives: Mapping[str, Objective]
+    ) -> None:
         planned = [name for name in PREFERENCE if any(name in watch.methods for watch in plan.values())]
         self.methods: dict[str, Detector] = {name: METHODS[name](**settings.get(name, {})) for name in planned}
         self.lasting = {name: Persistence() for name in self.methods if name != "objective"}

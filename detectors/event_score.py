@@ -31,24 +31,32 @@ COOLDOWN_STEPS = 6
 
 @dataclass(frozen=True, slots=True)
 class EventScores:
-    """Counts over one or more series; they add up. `found` are events with an alarm at any time, `caught` those in time."""
+    """Counts over one or more series; they add up. `caught` are events with an alarm in time, each with its delay in steps.
+
+    `late_steps` are the delays of those whose first alarm came later.
+    """
 
     events: int = 0
     caught: int = 0
-    found: int = 0
     false_alarms: int = 0
     series_days: float = 0.0
     delays_steps: tuple[float, ...] = ()
+    late_steps: tuple[float, ...] = ()
 
     def __add__(self, other: EventScores) -> EventScores:
         return EventScores(
             self.events + other.events,
             self.caught + other.caught,
-            self.found + other.found,
             self.false_alarms + other.false_alarms,
             self.series_days + other.series_days,
             self.delays_steps + other.delays_steps,
+            self.late_steps + other.late_steps,
         )
+
+    @property
+    def found(self) -> int:
+        """Events with an alarm at any time."""
+        return self.caught + len(self.late_steps)
 
     @property
     def precision(self) -> float:
@@ -100,33 +108,61 @@ def events_of(series: LabelledSeries) -> list[Run]:
     return merged
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An event in unix seconds: an alarm from its start on is no false one until `end_s`, and in time until `close_s`.
+
+    One that does not count explains alarms, and is not to be caught.
+    """
+
+    start_s: float
+    close_s: float
+    end_s: float
+    counts: bool = True
+
+    @classmethod
+    def of(cls, start_s: float, end_s: float, step_s: float, *, counts: bool = True) -> Window:
+        """The window of a marked stretch of a series that is read every `step_s`."""
+        steps = MAX_DELAY_STEPS_HOURLY if step_s >= COOLDOWN_S else MAX_DELAY_STEPS
+        close_s = start_s + steps * step_s
+        return cls(start_s, close_s, max(end_s, close_s), counts)
+
+
 def event_scores(series: LabelledSeries, alarms: Alarms) -> EventScores:
     """What the alarms (bool[n], one a reading) of a detector are worth."""
-    clock = series.clock_s
     rows = np.flatnonzero(alarms)
-    at = clock[rows[rows >= series.first_scored]]
-    explained = np.zeros(len(at), dtype=np.bool_)
-    found, delays, scored = 0, [], 0
+    at_s = series.clock_s[rows[rows >= series.first_scored]]
+    return scores_of_alarms(at_s, windows_of(series), series.step_s, series.scored_days)
+
+
+def windows_of(series: LabelledSeries) -> list[Window]:
+    """The window of each event."""
+    clock, windows = series.clock_s, []
     for first, last in events_of(series):
-        start_s, close_s = _window(series, clock, first, last)
-        low, high = np.searchsorted(at, start_s, "left"), np.searchsorted(at, max(clock[last], close_s), "right")
+        start_s, end_s = float(clock[first]), float(clock[last])
+        if series.source == NAB:
+            start_s = float(clock[max(first, series.first_scored)])
+            windows.append(Window(start_s, end_s, end_s, last >= series.first_scored))
+        else:
+            windows.append(Window.of(start_s, end_s, series.step_s, counts=first >= series.first_scored))
+    return windows
+
+
+def scores_of_alarms(at_s: Float64, windows: Iterable[Window], step_s: float, days: float) -> EventScores:
+    """What alarms at these times (unix seconds, ascending) are worth over so many days."""
+    explained = np.zeros(len(at_s), dtype=np.bool_)
+    in_time: list[float] = []
+    late: list[float] = []
+    events = 0
+    for window in windows:
+        low, high = np.searchsorted(at_s, window.start_s, "left"), np.searchsorted(at_s, window.end_s, "right")
         explained[low:high] = True
-        counts = (last if series.source == NAB else first) >= series.first_scored
-        scored += counts
-        if counts and high > low:
-            found += 1
-            if at[low] <= close_s:
-                delays.append(float(at[low] - start_s) / series.step_s)
-    false = _cooled_down(at[~explained], max(COOLDOWN_S, COOLDOWN_STEPS * series.step_s))
-    return EventScores(scored, len(delays), found, false, series.scored_days, tuple(delays))
-
-
-def _window(series: LabelledSeries, clock: Float64, first: int, last: int) -> tuple[float, float]:
-    """When an event starts, and until when an alarm is in time."""
-    if series.source == NAB:
-        return float(clock[max(first, series.first_scored)]), float(clock[last])
-    steps = MAX_DELAY_STEPS_HOURLY if series.step_s >= COOLDOWN_S else MAX_DELAY_STEPS
-    return float(clock[first]), float(clock[first] + steps * series.step_s)
+        events += window.counts
+        if window.counts and high > low:
+            delays = in_time if at_s[low] <= window.close_s else late
+            delays.append(float(at_s[low] - window.start_s) / step_s)
+    false = _cooled_down(at_s[~explained], max(COOLDOWN_S, COOLDOWN_STEPS * step_s))
+    return EventScores(events, len(in_time), false, days, tuple(in_time), tuple(late))
 
 
 def _cooled_down(at_s: Float64, cooldown_s: float) -> int:

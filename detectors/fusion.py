@@ -23,10 +23,11 @@ ENDS_AFTER = 5
 
 
 def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float64) -> Judgement:
-    """The judgement with its band at least as wide as what matters, not below 0, and no score on the side that does not.
+    """The judgement with its band at least as wide as what matters, and no score on the side that does not.
 
     `side` is +1 where only readings above the expected value count, -1 where only those below do, 0 where both do. Below
-    what matters the score stays under 1 however long a deviation lasts.
+    what matters the score stays under 1 however long a deviation lasts. Where something is known to matter, the series is
+    never below 0, and neither is its band.
     """
     distance = value - judgement.expected
     ignored = distance * side < 0
@@ -34,7 +35,7 @@ def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float
     score = np.where(ignored, 0.0 * judgement.score, np.minimum(judgement.score, share))
     upper = np.maximum(judgement.upper, judgement.expected + matters)
     lower = np.minimum(judgement.lower, judgement.expected - matters)
-    return Judgement(score, judgement.expected, np.maximum(lower, 0.0), upper)
+    return Judgement(score, judgement.expected, np.where(matters > 0, np.maximum(lower, 0.0), lower), upper)
 
 
 def explained(score: Float64, by: Float64) -> Float64:

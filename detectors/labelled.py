@@ -68,15 +68,34 @@ def read_labelled(folder: Path) -> Iterator[LabelledSeries]:
 
     Raises BadInput where the folder is not of that form.
     """
+    manifest, labels = _index(folder)
+    for name in manifest:
+        yield _read(folder, manifest[name], labels[name])
+
+
+def labelled_file(file: Path) -> LabelledSeries | None:
+    """The series in a file of such a folder; None where the file is none."""
+    folder = file.resolve().parent.parent
+    if not (folder / "labels.json").is_file():
+        return None
+    manifest, labels = _index(folder)
+    name = f"{file.resolve().parent.name}/{file.name.removesuffix('.csv.gz')}"
+    return _read(folder, manifest[name], labels[name]) if name in manifest else None
+
+
+def _index(folder: Path) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """The manifest's rows and the labels, by series."""
     try:
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         with (folder / "manifest.csv").open(encoding="utf-8", newline="") as lines:
-            manifest = list(csv.DictReader(lines))
+            return {row["series_id"]: row for row in csv.DictReader(lines)}, labels
     except FileNotFoundError as error:
         raise BadInput(f"{folder} holds no labelled series: {error.filename} is missing") from error
-    for row in manifest:
-        with gzip.open(folder / f"{row['series_id']}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
-            yield _labelled(row, labels[row["series_id"]], *_columns(lines))
+
+
+def _read(folder: Path, row: Mapping[str, str], label: Mapping[str, Any]) -> LabelledSeries:
+    with gzip.open(folder / f"{row['series_id']}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
+        return _labelled(row, label, *_columns(lines))
 
 
 def _labelled(row: Mapping[str, str], label: Mapping[str, Any], time_s: Float64, value: Float64) -> LabelledSeries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal
@@ -78,6 +78,10 @@ PLAN: Mapping[str, Watch] = {
 }
 
 
+UNLISTED = Watch(BAND, "both", 0.0, starts_after=1)
+"""How a series is judged of which nothing is known but its readings, as one in a file: any change may matter."""
+
+
 class DetectionConfig(BaseModel):
     """The one knob of detection, and what may be added to the plan: further methods for canonical signals, such as River's.
 
@@ -104,12 +108,13 @@ class DetectionConfig(BaseModel):
         """What the constructors of methods are given, by name."""
         return {"robust_band": {"max_false_alarms_per_series_day": self.max_false_alarms_per_series_day}}
 
-    def plan(self) -> dict[str, Watch]:
-        """The table with the additions in it."""
-        return {
+    def plan(self, unlisted: Iterable[str] = ()) -> dict[str, Watch]:
+        """The table with the additions in it, and with the names of series that are no signals."""
+        listed = {
             signal: replace(watch, methods=tuple(dict.fromkeys((*watch.methods, *self.also.get(signal, ())))))
             for signal, watch in PLAN.items()
         }
+        return dict.fromkeys(unlisted, UNLISTED) | listed
 
 
 assert set(PLAN) <= set(SIGNALS)  # noqa: S101  (a misspelt signal stops at import)

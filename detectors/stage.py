@@ -28,15 +28,20 @@ SILENCE_MS = 60_000
 
 
 class DetectorStage:
-    """Judges every canonical signal of every service, on sample time. Objectives are by service name."""
+    """Judges every canonical signal of every service, on sample time. Objectives are by service name.
+
+    `unlisted` are names of series that are no signals and are judged all the same.
+    """
 
     name = "detectors"
     topics = ("series", "samples")
 
-    def __init__(self, objectives: Mapping[str, Objective], config: DetectionConfig | None = None) -> None:
+    def __init__(
+        self, objectives: Mapping[str, Objective], config: DetectionConfig | None = None, unlisted: Iterable[str] = ()
+    ) -> None:
         config = config or DetectionConfig()
-        self._plan = config.plan()
-        self._ensemble = Ensemble(config, objectives)
+        self._plan = config.plan(unlisted)
+        self._ensemble = Ensemble(self._plan, config.settings(), objectives)
         self._methods = tuple(self._ensemble.methods)
         self._hysteresis = Hysteresis(len(self._methods))
         self._open: dict[tuple[int, int], Anomaly] = {}
@@ -102,7 +107,8 @@ class DetectorStage:
             if row in present or anomaly.service not in heard:
                 continue
             silent_ms = heard[anomaly.service] - self._hysteresis.last_ms(row, method)
-            felt = SIGNALS[self._ensemble.roster.series[row].name].user_facing
+            signal = SIGNALS.get(self._ensemble.roster.series[row].name)
+            felt = signal is not None and signal.user_facing
             if self._hysteresis.missed(row, method, may_end=not felt or silent_ms >= SILENCE_MS):
                 yield self._closed(row, method)
         for orphan in list(self._orphans):

@@ -34,7 +34,9 @@ def _split(batch: Samples) -> list[Samples]:
         return []
     if (batch.time_ms == batch.time_ms[0]).all():
         return [batch]
-    return [_only(batch, np.flatnonzero(batch.time_ms == time_ms)) for time_ms in np.unique(batch.time_ms)]
+    order = np.argsort(batch.time_ms, kind="stable")
+    ends = np.flatnonzero(np.diff(batch.time_ms[order])) + 1
+    return [_only(batch, rows) for rows in np.split(order, ends)]
 
 
 def _only(batch: Samples, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Samples:

@@ -43,18 +43,10 @@ def backfill(  # noqa: PLR0913, PLR0917  (a command's options are its arguments)
     from recwatch.app.filling import wanted_of  # noqa: PLC0415 - heavy
 
     config = load_config(file)
-    watched = _watched(config, service)
+    watched = config.service(service)
     wanted = wanted_of(watched, source, match or [], signal or [], step)
     with closing(_source(source, credentials_file, table, columns)) as opened:
         _run(config, watched, opened, wanted, days)
-
-
-def _watched(config: Config, name: str | None) -> WatchedService:
-    found = [service for service in config.services if name in (None, service.name)]
-    if len(found) != 1:
-        names = ", ".join(service.name for service in config.services)
-        raise BadInput(f"name one service with --service; there are: {names}")
-    return found[0]
 
 
 def _source(source: str, credentials_file: Path | None, table: str, columns: str) -> PastSource:

@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from recwatch.app.backfill import backfill
+from recwatch.app.backtest.command import backtest
 from recwatch.app.shell import app as shell
 from recwatch.app.store_command import app as store
 from recwatch.core.errors import BadInput, RecwatchError
@@ -48,6 +49,7 @@ for command in shell.registered_commands:
     app.registered_commands.append(command)
 
 app.command()(backfill)
+app.command()(backtest)
 
 FileArgument = Annotated[Path, typer.Argument(help="The YAML configuration.", metavar="FILE")]
 

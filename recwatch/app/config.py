@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,6 +18,7 @@ from recwatch.core.objective import Objective
 from recwatch.core.store.connection import Server, parse_dsn
 from tuning.config import TuningConfig
 
+M = TypeVar("M", bound=BaseModel)
 LEAST_SPOOL_BYTES = ByteSize(64 * 2**20)
 
 
@@ -109,6 +111,14 @@ class Config(BaseModel):
         """Where messages send their reader; empty without a console, or when its port is not known ahead."""
         return f"http://127.0.0.1:{self.console.port}" if self.console and self.console.port else ""
 
+    def service(self, name: str | None) -> WatchedService:
+        """The service of this name, or the only one. Raises BadInput where that says not which."""
+        found = [service for service in self.services if name in (None, service.name)]
+        if len(found) != 1:
+            names = ", ".join(service.name for service in self.services)
+            raise BadInput(f"name one service with --service; there are: {names}")
+        return found[0]
+
     @model_validator(mode="after")
     def _named_once(self) -> Config:
         names = [service.name for service in self.services]
@@ -134,17 +144,29 @@ class Config(BaseModel):
 
 def load_config(path: Path) -> Config:
     """Read and check a file. Raises BadInput with a sentence for each fault, naming file, key and valid keys."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
-    return read_config(text, str(path))
+    return read_config(_text(path), str(path))
 
 
 def read_config(text: str, source: str) -> Config:
     """Check the text of a configuration file, as `load_config`. `source` names it in errors."""
+    return parse_config(_content(text, source), source)
+
+
+def load_detection(path: Path) -> DetectionConfig:
+    """What a file says under the key `detection`; its other keys, if it is a whole configuration, are not looked at."""
+    return _checked(_Tried, _content(_text(path), str(path)), str(path)).detection
+
+
+def _text(path: Path) -> str:
     try:
-        content = yaml.load(text, _DatesAsText)  # noqa: S506 - a SafeLoader
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
+
+
+def _content(text: str, source: str) -> object:
+    try:
+        return yaml.load(text, _DatesAsText)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         place = (
             f" in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}" if error.problem_mark else ""
@@ -157,17 +179,26 @@ def read_config(text: str, source: str) -> Config:
         raise BadInput(
             f"{source}: is not YAML: a value does not fit its tag (!!), or is too long or too deep. Mend it."
         ) from error
-    return parse_config(content, source)
 
 
 def parse_config(content: object, source: str) -> Config:
     """Check what a configuration file holds, as `load_config`. `source` names it in errors."""
+    return _checked(Config, content, source)
+
+
+def _checked(model: type[M], content: object, source: str) -> M:
     if not isinstance(content, dict):
-        raise BadInput(f"{source}: holds no keys. Valid keys: {keys_of(Config)}.")
+        raise BadInput(f"{source}: holds no keys. Valid keys: {keys_of(model)}.")
     try:
-        return Config.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error, Config))) from error
+        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error, model))) from error
+
+
+class _Tried(BaseModel):
+    """Of a configuration, what a backtest tries."""
+
+    detection: DetectionConfig
 
 
 class _DatesAsText(yaml.SafeLoader):

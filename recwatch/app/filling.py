@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
 from collectors.backfill import LONGEST_STEP_MS, Filled, Stretch, filled, filled_signal, stretches
 from collectors.config import seconds
 from collectors.past import Past, PastSource
@@ -20,7 +18,7 @@ from recwatch.app.config import WatchedService
 from recwatch.core.canonical import DERIVED, SIGNALS
 from recwatch.core.clock import Clock
 from recwatch.core.errors import BadInput
-from recwatch.core.signals import Samples, Series, SeriesSet
+from recwatch.core.signals import Series, SeriesSet
 from recwatch.core.stage import Snapshot
 from recwatch.core.store.database import Store
 
@@ -139,10 +137,8 @@ class Filling:
         if kept is not None:
             stage.restore(kept.blob)
         for stretch in stretches(plan.start_ms, plan.end_ms, self._wanted.step_ms, STEPS_AT_ONCE):
-            rows = self._store.read([one.id for one in known], stretch.start_ms + 1, stretch.end_ms)
-            ids = np.concatenate([np.full(len(times), series_id, np.uint64) for series_id, (times, _) in rows.items()])
-            times, values = (np.concatenate(columns) for columns in zip(*rows.values(), strict=True))
-            history = Samples(self._wanted.service, "", times, ids, values)
+            ids = [one.id for one in known]
+            history = self._store.samples(self._wanted.service, ids, stretch.start_ms + 1, stretch.end_ms)
             stage.learn(SeriesSet(self._wanted.service, tuple(known)), [history])
             told((stretch.end_ms - stretch.start_ms) // stretch.step_ms, len(history))
         if interval_ms != self._wanted.step_ms:

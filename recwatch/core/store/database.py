@@ -158,6 +158,13 @@ class Store:
         bounds = {"start_ms": start_ms // step_ms * step_ms, "end_ms": end_ms, "step_ms": step_ms}
         return _by_series(series_ids, self._read.query(sql, ids=[int(i) for i in series_ids], **bounds, **rolled_up))
 
+    def samples(self, service: str, series_ids: Sequence[int], start_ms: int, end_ms: int) -> Samples:
+        """Every reading of the series of a service, start and end included; each series by itself, in time order."""
+        ids = [int(series_id) for series_id in series_ids]
+        rows = self._read.query(_RAW, ids=ids, start_ms=start_ms, end_ms=end_ms)
+        times, found = _column(rows, "at_ms", np.int64), _column(rows, "series_id", np.uint64)
+        return Samples(service, "", times, found, _column(rows, "reading", np.float64))
+
     def latency_increments(self, start_ms: int, end_ms: int, services: Sequence[str] = ()) -> dict[str, Buckets]:
         """How many requests of each service were at most how slow, from the minute of `start_ms` up to that of `end_ms`.
 

@@ -1,0 +1,1 @@
+"""History → what configurations of detection would have told of it: `recwatch backtest`."""

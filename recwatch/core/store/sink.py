@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import xxhash
 
@@ -17,6 +17,8 @@ from recwatch.core.store.database import Store
 
 logger = logging.getLogger(__name__)
 
+Told = Callable[[Iterable[Samples]], None]
+
 
 class Sink:
     """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
@@ -25,15 +27,20 @@ class Sink:
     the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
     finds a range announced and not ended writes exactly that range first, and the store knows its token if it is there
     already. Everything else may be written twice: the last value of an id counts.
-    Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events). A `Buffered` stage.
+    Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values of events), the announced ranges
+    that it took over in `ranges_replayed`, and records that came again in `records_repeated`. `told` hears of samples once
+    they are stored. A `Buffered` stage.
     """
 
     name = "sink"
     topics = STORED
 
-    def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000) -> None:
+    def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000, told: Told = lambda _: None) -> None:
         self.samples_stored: Counter[str] = Counter()
         self.events_stored = 0
+        self.ranges_replayed = 0
+        self.records_repeated = 0
+        self._told = told
         self._store = store
         self._flush_ms = flush_s * 1000
         self._flush_rows = flush_rows
@@ -88,6 +95,7 @@ class Sink:
     def _begin(self, position: Position) -> None:
         """Move what is kept of a partition, up to where an announced range ends, to what is being written."""
         records, end = self._kept.pop(position), self._announced.pop(position, None)
+        self.ranges_replayed += end is not None
         size = len(records) if end is None else sum(record.offset < end for record in records)
         for known, share in ((self._writing, records[:size]), (self._kept, records[size:])):
             if share:
@@ -104,6 +112,7 @@ class Sink:
     def _keep(self, record: Record, now_ms: int) -> None:
         position = Position(record.topic, record.partition)
         if record.offset < self._seen.get(position, 0):
+            self.records_repeated += 1
             return
         self._seen[position] = record.offset + 1
         self._kept.setdefault(position, []).append(record)
@@ -123,6 +132,7 @@ class Sink:
         self._store.write_samples([record.message for record in records], insert_token(position, records))
         self._stored(position)
         self.samples_stored[position.topic] += sum(len(record.message) for record in records)
+        self._told(record.message for record in records)
 
     def _store_events(self) -> None:
         self._store.write_events([record.message for records in self._writing.values() for record in records])

@@ -20,5 +20,6 @@ FIRST_LOOK: Mapping[Cause, str] = {
     Cause.BAD_REPLICA: "Take the odd replica out of rotation and compare it with its siblings.",
     Cause.QUALITY_LOSS: "Look at the last model, feature and index change; the answers got worse, not slower.",
     Cause.TELEMETRY_LOSS: "Check that the targets run and can be reached; until then recwatch is blind here.",
+    Cause.MONITOR_BEHIND: "See whether that role of recwatch runs and keeps up; until it does, alarms come late or never.",
     Cause.UNKNOWN: "No known pattern fits; start from the evidence in the console.",
 }

@@ -57,7 +57,8 @@ def rendered(incident: Incident, subject: str, link: str) -> str:
     rows = [("When", _when(incident)), *_why(first)]
     rows += [("Or", f"{spoken_cause(c.cause)}, {figure(c.confidence, 'ratio')}: {_brief(c)}") for c in others]
     rows += _changed(incident)
-    rows.append(("Signals", _signals(incident)))
+    if incident.anomalies:
+        rows.append(("Signals", _signals(incident)))
     if incident.state == "open":
         rows.append(("First", FIRST_LOOK[first.cause]))
     if link:

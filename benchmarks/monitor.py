@@ -18,7 +18,7 @@ import psutil
 
 from recwatch.app.children import Child, free_port
 from recwatch.app.config import ConsoleConfig
-from recwatch.app.up import ConsoleChild
+from recwatch.app.roles.console import ConsoleChild
 from recwatch.client import Client
 from recwatch.core.errors import Unavailable
 

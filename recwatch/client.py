@@ -25,7 +25,10 @@ _TYPES: dict[Any, TypeAdapter[Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """One scraped page: whether it answers (None before the first scrape), when it last did, and what was wrong."""
+    """One scraped page: whether it answers, when it last did, and what was wrong.
+
+    `up` is None where no collector has told of it lately.
+    """
 
     service: str
     url: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.bus import Record
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
+from recwatch.core.proposals import Hold
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.stage import Outgoing
 from tuning.actuators import Actuator
@@ -39,7 +40,6 @@ class TuningStage:
         without = sorted(set(configs) - set(objectives))
         if without:
             raise BadInput(f"tuning of {', '.join(without)} needs an objective; give the service a latency_p99_seconds")
-        self.acts = 0
         self._recent = Recent()
         given = actuators or {}
         self._actuators = {service: given.get(service) or config.actuator.connect() for service, config in configs.items()}
@@ -49,6 +49,8 @@ class TuningStage:
             )
             for service, config in configs.items()
         }
+        self._told: dict[str, str] = {}
+        self.acts = 0
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
         """Take in what was polled, then let every service go one step further."""
@@ -58,9 +60,16 @@ class TuningStage:
                 self._tuners[record.key].learn(record.message, now_ms)
         said = [outgoing for tuner in self._tuners.values() for outgoing in tuner.step(now_ms)]
         self.acts += len(said)
-        return said
+        return [*said, *self._changed_holds(now_ms)]
 
-    def holds(self) -> Mapping[str, str]:
+    def _changed_holds(self, now_ms: int) -> Iterator[Outgoing]:
+        now = dict.fromkeys(self._tuners, "") | self.holds()
+        for service, reason in now.items():
+            if self._told.get(service) != reason:
+                self._told[service] = reason
+                yield Outgoing("holds", service, Hold(service, reason, now_ms))
+
+    def holds(self) -> dict[str, str]:
         """Why nothing is being done, for each service of which something might be expected."""
         return {service: tuner.hold for service, tuner in self._tuners.items() if tuner.hold}
 

@@ -96,9 +96,11 @@ def targets_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     """What is scraped, and whether it answers."""
     header(service, client.incidents(service.name, "open"), now_ms)
     if not service.targets:
-        st.info("This service has no target. Name its URLs under 'services' in the configuration.")
+        st.info(
+            "No collector has told of a target of this service yet. Targets are named under 'services' in the configuration."
+        )
         return
-    states = {True: ":green-badge[up]", False: ":red-badge[down]", None: ":gray-badge[not asked yet]"}
+    states = {True: ":green-badge[up]", False: ":red-badge[down]", None: ":gray-badge[unknown]"}
     rows = [
         f"| {states[t.up]} | {plain(t.job)} | {plain(t.url)} | {clock_time(t.last_scrape_ms)} | {plain(t.error)} |"
         for t in service.targets

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recwatch.core.errors import BadInput, Unavailable
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READS = ("GET", "HEAD", "OPTIONS")
 BODIES = ("application/json", "application/x-protobuf")
 """Types that no form of a web page can send."""

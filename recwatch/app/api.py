@@ -11,7 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.app.access import Guard
+from recwatch.app.access import LOOPBACK, Guard
+from recwatch.app.health import Health, health_routes
 from recwatch.app.pages import page_routes
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
@@ -21,8 +22,6 @@ from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 from recwatch.core.signals import Series
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Words = Annotated[str, Field(min_length=1, max_length=500)]
 SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=200)]
@@ -63,7 +62,11 @@ class NewSilence(Said):
 
 
 def create_api(
-    view: ApiView, token: str, receiving: Receiving | None = None, allowed_hosts: Collection[str] = LOOPBACK
+    view: ApiView,
+    health: Health,
+    token: str,
+    receiving: Receiving | None = None,
+    allowed_hosts: Collection[str] = LOOPBACK,
 ) -> FastAPI:
     """The application. Writes need `token`; requests must name one of `allowed_hosts` (without a port) as their host.
 
@@ -75,7 +78,8 @@ def create_api(
     api.include_router(_writes(view))
     if receiving is not None:
         api.include_router(write_routes(receiving.receiver))
-    api.include_router(page_routes(view, api))
+    api.include_router(health_routes(health))
+    api.include_router(page_routes(api))
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(BadInput, _bad_input)
     api.add_exception_handler(Unavailable, _unavailable)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from recwatch.app.backfill import backfill
 from recwatch.app.backtest.command import backtest
+from recwatch.app.roles import RoleName
 from recwatch.app.shell import app as shell
 from recwatch.app.store_command import app as store
 from recwatch.core.errors import BadInput, RecwatchError
@@ -70,7 +71,12 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    for client in ("kafka", "stamina"):  # what they fail of, the stages say in one sentence
+    for client in (
+        "kafka",
+        "stamina",
+        "clickhouse_connect",
+        "urllib3.connectionpool",
+    ):  # what they fail of, we say in one sentence
         logging.getLogger(client).setLevel(logging.CRITICAL)
 
 
@@ -98,6 +104,26 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
     run_up(load_config(file), Console(soft_wrap=True, emoji=False))
+
+
+@app.command()
+def run(
+    role: Annotated[str, typer.Argument(help=f"What this process does: {', '.join(RoleName)}.", metavar="ROLE")],
+    file: FileArgument = Path("recwatch.yaml"),
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Where it says on loopback how it is; 0 for any free port.")
+    ] = None,
+    api_url: Annotated[str | None, typer.Option(help="Of the console: where the API is, if not at api.port here.")] = None,
+) -> None:
+    """Run one role of the distributed deployment; any number of processes of each may run.
+
+    Bus and store must be of the kind that processes share. Every process answers /healthz, /readyz and /metrics, the API
+    where it is configured. Ctrl-C or SIGTERM stops it, with exit code 0 once what it had begun is finished.
+    """
+    from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
+    from recwatch.app.run import run_role  # noqa: PLC0415 - heavy
+
+    run_role(RoleName.named(role), load_config(file), port, api_url, Console(soft_wrap=True, emoji=False))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from recwatch.core.bus.registry import MEMORY, parse_bus
 from recwatch.core.errors import BadInput
 from recwatch.core.faults import keys_of, sentences
 from recwatch.core.objective import Objective
+from recwatch.core.progress import OWN
 from recwatch.core.store.connection import Server, parse_dsn
 from tuning.config import TuningConfig
 
@@ -125,6 +126,8 @@ class Config(BaseModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BadInput(f"services {twice} are there twice; give each a name of its own")
+        if OWN in names:
+            raise BadInput(f"'{OWN}' is the service of incidents about recwatch itself; give yours another name")
         return self
 
     @model_validator(mode="after")

@@ -17,8 +17,8 @@ from recwatch.app.config import Config, parse_config
 from recwatch.app.patient import Patient
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.report import Teller, write_report
+from recwatch.app.roles.console import ConsoleChild
 from recwatch.app.story import OBJECTIVE_P99_MS, SCENARIOS, SERVICE, Story
-from recwatch.app.up import ConsoleChild
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from typing import Protocol
 
-from recwatch.app.runner import POLL_WAIT_S, Fence, StageRunner
+from recwatch.app.handled import Handled
+from recwatch.app.runner import POLL_WAIT_S, Fence, StageCounts, StageRunner
 from recwatch.app.shard import Snapshots
 from recwatch.app.threads import Trouble
 from recwatch.core.bus import DUTIES, Bus, Position
@@ -36,7 +37,8 @@ class Duty:
     """
 
     def __init__(self, name: str, make: Callable[[], ActingStage], bus: Bus, clock: Clock, store: Snapshots) -> None:
-        self.name = name
+        self.name = self.group = name
+        self.counts = StageCounts(Handled(clock))
         self.stage: ActingStage | None = None
         self._make = make
         self._bus = bus
@@ -46,6 +48,11 @@ class Duty:
         self._runner: StageRunner | None = None
         self._trouble = Trouble(f"duty {name}")
         self._subscription = bus.subscribe(f"duty-{name}", [DUTIES], self._take_on, self._give_up)
+
+    @property
+    def trouble(self) -> str:
+        """What the last step failed of, in a sentence; empty where it did not."""
+        return self._trouble.sentence or (self._runner.trouble if self._runner else "")
 
     def step(self, max_wait_s: float = POLL_WAIT_S) -> float:
         """Do one round of work, or wait to become the owner. Returns the seconds to wait before the next."""
@@ -77,7 +84,7 @@ class Duty:
             stage = self._make()
             opened.enter_context(closing(stage))
             fence = Fence(self._generation, self._confirm)
-            self._runner = StageRunner(stage, self._bus, self._clock, self._store, fence=fence)
+            self._runner = StageRunner(stage, self._bus, self._clock, self._store, fence=fence, counts=self.counts)
             self.stage = stage
             opened.pop_all()
         return self._runner

@@ -10,10 +10,11 @@ from typing import Any
 from recwatch.core.bus import Record
 from recwatch.core.event_json import E, Event, version_of
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import Proposal
+from recwatch.core.proposals import Hold, Proposal
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
+from recwatch.core.targets import TargetSet
 
 EVENTS_KEPT = 1000
 
@@ -24,7 +25,7 @@ class LiveView:
     """A stage that only listens: one thread feeds it, any number read.
 
     It keeps the last `span_s` seconds of the canonical signals and of every judgement (a target's own series are in the
-    store), and the latest version of the last 1000 events of each kind.
+    store), the latest version of the last 1000 events of each kind, and how targets and tuning are now.
     """
 
     name = "live"
@@ -38,12 +39,16 @@ class LiveView:
         "proposals",
         "silences",
         "marks",
+        "targets",
+        "holds",
     )
 
     def __init__(self, span_s: float = 900.0) -> None:
         self.span_ms = int(span_s * 1000)
         self.recent = Recent(span_s)
         self._events: dict[type[Any], OrderedDict[str, Event]] = {kind: OrderedDict() for kind in KINDS}
+        self._targets: dict[str, TargetSet] = {}
+        self._holds: dict[str, Hold] = {}
         self._lock = Lock()
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
@@ -55,12 +60,26 @@ class LiveView:
             self.take(record.message)
         return ()
 
-    def take(self, message: Event | Samples | SeriesSet) -> None:
+    def take(self, message: Event | Samples | SeriesSet | TargetSet | Hold) -> None:
         """Take in one message, from the bus or, at the start, from the store."""
-        if isinstance(message, Samples | SeriesSet):
-            absorb(self.recent, (message,))
-        elif type(message) in self._events:
-            self._keep(message)
+        match message:
+            case Samples() | SeriesSet():
+                absorb(self.recent, (message,))
+            case TargetSet():
+                self._targets[message.service] = message
+            case Hold():
+                self._holds[message.service] = message
+            case _ if type(message) in self._events:
+                self._keep(message)
+
+    def targets(self, service: str) -> TargetSet | None:
+        """How the targets of a service were when a collector last told."""
+        return self._targets.get(service)
+
+    def hold(self, service: str) -> Hold | None:
+        """Why nothing is being tuned of a service, if something holds it."""
+        hold = self._holds.get(service)
+        return hold if hold is not None and hold.reason else None
 
     def keeps(self, series_id: int) -> bool:
         """Whether the readings of this series come here: those of services do, those of single targets do not."""

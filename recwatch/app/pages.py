@@ -1,27 +1,16 @@
-"""The routes of the API for machines that look after it, and the page for people who look at it."""
+"""The page of the API for people who look at it."""
 
 from __future__ import annotations
 
 import html
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-from recwatch.app.view import ApiView
+from fastapi.responses import HTMLResponse
 
 
-def page_routes(view: ApiView, api: FastAPI) -> APIRouter:
-    """Health, metrics, and the list of all routes of `api`."""
+def page_routes(api: FastAPI) -> APIRouter:
+    """The list of all routes of `api`."""
     routes = APIRouter()
-
-    @routes.get("/healthz", summary="Whether the API answers")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @routes.get("/metrics", summary="recwatch's own metrics and the canonical signals, for Prometheus")
-    def metrics() -> Response:
-        return Response(generate_latest(view.registry), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter, to_thread
@@ -27,13 +28,18 @@ class Receiving:
     token: str
 
 
-def receiving_of(config: Config, clock: Clock, publish: Publish, store: Store) -> Receiving | None:
-    """What takes in the services that are received, going on from the newest samples that are stored; None without any."""
+def newest_received(config: Config, clock: Clock, store: Store) -> dict[int, int]:
+    """The time of the newest stored sample of every series that was received lately, by id."""
+    since_ms = clock.now_ms() - RESENT_MS
+    received = [service.name for service in config.services if service.receive]
+    return {i: time_ms for service in received for i, time_ms in store.newest(service, since_ms).items()}
+
+
+def receiving_of(config: Config, clock: Clock, publish: Publish, stored: Mapping[int, int]) -> Receiving | None:
+    """What takes in the services that are received, going on from the newest samples `stored`; None without any."""
     services = [service for service in config.services if service.receive]
     if not services:
         return None
-    since_ms = clock.now_ms() - RESENT_MS
-    stored = {i: time_ms for service in services for i, time_ms in store.newest(service.name, since_ms).items()}
     return Receiving(Receiver(services, clock, publish, stored), keep_token(config.receive_token_file, shared=True))
 
 

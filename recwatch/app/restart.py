@@ -16,6 +16,7 @@ from recwatch.app.live import KINDS, LiveView
 from recwatch.app.view import History
 from recwatch.core.canonical import DERIVED
 from recwatch.core.events import Anomaly, Incident
+from recwatch.core.progress import OWN
 from recwatch.core.signals import Samples, SeriesSet
 
 
@@ -40,5 +41,6 @@ def resume(
     detection: DetectorStage, alerting: AlertingStage, live: LiveView, services: Collection[str], now_ms: int
 ) -> None:
     """Let both restored stages take up what a primed live view knows of open anomalies and incidents."""
-    alerting.adopt(live.events(Incident), live.events(Anomaly), services, now_ms)
+    others = [incident for incident in live.events(Incident) if incident.service != OWN]
+    alerting.adopt(others, live.events(Anomaly), services, now_ms)
     detection.adopt(alerting.open_anomalies(), {service: live.recent.last_ms(service) or 0 for service in services})

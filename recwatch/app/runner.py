@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from recwatch.app.handled import Handled
 from recwatch.app.shard import Shard, Snapshots
 from recwatch.app.threads import Trouble
 from recwatch.core.bus import Bus, Position, Record
@@ -24,8 +25,12 @@ Placed = TypeVar("Placed", Position, Record)
 
 @dataclass(slots=True)
 class StageCounts:
-    """What a runner has seen so far; `rebalances` are the times that partitions were gained."""
+    """What a runner has seen so far; `rebalances` are the times that partitions were gained.
 
+    `handled` is told of what was handled and published; of what a `Buffered` stage has stored, whoever made that tells it.
+    """
+
+    handled: Handled
     records: int = 0
     published: int = 0
     unavailable: int = 0
@@ -50,7 +55,8 @@ class StageRunner:
     a stage sees a record at least once and the bus gets each message at least once.
 
     On a durable bus, a stage with memory that `again` makes more of runs once for each partition number that this member of
-    its group owns, and its memory moves with that number; any other reads all partitions by itself.
+    its group owns, and its memory moves with that number; any other reads all partitions by itself. The group is called as
+    the stage is, unless `group` says otherwise.
     """
 
     def __init__(  # noqa: PLR0913  (the parts that it connects)
@@ -62,18 +68,27 @@ class StageRunner:
         *,
         again: Callable[[], Stage] | None = None,
         fence: Fence | None = None,
+        counts: StageCounts | None = None,
+        group: str = "",
     ) -> None:
         self.stage = stage
-        self.counts = StageCounts()
+        self.name = stage.name
+        self.group = group or stage.name
+        self.counts = counts or StageCounts(Handled(clock))
         self._bus = bus
         self._clock = clock
         self._store = store
         self._again = again if bus.durable else None
         self._fence = fence or Fence()
         self._shards: dict[int | None, Shard] = {} if self._again else {None: self._shard(None, self._fence.generation)}
-        self._subscription = bus.subscribe(stage.name, stage.topics, self._take_on, self._give_up)
+        self._subscription = bus.subscribe(self.group, stage.topics, self._take_on, self._give_up)
         self._trouble = Trouble(stage.name)
         self._kept_at_s = clock.monotonic_s()
+
+    @property
+    def trouble(self) -> str:
+        """What the last step failed of, in a sentence; empty where it did not."""
+        return self._trouble.sentence
 
     def step(self, max_wait_s: float = POLL_WAIT_S) -> float:
         """Do one round of work. Returns the seconds to wait before the next; 0 unless the world is away."""
@@ -123,8 +138,10 @@ class StageRunner:
                 self._bus.publish(*shard.outgoing[0])
                 shard.outgoing.pop(0)
                 self.counts.published += 1
-            shard.settle()
+            settled = shard.settle()
             shard.commit(self._subscription)
+            if not isinstance(self.stage, Buffered):
+                self.counts.handled.take(record.message for record in settled)
 
     def _keep(self, *, everything: bool) -> None:
         """Keep the memory of every shard, or of those that did what must not be done again."""

@@ -95,10 +95,11 @@ class Shard:
         self.inbox, self._handled = rest, [*self._handled, *first]
         return len(first)
 
-    def settle(self) -> None:
-        """What was handled is published now."""
-        self._done |= next_offsets(self._handled)
-        self._handled = []
+    def settle(self) -> Sequence[Record]:
+        """What was handled is published now. Returns it."""
+        settled, self._handled = self._handled, []
+        self._done |= next_offsets(settled)
+        return settled
 
     def commit(self, offsets: Subscription) -> None:
         """Commit what is news, unless the stage commits for itself."""

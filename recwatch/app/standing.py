@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from collectors.target import NOT_YET, TargetStatus
 from recwatch.app.config import WatchedService
-from recwatch.app.measured import unmeasured
+from recwatch.app.measured import SCRAPES, unmeasured
 from recwatch.app.threads import Trouble
-from recwatch.core.recent import Recent
+from recwatch.core.recent import Recent, absorb
 from recwatch.core.targets import TargetSet, TargetState
+
+TOLD_EVERY_MS = 10_000
 
 
 class Standing:
-    """Logs what is wrong with a service, once; `recent` holds what is known of it."""
+    """Logs what is wrong with a service, once, by what is published of it."""
 
-    def __init__(self, service: WatchedService, recent: Recent) -> None:
+    def __init__(self, service: WatchedService, now_ms: int) -> None:
         self._service = service
-        self._recent = recent
         self._objective = service.objective.objective() if service.objective else None
+        self._recent = Recent(span_s=(SCRAPES + 5) * service.scrape_interval)
         self._troubles: dict[str, Trouble] = {}
         self._promise = Trouble(service.name, "what its objective promises is measured.")
-        self._told = TargetSet(service.name, ())
+        self._told = TargetSet(service.name, (), now_ms)
 
-    def now(self, targets: Sequence[TargetStatus]) -> TargetSet | None:
-        """Take note of how the targets are; returns them if that is news."""
+    def take(self, message: object) -> None:
+        """Take note of what is published of the service."""
+        absorb(self._recent, (message,))
+
+    def now(self, targets: Sequence[TargetStatus], now_ms: int) -> TargetSet | None:
+        """Take note of how the targets are; returns them if that is news, or was last told a while ago."""
         name = self._service.name
         known = [target for target in targets if target.last_error != NOT_YET]
         # A target that is listed no more is forgotten: should it come back, it is news again.
@@ -32,6 +39,13 @@ class Standing:
         for target in known:
             self._troubles[target.url].now(target.last_error)
         self._promise.now("; ".join(unmeasured(self._recent, name, self._objective).values()))
-        now = TargetSet(name, tuple(TargetState(t.url, t.up, t.last_error) for t in known))
-        before, self._told = self._told, now
-        return None if now == before else now
+        states = tuple(TargetState(t.url, t.up, t.last_error, t.kind or "", t.last_scrape_ms) for t in known)
+        news = _but_for_times(states) != _but_for_times(self._told.targets)
+        if not news and now_ms - self._told.time_ms < TOLD_EVERY_MS:
+            return None
+        self._told = TargetSet(name, states, now_ms)
+        return self._told
+
+
+def _but_for_times(targets: Sequence[TargetState]) -> list[TargetState]:
+    return [replace(target, last_scrape_ms=None) for target in targets]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from recwatch.app.handled import Handled
 from recwatch.app.live import LiveView
 from recwatch.client import ServiceStatus, TargetStatus
 from recwatch.core.canonical import DERIVED, SIGNALS
 from recwatch.core.clock import Clock
+from recwatch.core.errors import Unavailable
 from recwatch.core.events import Anomaly, Incident
 from recwatch.core.proposals import Proposal
 from recwatch.core.signals import Series
@@ -36,6 +39,7 @@ _COUNTS = {
 }
 _TOTALS = {
     "recwatch_stage_records": ("stage", "Records that a stage has handled."),
+    "recwatch_stage_published": ("stage", "Messages that a stage has published."),
     "recwatch_stage_unavailable": ("stage", "Times that a stage found the world unavailable, and tries again."),
     "recwatch_alerts_sent": ("notifier", "Messages that a notifier has accepted."),
     "recwatch_alerts_failed": ("notifier", "Messages that were dropped: refused, or tried too often."),
@@ -43,17 +47,22 @@ _TOTALS = {
     "recwatch_scrapes_missed": ("service", "Scrapes that were due while the one before went on, or whose page nobody took."),
     "recwatch_rows_unreadable": ("reason", "Rows of scraped pages that cannot be read."),
     "recwatch_received_dropped": ("reason", "Rows that a Prometheus sent and recwatch did not take in."),
+    "recwatch_samples_published": ("service", "Samples that collectors have published."),
     "recwatch_samples_stored": ("topic", "Samples that the store has taken."),
     "recwatch_samples_repeated": ("topic", "Samples that came twice from the bus and were stored once."),
     "recwatch_spool_samples": ("service", "Samples that had to wait on disk because the bus did not take them."),
     "recwatch_spool_dropped_samples": ("service", "Samples that were dropped because the spool had no room."),
+    "recwatch_ranges_replayed": ("stage", "Ranges of records that an earlier owner had begun to store, stored anew."),
+    "recwatch_records_repeated": ("stage", "Records that came again and were ignored."),
+    "recwatch_rebalances": ("stage", "Times that a stage was given partitions to read."),
 }
+_LAG, _DELAY = "recwatch_lag_records", "recwatch_delay_seconds"
 
 
 def metric_names() -> frozenset[str]:
     """Every metric that these collectors may export."""
     totals = (f"{name}_total" for name in _TOTALS)
-    return frozenset({*(f"recwatch_{name}" for name in SIGNALS), *_JUDGEMENTS, *_COUNTS, *totals})
+    return frozenset({*(f"recwatch_{name}" for name in SIGNALS), *_JUDGEMENTS, *_COUNTS, *totals, _LAG, _DELAY})
 
 
 class TotalCollector(Collector):
@@ -73,6 +82,33 @@ class TotalCollector(Collector):
             for of, count in sorted(dict(counted).items()):
                 family.add_metric((of,), count)
             yield family
+
+
+class LagCollector(Collector):
+    """Collects how far behind the groups and stages of this process are. While the bus is away, no lag is known."""
+
+    def __init__(
+        self, lag: Callable[[str], int], groups: Callable[[], Iterable[str]], handled: Callable[[], Mapping[str, Handled]]
+    ) -> None:
+        self._lag = lag
+        self._groups = groups
+        self._handled = handled
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not collect."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(_LAG, "Records on the bus that a group has not committed yet.", labels=("group",))
+        with suppress(Unavailable):
+            for group in self._groups():
+                lag.add_metric((group,), self._lag(group))
+        yield lag
+        text = "From the time of a batch's newest sample until a stage had handled it."
+        delay = HistogramMetricFamily(_DELAY, text, labels=("stage",))
+        for stage, handled in self._handled().items():
+            delay.add_metric((stage,), handled.delays(), handled.delay_sum_s)
+        yield delay
 
 
 class ObjectiveCollector(Collector):

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from threading import Event
 
 from rich.console import Console
 
-from dashboards.console.launch import command
-from recwatch.app.children import Child, free_port
-from recwatch.app.config import Config, ConsoleConfig
+from recwatch.app.config import Config
 from recwatch.app.ending import told_to_end
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.remote_write import WRITE_PATH
+from recwatch.app.roles.console import ConsoleChild
 from recwatch.app.store_server import READER, reading_side
 from recwatch.app.threads import Trouble
 from recwatch.core.clock import SystemClock
 from recwatch.core.wording import counted
-
-
-class ConsoleChild(Child):
-    """The console as a child process; `url` is where a browser finds it."""
-
-    def __init__(self, config: ConsoleConfig, api_url: str, token_file: Path) -> None:
-        port = free_port(config.port, "console.port")
-        self.url = f"http://127.0.0.1:{port}"
-        super().__init__("the console", command(api_url, token_file, port))
 
 
 def run_up(config: Config, out: Console) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from prometheus_client import CollectorRegistry
 
+from alerting.explain import explain, series_named
 from recwatch.app.live import LiveView
 from recwatch.app.measured import unmeasured
 from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStatus, SignalStatus, TargetStatus
@@ -16,15 +16,19 @@ from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.event_json import E, Event
-from recwatch.core.events import Incident, Mark
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
+from recwatch.core.progress import OWN
 from recwatch.core.proposals import Decision, Hold, Proposal
 from recwatch.core.recent import usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
+from recwatch.core.wording import utc
 
 Rows = tuple[Int64, Float64]
 STALE_INTERVALS = 3
 LEAST_STALE_MS = 5_000
+UNTOLD_MS = 30_000
+"""After which nothing is known any more of targets that nobody tells of."""
 TELLING = {*TRAFFIC, *(name for name, signal in SIGNALS.items() if signal.user_facing)}
 
 
@@ -46,30 +50,54 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiView:
-    """All that the API knows. It changes state only by publishing on `bus`."""
+    """All that the API knows of the `watched` services and of recwatch. It changes state only by publishing on `bus`."""
 
     bus: Bus
     store: History
     live: LiveView
     clock: Clock
-    registry: CollectorRegistry
+    watched: Collection[str]
     objectives: Mapping[str, Objective]
-    targets: Callable[[], tuple[TargetStatus, ...]]
-    holds: Callable[[], tuple[Hold, ...]]
-    explain: Callable[[str, str], Explained]
 
     def services(self) -> tuple[ServiceStatus, ...]:
-        """Every service that has an objective, a target or a series, by name."""
-        targets = self.targets()
-        known = {*self.objectives, *(t.service for t in targets), *(s.service for s in self.live.recent.series())}
-        return tuple(self._service(name, targets) for name in sorted(known))
+        """Every service by name; recwatch itself only while it has an incident."""
+        own = [OWN] if self._open_incidents(OWN) else []
+        return tuple(self._service(name) for name in sorted({*self.watched, *own}))
 
     def knows(self, service: str) -> bool:
-        return service in self.objectives or any(s.name == service for s in self.services())
+        return service in self.watched or service == OWN
 
-    def _service(self, name: str, targets: Sequence[TargetStatus]) -> ServiceStatus:
-        incidents = [i for i in self.live.events(Incident) if i.service == name and i.state == "open"]
-        mine = tuple(t for t in targets if t.service == name)
+    def targets(self) -> tuple[TargetStatus, ...]:
+        """How every target answered its last scrape, by recwatch or by its Prometheus."""
+        return tuple(target for service in self.watched for target in self._targets(service))
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Why nothing is being tuned."""
+        found = (self.live.hold(service) for service in self.watched)
+        return tuple(hold for hold in found if hold is not None)
+
+    def explain(self, service: str, series: str) -> Explained:
+        """Why a series did or did not alarm."""
+        recent = self.live.recent
+        events = (self.live.events(Anomaly), self.live.events(Incident), self.live.events(Silence))
+        found = explain(series_named(series, recent, service), recent, events, self.clock.now_ms())
+        return Explained(found.series, found.verdict, found.sentences)
+
+    def _targets(self, service: str) -> Iterator[TargetStatus]:
+        told = self.live.targets(service)
+        if told is None:
+            return
+        known = self.clock.now_ms() - told.time_ms < UNTOLD_MS
+        untold = f"no collector has told of it since {utc(told.time_ms)}"
+        for target in told.targets:
+            up, error = (target.up, target.error) if known else (None, untold)
+            yield TargetStatus(service, target.url, target.kind, up, target.last_scrape_ms, error)
+
+    def _open_incidents(self, service: str) -> list[Incident]:
+        return [i for i in self.live.events(Incident) if i.service == service and i.state == "open"]
+
+    def _service(self, name: str) -> ServiceStatus:
+        incidents, mine = self._open_incidents(name), tuple(self._targets(name))
         return ServiceStatus(
             name=name,
             state="incident" if incidents else self._quiet_state(name, mine),

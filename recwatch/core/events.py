@@ -41,6 +41,7 @@ class Cause(StrEnum):
     BAD_REPLICA = "bad_replica"
     QUALITY_LOSS = "quality_loss"
     TELEMETRY_LOSS = "telemetry_loss"
+    MONITOR_BEHIND = "monitor_behind"
     UNKNOWN = "unknown"
 
 

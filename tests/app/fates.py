@@ -68,6 +68,9 @@ class FatedBus:
         self._joined.append(self._bus.subscribe(group, topics, on_assigned, on_revoked))
         return FatedSubscription(self._joined[-1], self._fate)
 
+    def partition_of(self, key: str) -> int:
+        return self._bus.partition_of(key)
+
     def lag(self, group: str) -> int:
         return self._bus.lag(group)
 

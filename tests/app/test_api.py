@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Incident, Silence
 from recwatch.core.objective import Objective
+from recwatch.core.progress import OWN
 from recwatch.core.proposals import Decision
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import TOKEN, World
@@ -64,6 +66,7 @@ def state_of(world: World, service: str) -> str:
 
 
 def test_a_service_is_healthy_only_while_its_traffic_is_heard_of_and_judged(world: World, clock: FakeClock) -> None:
+    world.watched.append("news")
     rate, up = canonical_series("news", "requests_per_second"), canonical_series("news", "targets_up_ratio")
     score, warmup = derived_series("recwatch_score", rate, "band"), derived_series("recwatch_warmup_ratio", rate, "band")
     world.live.take(SeriesSet("news", (rate, up, score, warmup)))
@@ -81,6 +84,7 @@ def test_a_service_is_healthy_only_while_its_traffic_is_heard_of_and_judged(worl
 def test_an_objective_that_nothing_measures_is_never_shown_as_kept(world: World) -> None:
     up = canonical_series("news", "targets_up_ratio")
     score = derived_series("recwatch_score", up, "floor")
+    world.watched.append("news")
     world.view.objectives["news"] = Objective(0.1)  # type: ignore[index]  # a dict in this world
     world.live.take(SeriesSet("news", (up, score)))
     for second in range(SCRAPES):
@@ -188,11 +192,36 @@ def test_an_old_version_that_comes_again_is_not_taken_for_the_newest(world: Worl
 
 def test_holds_explain_docs_and_health(world: World) -> None:
     assert ask(world, "/api/holds")[0]["reason"] == "no incident is open"
-    assert ask(world, "/api/explain", service=SERVICE, series="queue_depth")["verdict"] == "quiet"
+    assert ask(world, "/api/explain", service=SERVICE, series="queue_depth")["verdict"] == "evidence_only"
     assert ask(world, "/healthz") == {"status": "ok"}
     page = world.http.get("/docs").text
     assert "/api/proposals/{proposal_id}/{verdict}" in page
     assert "<script" not in page
+
+
+def test_targets_of_which_nobody_tells_any_more_are_unknown(world: World, clock: FakeClock) -> None:
+    (shop,) = ask(world, "/api/services")
+    assert [(t["up"], t["error"]) for t in shop["targets"]] == [(False, "refused")]
+    clock.advance(31.0)
+    (shop,) = ask(world, "/api/services")
+    assert [(t["up"], t["error"][:36]) for t in shop["targets"]] == [(None, "no collector has told of it since 20")]
+    assert "recwatch_target_up{" not in world.http.get("/metrics").text
+
+
+def test_recwatch_is_a_service_while_it_has_an_incident(world: World) -> None:
+    assert [s["name"] for s in ask(world, "/api/services")] == [SERVICE]
+    world.live.take(replace(surge_incident(NOW_MS), id="own", service=OWN))
+    own, shop = ask(world, "/api/services")
+    assert (own["name"], own["state"], shop["name"]) == (OWN, "incident", SERVICE)
+    answer = world.http.post("/api/silences", json={"service": OWN, "duration_s": 60, "by": "ada"}, headers=AUTH)
+    assert answer.status_code == 202
+
+
+def test_who_is_not_ready_says_what_it_lacks(world: World) -> None:
+    assert ask(world, "/readyz") == {"status": "ready"}
+    world.lacks.append("the bus cannot be reached")
+    answer = world.http.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"detail": "the bus cannot be reached"})
 
 
 def test_an_approval_is_published_and_changes_nothing_else(world: World) -> None:

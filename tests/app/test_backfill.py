@@ -173,8 +173,8 @@ def test_detectors_start_with_what_they_were_taught(prometheus: Prometheus, tmp_
     file = configured(tmp_path)
     assert backfill(file, prometheus.url, "--days", 0.1).exit_code == 0
     pipeline = Pipeline(load_config(file), SystemClock())
-    detection = next(runner.stage for runner in pipeline._runners if runner.stage.name == "detectors")
-    known = {series.name for series in detection._ensemble.roster.series}  # type: ignore[attr-defined]
+    detection = pipeline._detectors.stage
+    known = {series.name for series in detection._ensemble.roster.series}
     pipeline.stop()
     assert {"requests_per_second", "errors_ratio", "latency_mean_seconds"} <= known
 

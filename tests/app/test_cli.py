@@ -39,14 +39,13 @@ Sink.process = fill
 # One stage has a bug.
 UP_WITH_A_BUG = """
 import sys
-from recwatch.app import pipeline
+from alerting.stage import AlertingStage
 from recwatch.app.cli import app
-class Broken(pipeline.Sink):
-    def process(self, records, now_ms):
-        if records:
-            raise ZeroDivisionError("a bug")
-        return ()
-pipeline.AlertingStage.process = Broken.process
+def process(stage, records, now_ms):
+    if records:
+        raise ZeroDivisionError("a bug")
+    return ()
+AlertingStage.process = process
 app(["up", sys.argv[1]])
 """
 

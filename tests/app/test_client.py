@@ -50,7 +50,7 @@ def test_the_state_of_things(client: Client) -> None:
     assert service.objective == Objective(0.1)
     assert {s.name for s in client.signals(SERVICE)} == set(ALL)
     assert client.holds()[0].service == SERVICE
-    assert client.explain(SERVICE, "queue_depth").verdict == "quiet"
+    assert client.explain(SERVICE, "queue_depth").verdict == "evidence_only"
     assert client.silences() == ()
 
 

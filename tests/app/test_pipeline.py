@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from alerting.message import Message, message_of
+from alerting.own_lag import FOLLOWERS, READER
 from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.server import Server
@@ -30,12 +31,11 @@ from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.stage import Snapshot
 from recwatch.core.store import Store, open_store
 from recwatch.core.store.sink import Sink
-from recwatch.core.targets import TargetState
 from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
 from tests.collectors.server import PageServer, page, stalled
 from tests.dashboards.story import surge_incident
 
-MEMORIES = ("detectors", "alerting", "tuning", "outbox")
+MEMORIES = ("detectors", "alerting", "tuning", "outbox", "own_lag")
 
 # Opens a store, says so, and holds it until its input ends.
 HOLDER = """
@@ -284,10 +284,11 @@ def test_memories_that_do_not_fit_are_logged_and_begun_anew(
         store.save_snapshot(name, Snapshot(b"[1, 2]", 0))
     store.close()
     pipeline = pipeline_of(content)
-    said = warnings_of(caplog)
     run_until_scraped(pipeline)
+    until(lambda: len(warnings_of(caplog)) >= len(MEMORIES), "all begin anew")
     pipeline.stop()
-    assert [line.partition(" begins anew: ")[0] for line in said] == list(MEMORIES)
+    said = warnings_of(caplog)
+    assert {line.partition(" begins anew: ")[0] for line in said} == set(MEMORIES)
     assert all("\n" not in line and line.endswith("start without it") for line in said)
 
 
@@ -310,18 +311,39 @@ def test_a_target_that_goes_away_is_logged_when_it_goes_and_when_it_comes(
 
 def test_how_the_targets_are_is_published_when_it_changes(content: dict[str, Any], server: PageServer) -> None:
     pipeline = pipeline_of(content)
-    told = pipeline.bus.subscribe("reader", ("targets",))
+    reader = pipeline.bus.subscribe("reader", ("targets",))
     run_until_scraped(pipeline)
     server.answers[PATH] = page("", status=503)
     asked = len(server.requests)
     until(lambda: len(server.requests) >= asked + 3, "the page is asked for three times more")
-    sets = [record.message for record in told.poll(0.0)]
+    sets = [record.message for record in reader.poll(0.0)]
     pipeline.stop()
     url = server.url(PATH)
-    assert [one.targets for one in sets] == [
-        (TargetState(url, up=True),),
-        (TargetState(url, up=False, error=f"{url} answers HTTP status 503, not 200"),),
-    ]
+    told = dict.fromkeys((target.url, target.up, target.error) for one in sets for target in one.targets)
+    assert list(told) == [(url, True, ""), (url, False, f"{url} answers HTTP status 503, not 200")]
+    assert all(0 < one.targets[0].last_scrape_ms <= one.time_ms for one in sets)
+
+
+def test_every_stage_tells_how_far_it_has_come(content: dict[str, Any]) -> None:
+    pipeline = pipeline_of(content)
+    reader = pipeline.bus.subscribe("reader", ("progress",))
+    run_until_scraped(pipeline)
+    far: dict[str, int] = {}
+
+    def told() -> bool:
+        found = [record.message for record in reader.poll(0.0)]
+        far.update({progress.stage: progress.until_ms["shop"] for progress in found if "shop" in progress.until_ms})
+        return far.keys() >= {READER, *FOLLOWERS}
+
+    until(told, "all have come somewhere")
+    assert all(0 <= SystemClock().now_ms() - until_ms < 60_000 for until_ms in far.values())
+    text = httpx.get(f"{pipeline.url}/metrics", trust_env=False).text
+    assert httpx.get(f"{pipeline.url}/readyz", trust_env=False).json() == {"status": "ready"}
+    pipeline.stop()
+    for line in ('recwatch_delay_seconds_count{stage="sink"} ', 'recwatch_rebalances_total{stage="collectors"} '):
+        (found,) = [row for row in text.splitlines() if row.startswith(line)]
+        assert float(found.removeprefix(line)) > 0
+    assert 'recwatch_lag_records{group="detectors"} ' in text
 
 
 def test_an_objective_that_nothing_measures_is_logged_once(

@@ -176,8 +176,10 @@ def assert_as_expected(outcome: Outcome, expected: Outcome, most_repeated: int) 
     assert outcome.rows.total() - expected.rows.total() <= most_repeated
 
 
-BATCH = 3 * len(SERVICES) * 40
-"""No more rows than this are judgements of the ticks that are polled at once here."""
+def rows_of(expected: Outcome, ticks: int) -> int:
+    """The most rows that are said of so many ticks in a row, of all services."""
+    at = Counter((time_ms - START_MS) // 1000 for _, time_ms in expected.rows)
+    return max(sum(at[number] for number in range(start, start + ticks)) for start in range(TICKS))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def assert_heir_goes_on(bus: Bus, store: Store, expected: Outcome, fate: Fate) -
     for start in range(0, TICKS, 3):
         fleet.scrape(range(start, start + 3))
     assert first not in fleet.members
-    assert_as_expected(fleet.outcome, expected, BATCH)
+    assert_as_expected(fleet.outcome, expected, rows_of(expected, 3))
 
 
 @pytest.mark.parametrize(("when", "nth"), [("before publishing", 60), ("before keeping", 2), ("before committing", 20)])
@@ -230,7 +232,7 @@ def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
     fleet.members.append(sleeper)
     for number in numbers:
         fleet.scrape([number])
-    assert_as_expected(fleet.outcome, expected, BATCH)
+    assert_as_expected(fleet.outcome, expected, rows_of(expected, 1))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -248,7 +250,7 @@ def test_deaths_at_any_step_one_after_the_other_change_nothing(expected: Outcome
         deaths += len(members - set(fleet.members))
         number += size
     assert deaths > 1
-    assert_as_expected(fleet.outcome, expected, deaths * BATCH)
+    assert_as_expected(fleet.outcome, expected, deaths * rows_of(expected, 5))
 
 
 def test_of_two_that_share_one_leaves_and_the_other_goes_on_warm(bus: Bus, store: Store, expected: Outcome) -> None:

@@ -10,18 +10,19 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from recwatch.app.api import create_api
+from recwatch.app.health import Health
 from recwatch.app.live import LiveView
 from recwatch.app.remote_write import Receiving
 from recwatch.app.server import Server
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
-from recwatch.client import Explained, TargetStatus
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock
 from recwatch.core.event_json import E, Event
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Hold
 from recwatch.core.signals import Series
+from recwatch.core.targets import TargetSet, TargetState
 from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposal, surge_incident
 
 TOKEN = "a-token"
@@ -63,21 +64,16 @@ class World:
         self.live = LiveView()
         self.bus = MemoryBus()
         self.shelf = Shelf()
-        targets = (TargetStatus(SERVICE, "http://127.0.0.1:9/metrics", "recommender", False, now_ms, "refused"),)
         registry = CollectorRegistry()
-        registry.register(SignalCollector(self.live, clock, lambda: targets))
-        self.view = ApiView(
-            bus=self.bus,
-            store=self.shelf,
-            live=self.live,
-            clock=clock,
-            registry=registry,
-            objectives={SERVICE: Objective(0.1)},
-            targets=lambda: targets,
-            holds=lambda: (Hold(SERVICE, "no incident is open", now_ms),),
-            explain=lambda service, series: Explained(series, "quiet", ("score 0.2",)),
-        )
+        self.lacks: list[str] = []
+        self.health = Health(registry, lambda: "", lambda: self.lacks)
+        self.watched = [SERVICE]
+        self.view = ApiView(self.bus, self.shelf, self.live, clock, self.watched, {SERVICE: Objective(0.1)})
+        registry.register(SignalCollector(self.live, clock, self.view.targets))
         registry.register(ObjectiveCollector(self.view.services))
+        down = TargetState("http://127.0.0.1:9/metrics", False, "refused", "recommender", now_ms)
+        self.live.take(TargetSet(SERVICE, (down,), now_ms))
+        self.live.take(Hold(SERVICE, "no incident is open", now_ms))
         Story(self.live, surge_ms=now_ms - 20_000).run(now_ms - 60_000, now_ms)
         for event in (surge_incident(now_ms - 15_000), proposal(now_ms - 10_000), deploy_mark(now_ms - 50_000)):
             self.live.take(event)
@@ -85,7 +81,7 @@ class World:
         self.server = Server("127.0.0.1", 0)
         self.url = self.server.url
         self.http = httpx.Client(base_url=self.url, trust_env=False)
-        self._thread = Thread(target=self.server.serve, args=(create_api(self.view, TOKEN, receiving),))
+        self._thread = Thread(target=self.server.serve, args=(create_api(self.view, self.health, TOKEN, receiving),))
 
     def __enter__(self) -> World:
         self._thread.start()

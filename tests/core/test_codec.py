@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from recwatch.core.bus import TOPICS
 from recwatch.core.bus.codec import WORDS, decode, encode
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
+from recwatch.core.progress import Progress
 from recwatch.core.proposals import Hold
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.targets import TargetSet, TargetState
@@ -37,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "incidents": INCIDENT,
     "proposals": PROPOSAL,
     "holds": Hold("shop", "no incident is open", 5),
+    "progress": Progress("sink", {"shop": 5}),
     "decisions": DECISION,
     "silences": SILENCE,
     "marks": MARK,
@@ -55,6 +58,13 @@ def test_every_topic_has_a_word() -> None:
 @pytest.mark.parametrize("topic", sorted(EXAMPLES))
 def test_a_word_comes_back_equal(topic: str) -> None:
     assert decode(topic, encode(topic, EXAMPLES[topic])) == EXAMPLES[topic]
+
+
+def test_labels_may_be_any_mapping() -> None:
+    labels = MappingProxyType({"service": "shop", "zone": "a"})
+    series = SeriesSet("shop", (Series("up", labels, "", "gauge", "shop", "http://a"),))
+    (found,) = decode("series", encode("series", series)).series
+    assert (dict(found.labels), found.id) == (dict(labels), series.series[0].id)
 
 
 def test_series_keep_their_ids() -> None:

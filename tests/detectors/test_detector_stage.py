@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -201,6 +202,32 @@ def test_polling_many_ticks_at_once_changes_nothing() -> None:
 
     assert published(together) == published(one_by_one)
     assert anomalies(together) == anomalies(one_by_one) != []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_does_not_matter_how_records_are_polled(seed: int) -> None:
+    """Nor that some come twice, or after the next of their service."""
+    rng = np.random.default_rng(seed)
+    services = ("shop", "news", "maps")
+    known = [SeriesSet(s, tuple(canonical_series(s, one.name) for one in (RATE, P99, QUEUE))) for s in services]
+    ticks = [tick(t, 0.3 if 40 < t < 50 else 0.025, 500.0 if t > 45 else 0.0, s) for t in range(70) for s in services]
+    messages: list[Samples | SeriesSet] = [*known, *ticks]
+    for _ in range(20):
+        late = int(rng.integers(10, len(messages)))
+        messages.insert(late + int(rng.integers(4)), messages[late])
+    for early in rng.choice(range(30, len(messages) - 3), 10, replace=False).tolist():
+        messages[early], messages[early + 3] = messages[early + 3], messages[early]
+    cuts = [0, *sorted(rng.choice(len(messages), 30, replace=False).tolist()), len(messages)]
+    singly, by_polls = stage(), stage()
+
+    one_by_one = [out for message in messages for out in give(singly, message)]
+    polled = [out for start, end in pairwise(cuts) for out in give(by_polls, *messages[start:end])]
+
+    assert published(polled) == published(one_by_one)
+    assert sum(out.topic == "judgements" for out in polled) == sum(out.topic == "judgements" for out in one_by_one)
+    for service in services:
+        told = [a for a in anomalies(one_by_one) if a.service == service]
+        assert [a for a in anomalies(polled) if a.service == service] == told != []
 
 
 def test_services_are_judged_together_and_told_apart() -> None:

@@ -35,9 +35,10 @@ TOPICS = (
     "decisions",
     "silences",
     "marks",
+    "progress",
 )
-STORED = tuple(topic for topic in TOPICS if topic not in ("targets", "holds"))
-"""What is history. How targets are now is not: their own `up` series keep how they were. Nor is why tuning waits."""
+STORED = tuple(topic for topic in TOPICS if topic not in ("targets", "holds", "progress"))
+"""What is history. How things are now is not: of targets, their own `up` series keep how they were."""
 DUTIES = "duties"
 """A topic of one partition on every bus, which carries nothing: who is assigned it has the duty its group stands for."""
 
@@ -114,6 +115,10 @@ class Bus(Protocol):
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> Subscription:
         """Join `group` for these topics."""
+        ...
+
+    def partition_of(self, key: str) -> int:
+        """The number of the partition, the same in every topic, into which messages of this key fall."""
         ...
 
     def lag(self, group: str) -> int:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.progress import Progress
 from recwatch.core.proposals import Decision, Hold, Proposal
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.targets import TargetSet
@@ -26,10 +27,11 @@ WORDS: Mapping[str, type[Any]] = {
     "anomalies": Anomaly,
     "incidents": Incident,
     "proposals": Proposal,
-    "holds": Hold,
     "decisions": Decision,
     "silences": Silence,
     "marks": Mark,
+    "holds": Hold,
+    "progress": Progress,
 }
 """What each topic carries."""
 COMPRESSION = "lz4"
@@ -47,7 +49,10 @@ def encode(topic: str, message: Any, compression: str | None = COMPRESSION) -> b
     word = WORDS[topic]
     if type(message) is not word:
         raise BadInput(f"{topic} carries {word.__name__}, and this is a {type(message).__name__}; see WORDS in {__name__}")
-    return _samples_bytes(message, compression) if word is Samples else _adapter(topic).dump_json(message)
+    if word is Samples:
+        return _samples_bytes(message, compression)
+    # Whoever reads a page keeps its labels in mappings of its own.
+    return _adapter(topic).dump_json(message, fallback=dict, warnings="none")
 
 
 def decode(topic: str, data: bytes | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import stamina
 from kafka import KafkaAdminClient, KafkaProducer, OffsetAndMetadata, OffsetSpec, TopicPartition
 from kafka.errors import KafkaTimeoutError
+from kafka.partitioner.default import murmur2
 
 from recwatch.core.bus import COMPACTED, DUTIES, Assigned, known_topics
 from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
@@ -96,6 +97,9 @@ class KafkaBus:
         )
         self._opened.callback(member.close)
         return member
+
+    def partition_of(self, key: str) -> int:
+        return int(murmur2(key.encode()) & 0x7FFFFFFF) % self.partitions
 
     def lag(self, group: str) -> int:
         with failures_of(self._place):

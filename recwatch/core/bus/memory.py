@@ -66,7 +66,7 @@ class MemoryBus:
 
     def publish(self, topic: str, key: str, message: Any) -> None:
         known_topics((topic,))
-        position = Position(topic, xxhash.xxh3_64_intdigest(key.encode()) % self._partitions)
+        position = Position(topic, self.partition_of(key))
         log = self._logs[position]
         with self._changed:
             roomy = self._changed.wait_for(
@@ -96,6 +96,9 @@ class MemoryBus:
             joined.deal([*joined.shares, member])
             self._changed.notify_all()
             return member
+
+    def partition_of(self, key: str) -> int:
+        return xxhash.xxh3_64_intdigest(key.encode()) % self._partitions
 
     def lag(self, group: str) -> int:
         with self._changed:

@@ -18,7 +18,7 @@ LARGEST_BYTES = 16 * 2**20
 """The largest message: every series of a service of some 60,000."""
 _DAY_MS = 24 * 3600 * 1000
 # The store keeps history; the bus keeps what a store that was away over a weekend has still to take.
-_DAYS: Mapping[str, int] = {"samples": 3, "judgements": 3}
+_DAYS: Mapping[str, int] = {"samples": 3, "judgements": 3, "progress": 1}
 _EVENT_DAYS = 30
 
 

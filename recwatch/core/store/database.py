@@ -248,6 +248,10 @@ class Store:
         found = self._read.query(_SNAPSHOT, name=name)
         return snapshot_of(found) if len(found) else None
 
+    def check(self) -> None:
+        """Raise Unavailable where the store does not answer."""
+        self._read.query("SELECT 1")
+
     def close(self) -> None:
         """Let go of the store; another process, or another store in this one, can then be opened."""
         self._read.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import xxhash
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 MOST_REPEATED = 150
 """How many offsets an announcement names: of metadata a broker takes 4 kB unless told otherwise."""
+Told = Callable[[Iterable[Samples]], None]
 
 
 class Sink:
@@ -32,16 +33,21 @@ class Sink:
 
     Records that repeat what is stored, because who published them died before it knew, are announced too, before the store
     has any of the range, and left out. Counts what it stored in `samples_stored` (rows by topic) and `events_stored` (values
-    of events), and in `samples_repeated` the rows it left out. A `Buffered` stage.
+    of events), the rows that it left out in `samples_repeated`, the announced ranges that it took over in `ranges_replayed`,
+    and records that the bus gave again in `records_repeated`. `told` hears of samples once they are stored. A `Buffered`
+    stage.
     """
 
     name = "sink"
     topics = STORED
 
-    def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000) -> None:
+    def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000, told: Told = lambda _: None) -> None:
         self.samples_stored: Counter[str] = Counter()
         self.samples_repeated: Counter[str] = Counter()
         self.events_stored = 0
+        self.ranges_replayed = 0
+        self.records_repeated = 0
+        self._told = told
         self._store = store
         self._flush_ms = flush_s * 1000
         self._flush_rows = flush_rows
@@ -101,6 +107,7 @@ class Sink:
     def _begin(self, position: Position) -> None:
         """Move what is kept of a partition, up to where an announced range ends, to what is being written."""
         records, end = self._kept.pop(position), self._announced.pop(position, None)
+        self.ranges_replayed += end is not None
         size = len(records) if end is None else sum(record.offset < end for record in records)
         for known, share in ((self._writing, records[:size]), (self._kept, records[size:])):
             if share:
@@ -117,6 +124,7 @@ class Sink:
     def _keep(self, record: Record, now_ms: int) -> None:
         position = Position(record.topic, record.partition)
         if record.offset < self._seen.get(position, 0):
+            self.records_repeated += 1
             return
         self._seen[position] = record.offset + 1
         self._kept.setdefault(position, []).append(record)
@@ -143,6 +151,7 @@ class Sink:
         stored = sum(map(len, new))
         self.samples_stored[position.topic] += stored
         self.samples_repeated[position.topic] += sum(len(record.message) for record in records) - stored
+        self._told(record.message for record in records)
 
     def _find_repeated(self, position: Position) -> None:
         """Once for a range, before any of it is stored. It ends where there are too many, for the brokers bound metadata."""

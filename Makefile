@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 export UV_PYTHON_PREFERENCE := only-system
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo demo-kafka test check bench docs lock clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -17,6 +17,9 @@ $(READY): requirements.lock pyproject.toml deploy/setup.sh
 
 demo: setup
 	@$(BIN)/recwatch demo
+
+demo-kafka: setup
+	@$(BIN)/python -m cluster
 
 test: setup
 	@$(BIN)/python -m pytest

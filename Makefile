@@ -1,5 +1,6 @@
 # What people type. Each target does its own set-up; nothing is written outside the repository but package caches.
 PYTHON ?= python3
+FAULT ?= surge
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -19,7 +20,7 @@ demo: setup
 	@$(BIN)/recwatch demo
 
 demo-kafka: setup
-	@$(BIN)/python -m cluster
+	@$(BIN)/python -m cluster demo --once --fault $(FAULT)
 
 test: setup
 	@$(BIN)/python -m pytest

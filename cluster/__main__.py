@@ -20,6 +20,11 @@ from recwatch.core.errors import Unavailable
 app = typer.Typer(cls=Plain, add_completion=False)
 
 
+@app.callback()
+def main() -> None:
+    """The distributed deployment on this machine alone."""
+
+
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Without a person: approve, verify, and exit.")] = False,

@@ -106,9 +106,13 @@ class Processes:
 
     def _published(self) -> int:
         """Samples on the bus. Nothing of it is committed, so it can be counted again."""
-        found = 0
+        found, left = 0, self._bus.lag(AUDIT)
         with closing(self._bus.subscribe(AUDIT, ["samples"])) as reader:
-            while records := reader.poll(3.0):
+            while left > 0:
+                records = reader.poll(READY_S)
+                if not records:
+                    raise Unavailable(f"{left} messages on the bus could not be read within {READY_S:.0f} s, to count them.")
+                left -= len(records)
                 found += sum(len(record.message) for record in records)
         return found
 

@@ -14,7 +14,7 @@ from cluster.java import Missing
 from cluster.kafka import local_kafka
 from cluster.processes import Processes
 from recwatch.app.cli import Fault, Plain
-from recwatch.app.demo import run_demo
+from recwatch.app.demo import Options, run_demo
 from recwatch.core.errors import Unavailable
 
 app = typer.Typer(cls=Plain, add_completion=False)
@@ -38,8 +38,7 @@ def demo(
         try:
             with local_kafka(Path(folder)) as kafka:
                 out.print(f"A Kafka broker of its own answers at {kafka.plain}.", highlight=False)
-                hire = partial(Processes, kafka)
-                reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=out, hire=hire)
+                reached = run_demo(Options(fault.value, once, json, seed), out, partial(Processes, kafka))
         except Missing as lacking:
             raise Unavailable(f"There is no broker to run this on: {lacking}.") from lacking
     raise typer.Exit(0 if reached else 1)

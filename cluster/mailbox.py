@@ -16,7 +16,7 @@ class Mailbox:
 
     def __init__(self, take: Take) -> None:
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 (http.server calls it so)
+            def do_POST(self) -> None:
                 told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 take(told["incident"]["id"], told["text"])
                 self.send_response(204)

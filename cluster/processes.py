@@ -28,11 +28,14 @@ from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_
 ROLES = ("sink", "detectors", "alerting", "tuning", "api", "console", "collectors")
 READY_S, DRAINED_S, STORED_S = 60.0, 10.0, 30.0
 AUDIT = "audit"
-SCRAPED_ROWS = "SELECT count() AS rows FROM samples WHERE series_id NOT IN (SELECT id FROM series WHERE has({derived:Array(String)}, name))"
+SCRAPED_ROWS = """
+    SELECT count() AS rows FROM samples
+    WHERE series_id NOT IN (SELECT id FROM series WHERE has({derived:Array(String)}, name))
+"""
 
 
 class Processes:
-    """A monitor for the demo's story. Of what was scraped and stored it counts what lies on the bus and in the store itself."""
+    """A monitor for the demo's story. What was scraped and stored it counts on the bus and in the store themselves."""
 
     def __init__(self, kafka: LocalKafka, content: Content, folder: Path, inbox: Inbox) -> None:
         self._clock: Clock = SystemClock()

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -32,7 +33,17 @@ ANSWERS_S = 10.0
 Content = Mapping[str, Any]
 """What a configuration file would hold."""
 Hire = Callable[[Content, Path, Inbox], Monitor]
-"""Makes a monitor that is not yet at work from all of a configuration but bus and store, a folder of its own, and the inbox."""
+"""Makes a monitor, not yet at work, of a configuration without bus and store, a folder for its files, and the inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for: the fault, whether a person is left out, where the figures go, and what makes runs alike."""
+
+    fault: str
+    once: bool
+    json_path: Path | None
+    seed: int
 
 
 class OneProcess:
@@ -70,38 +81,34 @@ class OneProcess:
         return Counts(pipeline.samples_scraped(), pipeline.samples_stored(), pipeline.alerts_sent())
 
 
-def run_demo(
-    fault: str, *, once: bool, json_path: Path | None, seed: int, out: Console, hire: Hire = OneProcess
-) -> bool:
-    """Run the story of `fault`; whether it ended as it should. Unless `once`, stay up afterwards until Ctrl-C."""
+def run_demo(options: Options, out: Console, hire: Hire = OneProcess) -> bool:
+    """Run the story of the fault; whether it ended as it should. Unless `once`, stay up afterwards until Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         watching = ExitStack()
-        cast = _assembled(stack, watching, hire, None if once else free_port(), seed, out)
-        story = Story(SCENARIOS[fault], cast, Teller(out), person=sys.stdin.isatty() and not once)
+        cast = _assembled(stack, watching, options, out, hire)
+        story = Story(SCENARIOS[options.fault], cast, Teller(out), person=sys.stdin.isatty() and not options.once)
         reached = story.tell()
         report = story.report()
-        if once:
+        if options.once:
             watching.close()
         counts = cast.monitor.counts()
-        if json_path is not None:
-            write_report(report, counts, json_path)
-        story.teller.summary(report, counts, {} if once else cast.addresses)
-        if not once:
+        if options.json_path is not None:
+            write_report(report, counts, options.json_path)
+        story.teller.summary(report, counts, {} if options.once else cast.addresses)
+        if not options.once:
             story.stay_up()
     return reached
 
 
-def _assembled(
-    stack: ExitStack, watching: ExitStack, hire: Hire, console_port: int | None, seed: int, out: Console
-) -> Cast:
+def _assembled(stack: ExitStack, watching: ExitStack, options: Options, out: Console, hire: Hire) -> Cast:
     """Everyone who takes part, not yet at work. `stack` ends them all; `watching`, a part of it, the monitor alone."""
     clock = SystemClock()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recwatch-demo-")))
-    patient = Patient(seed)
+    patient = Patient(options.seed)
     stack.callback(patient.stop)
-    content = _content(patient.url, _await_device(patient, clock, out), folder, console_port)
+    content = _content(patient.url, _await_device(patient, clock, out), folder, None if options.once else free_port())
     inbox = Inbox(out, clock)
     monitor = hire(content, folder, inbox)
     stack.enter_context(watching).callback(monitor.stop)

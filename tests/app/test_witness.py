@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from math import inf
 
 import pytest
 
@@ -16,14 +17,16 @@ from tests.app.world import World
 from tests.dashboards.story import SERVICE, proposal, surge_incident
 
 NOW_MS = FakeClock().now_ms()
-LE = (0.05, 0.25, 1.0)
+LE = (0.05, 0.25, inf)
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
     """Its latency is at most 50 ms until 20 s ago, from then on at most 250 ms, and the last 10 s 50 ms again."""
     with World(FakeClock()) as world:
-        buckets = [canonical_series(SERVICE, "latency_bucket_increments", {"le": str(le)}) for le in LE]
+        buckets = [
+            canonical_series(SERVICE, "latency_bucket_increments", {"le": "+Inf" if le == inf else str(le)}) for le in LE
+        ]
         world.live.take(SeriesSet(SERVICE, tuple(buckets)))
         for second in range(-60, 1):
             most_s = 0.25 if -20 < second <= -10 else 0.05

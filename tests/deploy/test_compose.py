@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
+from typer.core import TyperGroup
 
 from recommender_ref.cli import app as recommender
 from recwatch.app.cli import app as recwatch
@@ -52,14 +52,12 @@ def test_the_compose_file_keeps_the_specifications_schema() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("name", "app"), ours())
+@pytest.mark.parametrize(("name", "app"), list(ours()))
 def test_every_command_is_one_that_there_is(name: str, app: typer.Typer) -> None:
     command: Any = typer.main.get_command(app)
     words: list[str] = list(SERVICES[name]["command"])
-    context = click.Context(command)
-    while isinstance(command, click.Group):
-        _, command, words = command.resolve_command(context, words)
-    assert command is not None
+    while isinstance(command, TyperGroup):
+        _, command, words = command.resolve_command(command.make_context(name, [*words]), words)
     command.make_context(name, words)  # raises for options and values that it does not know
 
 

@@ -43,6 +43,13 @@ def kafka_here(folder: Path, brokers: int = 1) -> Iterator[LocalKafka]:
         yield kafka
 
 
+def let_go_of_sockets() -> None:
+    """Collect, without complaint, what kafka-python leaves open where a connection fails or breaks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """One real broker, which all tests of a run share."""
@@ -60,6 +67,4 @@ def brokers(broker: LocalKafka) -> Iterator[Brokers]:
     admin = KafkaAdminClient(**place.arguments())
     admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{place.prefix}.")], raise_errors=False)
     admin.close()
-    with warnings.catch_warnings():  # kafka-python leaves sockets open where a connection fails or breaks
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    let_go_of_sockets()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -45,7 +46,7 @@ class Processes:
         self._store_url = f"http://127.0.0.1:{free_port()}"
         self._api_url = f"http://127.0.0.1:{free_port()}"
         self._roles = tuple(role for role in ROLES if role != "console" or content["console"])
-        self._health = {role: f"http://127.0.0.1:{free_port()}" for role in self._roles}
+        self._health = {role: f"http://127.0.0.1:{free_port()}" for role in self._roles} | {"api": self._api_url}
         self._bus_dsn = f"kafka://{kafka.plain}"
         self._store_dsn = f"clickhouse://recwatch@{self._store_url.removeprefix('http://')}/default"
         self._content = {
@@ -74,15 +75,15 @@ class Processes:
         serve = ["store", "serve", f"chdb://{self._folder}/store", "--port", str(_port(self._store_url))]
         passwords = ["--password-file", str(password), "--reader-password-file", str(self._folder / "reader-password")]
         self._start("store", [*serve, *passwords])
-        self._await("the store answers", lambda: _answers(f"{self._store_url}/ping"))
+        self._await("the store answers", partial(_answers, f"{self._store_url}/ping"))
         self._bus = self._running.enter_context(closing(open_bus(self._bus_dsn, READY_S)))
         self._bus.subscribe(AUDIT, ["samples"]).close()  # what is published from here on is counted at the end
         for role in self._roles:
             self._start(role, ["run", role, str(file), "--port", str(_port(self._health[role]))])
-            if role == self._roles[0]:
-                self._await(f"{role} is ready", lambda: _answers(f"{self._health[self._roles[0]]}/readyz"))
+            if role == ROLES[0]:
+                self._await(f"{role} is ready", partial(_answers, f"{self._health[role]}/readyz"))
         for role, url in self._health.items():
-            self._await(f"{role} is ready", lambda url=url: _answers(f"{url}/readyz"))
+            self._await(f"{role} is ready", partial(_answers, f"{url}/readyz"))
 
     def check(self) -> None:
         for child in self._children.values():

@@ -60,6 +60,7 @@ class Story:
         self._clock = SystemClock()
         self._pause = Event()
         self._started_s = self._clock.now_ms() / 1000
+        self._watched = False
         self._fault: Fault | None = None
         self._incident_id: str | None = None
         self._proposal_id: str | None = None
@@ -84,6 +85,7 @@ class Story:
         self._cast.patient.start_load()
         self._wait_s("the first requests warm it up", PATIENT_WARM_S)
         self._cast.monitor.start()
+        self._watched = True
         self._say(
             f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._cast.patient.url}; recwatch scrapes it."
         )
@@ -193,7 +195,7 @@ class Story:
             while (found := seek()) is None:
                 if self._clock.monotonic_s() > until_s:
                     raise Missed(f"within {timeout_s:.0f} s this did not happen: {what}.")
-                status.update(f"{what} … {self._witness.pulse()}")
+                status.update(f"{what} … {self._witness.pulse() if self._watched else ''}")
                 self._look()
         return found
 

@@ -64,7 +64,7 @@ def test_every_command_is_one_that_there_is(name: str, app: typer.Typer) -> None
 def test_every_role_runs_once_by_its_name_with_the_configuration_that_is_mounted() -> None:
     assert {*roles()} == {"collectors", "sink", "detectors", "alerting", "tuning", "api", "console"}
     for name, service in roles().items():
-        _, role, file = service["command"]
+        _, role, file, *_ = service["command"]
         assert role == name
         assert f"./recwatch.yaml:{file}:ro" in service["volumes"]
 
@@ -82,12 +82,15 @@ def test_the_configuration_is_good_and_names_kafka_and_a_server() -> None:
 
 def test_every_role_is_healthy_on_a_port_of_its_own_and_prometheus_reads_it_there() -> None:
     ports = {name: service["environment"]["RECWATCH_PORT"] for name, service in roles().items()}
+    assert len({*ports.values()}) == len(ports)
+    api = str(load_config(DEPLOY / "recwatch.yaml").api.port)
+    told = {name: service["command"][3:] for name, service in roles().items()}
+    assert told == {name: [] if name == "api" else ["--port", port] for name, port in ports.items()}
+    assert ports.pop("api") == api
     jobs = {job["job_name"]: job for job in yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]}
     read = {group["labels"]["role"]: group["targets"] for group in jobs["recwatch-roles"]["static_configs"]}
     assert read == {name: [f"127.0.0.1:{port}"] for name, port in ports.items()}
-    assert len({*ports.values()}) == len(ports)
-    api = load_config(DEPLOY / "recwatch.yaml").api
-    assert jobs["recwatch"]["static_configs"] == [{"targets": [f"127.0.0.1:{api.port}"]}]
+    assert jobs["recwatch"]["static_configs"] == [{"targets": [f"127.0.0.1:{api}"]}]
 
 
 def test_every_image_is_pinned() -> None:

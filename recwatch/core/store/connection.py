@@ -164,6 +164,8 @@ def failures_of(place: Place) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:
+        raise BadInput(f"store {place}: the embedded engine is not installed; install chdb, or name a server") from error
     except OSError as error:
         raise Unavailable(f"store {place}: writing failed ({error.strerror}); see whether the disk is full") from error
     except Error as error:

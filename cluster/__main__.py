@@ -14,6 +14,7 @@ from cluster.java import Missing
 from cluster.kafka import local_kafka
 from cluster.processes import Processes
 from recwatch.app.cli import Fault, Plain
+from recwatch.app.cli import main as set_up
 from recwatch.app.demo import Options, run_demo
 from recwatch.core.errors import Unavailable
 
@@ -23,6 +24,7 @@ app = typer.Typer(cls=Plain, add_completion=False)
 @app.callback()
 def main() -> None:
     """The distributed deployment on this machine alone."""
+    set_up(verbose=False)
 
 
 @app.command()

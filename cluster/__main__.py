@@ -40,7 +40,7 @@ def demo(
         try:
             with local_kafka(Path(folder)) as kafka:
                 out.print(f"A Kafka broker of its own answers at {kafka.plain}.", highlight=False)
-                reached = run_demo(Options(fault.value, once, json, seed), out, partial(Processes, kafka))
+                reached = run_demo(Options(fault.value, once, json, seed), out, partial(Processes, f"kafka://{kafka.plain}"))
         except Missing as lacking:
             raise Unavailable(f"There is no broker to run this on: {lacking}.") from lacking
     raise typer.Exit(0 if reached else 1)

@@ -1,4 +1,4 @@
-"""recwatch as many processes: the embedded engine served, and one process for every role, joined by a local Kafka."""
+"""recwatch as many processes: the embedded engine served, and one process for every role, joined by Kafka."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from threading import Event
 import httpx
 import yaml
 
-from cluster.kafka import LocalKafka
 from cluster.mailbox import Mailbox
 from recwatch.app.cast import Inbox
 from recwatch.app.children import Child, free_port
@@ -38,7 +37,7 @@ SCRAPED_ROWS = """
 class Processes:
     """A monitor for the demo's story. What was scraped and stored it counts on the bus and in the store themselves."""
 
-    def __init__(self, kafka: LocalKafka, content: Content, folder: Path, inbox: Inbox) -> None:
+    def __init__(self, bus_dsn: str, content: Content, folder: Path, inbox: Inbox) -> None:
         self._clock: Clock = SystemClock()
         self._folder = folder
         self._inbox = inbox
@@ -47,7 +46,7 @@ class Processes:
         self._api_url = f"http://127.0.0.1:{free_port()}"
         self._roles = tuple(role for role in ROLES if role != "console" or content["console"])
         self._health = {role: f"http://127.0.0.1:{free_port()}" for role in self._roles} | {"api": self._api_url}
-        self._bus_dsn = f"kafka://{kafka.plain}"
+        self._bus_dsn = bus_dsn
         self._store_dsn = f"clickhouse://recwatch@{self._store_url.removeprefix('http://')}/default"
         self._content = {
             **content,

@@ -70,6 +70,7 @@ class Processes:
         file = self._folder / "recwatch.yaml"
         file.write_text(yaml.safe_dump(self._content))
         password = self._folder / "store-password"
+        os.environ.pop(PASSWORD_VARIABLE, None)
         os.environ[f"{PASSWORD_VARIABLE}_FILE"] = str(password)  # for the roles, and to count in the store
         serve = ["store", "serve", f"chdb://{self._folder}/store", "--port", str(_port(self._store_url))]
         passwords = ["--password-file", str(password), "--reader-password-file", str(self._folder / "reader-password")]
@@ -91,13 +92,16 @@ class Processes:
     def stop(self) -> None:
         """Let the collectors end, then, once the sink has stored all of theirs, the others."""
         with self._running:
-            if "collectors" in self._children:
+            complete = "collectors" in self._children
+            if complete:
                 self._end("collectors")
                 self._await("the sink has stored everything", lambda: self._bus.lag("sink") == 0, STORED_S)
-                for role in [role for role in self._roles if role in self._children]:
-                    self._children[role].ask_to_stop()
-                for role in [role for role in self._roles if role in self._children]:
-                    self._end(role)
+            roles = [role for role in self._roles if role in self._children]
+            for role in roles:
+                self._children[role].ask_to_stop()
+            for role in roles:
+                self._end(role)
+            if complete:
                 self._last_counts = self.counts()
 
     def counts(self) -> Counts:

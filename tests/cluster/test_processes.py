@@ -18,7 +18,8 @@ from tests.app.shop import shop, until, watched
 def test_what_many_processes_scraped_is_stored_once(
     tmp_path: Path, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"{PASSWORD_VARIABLE}_FILE", "")  # the processes' own, set below; this takes it back in the end
+    for variable in (PASSWORD_VARIABLE, f"{PASSWORD_VARIABLE}_FILE"):
+        monkeypatch.setenv(variable, "as it was")  # the processes' own is set below; this takes it back in the end
     with shop() as server:
         monitor = Processes(str(brokers), watched(tmp_path, server), tmp_path, Inbox(Console(), SystemClock()))
         try:

@@ -24,8 +24,8 @@ from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_dsn
 
-# The sink is first, for it makes the tables.
-ROLES = ("sink", "detectors", "alerting", "tuning", "api", "console", "collectors")
+# The sink is first, for it makes the tables; the collectors are last, so that none of the starts is scraped.
+STARTS = (("sink",), ("detectors", "alerting", "tuning", "api", "console"), ("collectors",))
 READY_S, DRAINED_S, STORED_S = 60.0, 10.0, 30.0
 AUDIT = "audit"
 SCRAPED_ROWS = """
@@ -44,8 +44,8 @@ class Processes:
         self._mailbox = Mailbox(inbox.take)
         self._store_url = f"http://127.0.0.1:{free_port()}"
         self._api_url = f"http://127.0.0.1:{free_port()}"
-        self._roles = tuple(role for role in ROLES if role != "console" or content["console"])
-        self._health = {role: f"http://127.0.0.1:{free_port()}" for role in self._roles} | {"api": self._api_url}
+        roles = [role for together in STARTS for role in together if role != "console" or content["console"]]
+        self._health = {role: f"http://127.0.0.1:{free_port()}" for role in roles} | {"api": self._api_url}
         self._bus_dsn = bus_dsn
         self._store_dsn = f"clickhouse://recwatch@{self._store_url.removeprefix('http://')}/default"
         self._content = {
@@ -78,12 +78,11 @@ class Processes:
         self._await("the store answers", partial(_answers, f"{self._store_url}/ping"))
         self._bus = self._running.enter_context(closing(open_bus(self._bus_dsn, READY_S)))
         self._bus.subscribe(AUDIT, ["samples"]).close()  # what is published from here on is counted at the end
-        for role in self._roles:
-            self._start(role, ["run", role, str(file), "--port", str(_port(self._health[role]))])
-            if role == ROLES[0]:
+        for together in STARTS:
+            for role in [role for role in together if role in self._health]:
+                self._start(role, ["run", role, str(file), "--port", str(_port(self._health[role]))])
+            for role in [role for role in together if role in self._health]:
                 self._await(f"{role} is ready", partial(_answers, f"{self._health[role]}/readyz"))
-        for role, url in self._health.items():
-            self._await(f"{role} is ready", partial(_answers, f"{url}/readyz"))
 
     def check(self) -> None:
         for child in self._children.values():
@@ -96,7 +95,7 @@ class Processes:
             if complete:
                 self._end("collectors")
                 self._await("the sink has stored everything", lambda: self._bus.lag("sink") == 0, STORED_S)
-            roles = [role for role in self._roles if role in self._children]
+            roles = [role for role in self._health if role in self._children]
             for role in roles:
                 self._children[role].ask_to_stop()
             for role in roles:

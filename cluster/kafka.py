@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import random
 import secrets
 import shutil
 import signal
@@ -11,18 +10,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.java import Missing, kafka_command
+from cluster.ports import free_ports
 
 USER, PASSWORD = "watcher", "a secret of this run only"
 STARTS_S, STOPS_S = 90.0, 20.0
 HEAP_MB: Mapping[int, int] = {1: 512, 3: 256}
 """For each broker of so many."""
-# Below what the system gives to outgoing connections, so that none of those takes the port of a broker that is away.
-PORTS = range(20_000, 32_768)
 
 
 @dataclass(eq=False)
@@ -130,7 +128,7 @@ def local_kafka(folder: Path, count: int = 1) -> Iterator[LocalKafka]:
     Topics have a copy on every broker; of three, two must have a record before it is acknowledged.
     """
     java = kafka_command(HEAP_MB[count])
-    ports = iter(_free_ports(3 * count))
+    ports = iter(free_ports(3 * count))
     brokers = tuple(
         Broker(number, folder / str(number), (next(ports), next(ports), next(ports)), java) for number in range(1, count + 1)
     )
@@ -215,16 +213,3 @@ def _certificate_and_store(folder: Path) -> tuple[Path, Path]:
     subprocess.run([openssl, *make, *where], check=True, capture_output=True, timeout=STARTS_S)
     both.write_text(key.read_text() + certificate.read_text())
     return certificate, both
-
-
-def _free_ports(count: int) -> list[int]:
-    free: list[int] = []
-    with ExitStack() as held:
-        for port in random.SystemRandom().sample(PORTS, 100):
-            probe = held.enter_context(closing(socket.socket()))
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                free.append(port)
-            if len(free) == count:
-                return free
-    raise Missing(f"no {count} ports are free in {PORTS}")

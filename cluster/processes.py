@@ -14,8 +14,9 @@ import httpx
 import yaml
 
 from cluster.mailbox import Mailbox
+from cluster.ports import free_ports
 from recwatch.app.cast import Inbox
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
 from recwatch.app.demo import Content
 from recwatch.app.report import Counts
 from recwatch.core.bus.registry import open_bus
@@ -42,10 +43,10 @@ class Processes:
         self._folder = folder
         self._inbox = inbox
         self._mailbox = Mailbox(inbox.take)
-        self._store_url = f"http://127.0.0.1:{free_port()}"
-        self._api_url = f"http://127.0.0.1:{free_port()}"
         roles = [role for together in STARTS for role in together if role != "console" or content["console"]]
-        self._health = {role: f"http://127.0.0.1:{free_port()}" for role in roles} | {"api": self._api_url}
+        self._store_url, *urls = (f"http://127.0.0.1:{port}" for port in free_ports(1 + len(roles)))
+        self._health = dict(zip(roles, urls, strict=True))
+        self._api_url = self._health["api"]
         self._bus_dsn = bus_dsn
         self._store_dsn = f"clickhouse://recwatch@{self._store_url.removeprefix('http://')}/default"
         self._content = {

@@ -1,12 +1,13 @@
 # What people type. Each target does its own set-up; nothing is written outside the repository but package caches.
 PYTHON ?= python3
+FAULT ?= surge
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 export UV_PYTHON_PREFERENCE := only-system
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo demo-kafka test check bench docs lock clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -17,6 +18,9 @@ $(READY): requirements.lock pyproject.toml deploy/setup.sh
 
 demo: setup
 	@$(BIN)/recwatch demo
+
+demo-kafka: setup
+	@$(BIN)/python -m cluster demo --once --fault $(FAULT)
 
 test: setup
 	@$(BIN)/python -m pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -16,13 +16,14 @@ from rich.progress import track
 
 from benchmarks.report import Row
 from benchmarks.timing import in_turns
+from cluster.java import Missing
+from cluster.kafka import local_kafka
 from recwatch.core.bus import Bus, Subscription, next_offsets
 from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.codec import COMPRESSION, decode, encode
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Float64, Samples
-from tests.broker import LocalBroker, Missing
 
 SIZES = (50, 500, 5000)
 COMPRESSIONS = (None, "lz4", "zstd")
@@ -39,7 +40,7 @@ def bus(out: Console) -> Sequence[Row]:
     thread, each message acknowledged before the next, and then reads. Latency is that of one message at a time.
     """
     rows = [row for size in SIZES for row in _codec(size, out)]
-    with real_broker() as place, closing(kafka_bus(place, partitions=1)) as opened:
+    with _broker() as place, closing(kafka_bus(place, partitions=1)) as opened:
         return [*rows, *_throughput(opened, out), *_latency(opened, out)]
 
 
@@ -122,15 +123,11 @@ def _latency(opened: Bus, out: Console) -> Iterator[Row]:
 
 
 @contextmanager
-def real_broker() -> Iterator[Brokers]:
-    """A broker on this machine. Raises Unavailable where there is none."""
-    with tempfile.TemporaryDirectory() as folder:
-        local = LocalBroker(Path(folder))
+def _broker() -> Iterator[Brokers]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:
-            local.start()
+            kafka = stack.enter_context(local_kafka(folder))
         except Missing as error:
             raise Unavailable(f"there is no broker to measure: {error}") from error
-        try:
-            yield Brokers((local.plain,))
-        finally:
-            local.stop()
+        yield Brokers((kafka.plain,))

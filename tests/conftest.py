@@ -6,12 +6,15 @@ import gc
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from cluster.java import Missing
+from cluster.kafka import LocalKafka, local_kafka
 from recwatch.core.bus.brokers import Brokers
-from tests.broker import LocalBroker, Missing
 
 _NUMBERS = count(1)
 
@@ -28,19 +31,34 @@ def require(name: str, present: bool, why: str) -> None:
     pytest.skip(f"{name}: {why}")
 
 
+@contextmanager
+def kafka_here(folder: Path, brokers: int = 1) -> Iterator[LocalKafka]:
+    """A cluster of real brokers; the calling test is skipped, or fails, where this machine lacks what they need."""
+    with ExitStack() as stack:
+        try:
+            kafka = stack.enter_context(local_kafka(folder, brokers))
+        except Missing as lacking:
+            require("kafka", present=False, why=str(lacking))
+            raise
+        yield kafka
+
+
+def let_go_of_sockets() -> None:
+    """Collect, without complaint, what kafka-python leaves open where a connection fails or breaks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    local = LocalBroker(tmp_path_factory.mktemp("broker"))
-    try:
-        local.start()
-    except Missing as lacking:
-        require("kafka", present=False, why=str(lacking))
-    yield local
-    local.stop()
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """One real broker, which all tests of a run share."""
+    with kafka_here(tmp_path_factory.mktemp("broker")) as kafka:
+        yield kafka
 
 
 @pytest.fixture
-def brokers(broker: LocalBroker) -> Iterator[Brokers]:
+def brokers(broker: LocalKafka) -> Iterator[Brokers]:
     """The broker, under a prefix of its own; what a test leaves there is deleted."""
     from kafka import KafkaAdminClient  # noqa: PLC0415 (an extra)
 
@@ -49,6 +67,4 @@ def brokers(broker: LocalBroker) -> Iterator[Brokers]:
     admin = KafkaAdminClient(**place.arguments())
     admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(f"{place.prefix}.")], raise_errors=False)
     admin.close()
-    with warnings.catch_warnings():  # kafka-python leaves sockets open where a connection fails or breaks
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    let_go_of_sockets()

@@ -70,6 +70,11 @@ class Child:
         """Whether it is still there."""
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; None while it is there."""
+        return self._process.poll()
+
     def failure(self) -> str:
         """How it ended, with its last words; empty while it is there."""
         if self.running():
@@ -88,11 +93,11 @@ class Child:
         if self.running():
             self._process.send_signal(signal.SIGTERM)
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Ask it to end; insist after the grace period."""
         self.ask_to_stop()
         try:
-            self._process.wait(STOP_GRACE_S)
+            self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -88,9 +88,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the data and of the load.")] = 7,
 ) -> None:
     """Run the whole story on this machine: load, a fault, the incident, the proposal, the measured recovery."""
-    from recwatch.app.demo import run_demo  # noqa: PLC0415 - heavy
+    from recwatch.app.demo import Options, run_demo  # noqa: PLC0415 - heavy
 
-    reached = run_demo(fault.value, once=once, json_path=json, seed=seed, out=Console(emoji=False))
+    reached = run_demo(Options(fault.value, once, json, seed), Console(emoji=False))
     raise typer.Exit(0 if reached else 1)
 
 

@@ -27,7 +27,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `recwatch demo --json` writes. Times `_after_s` are seconds from the fault's start; unused ones are None."""
+    """What the story found. Times `_after_s` are seconds from the fault's start; unused ones are None."""
 
     fault: str
     fault_started_at: str
@@ -38,6 +38,12 @@ class Report:
     applied_after_s: float | None
     recovered_after_s: float | None
     p99_ms: Latencies
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Samples that the collectors published, those of them that the store took, and messages that notifiers accepted."""
+
     samples_scraped: int
     samples_stored: int
     alerts_sent: int
@@ -66,9 +72,10 @@ def proposal_figures(proposal: Proposal | None) -> Mapping[str, object] | None:
     }
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write the figures as JSON."""
-    path.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def write_report(report: Report, counts: Counts, path: Path) -> None:
+    """Write the figures as JSON, for `recwatch demo --json`."""
+    figures = asdict(report) | asdict(counts)
+    path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def iso(time_s: float) -> str:
@@ -94,11 +101,11 @@ class Teller:
         """A line that belongs to the one before."""
         self.out.print(Text.assemble("           ", (text, "dim")), soft_wrap=True)
 
-    def summary(self, report: Report, addresses: Mapping[str, str]) -> None:
+    def summary(self, report: Report, counts: Counts, addresses: Mapping[str, str]) -> None:
         """The table at the end."""
         self.out.print()
         self.out.print(_latency_table(report))
-        self.out.print(_facts(report))
+        self.out.print(_facts(report, counts))
         for name, address in addresses.items():
             self.out.print(Text.assemble((f"  {name:<12}", "dim"), address), soft_wrap=True)
 
@@ -110,7 +117,7 @@ def _latency_table(report: Report) -> Table:
     return table
 
 
-def _facts(report: Report) -> Table:
+def _facts(report: Report, counts: Counts) -> Table:
     table = Table.grid(padding=(0, 2))
     rows = {
         "cause": str(report.incident["cause"]) if report.incident else "none named",
@@ -120,8 +127,8 @@ def _facts(report: Report) -> Table:
         "predicted p99": "-" if report.proposal is None else f"{report.proposal['predicted_p99_ms']} ms",
         "applied after": _shown(report.applied_after_s, "s"),
         "recovered after": _shown(report.recovered_after_s, "s"),
-        "samples": f"{report.samples_scraped} scraped, {report.samples_stored} stored",
-        "messages sent": str(report.alerts_sent),
+        "samples": f"{counts.samples_scraped} scraped, {counts.samples_stored} stored",
+        "messages sent": str(counts.alerts_sent),
     }
     for name, value in rows.items():
         table.add_row(Text(f"  {name}", style="dim"), Text(value))

@@ -13,7 +13,6 @@ from recwatch.app.cast import Cast
 from recwatch.app.patient import RATE_PER_SECOND, Fault
 from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso, proposal_figures
 from recwatch.app.witness import Witness
-from recwatch.client import Client
 from recwatch.core.clock import SystemClock
 from recwatch.core.events import Incident
 from recwatch.core.proposals import ENDED, Proposal
@@ -26,6 +25,7 @@ BASELINE_S = 20.0
 DISTURBED_S = 150.0
 PATIENT_WARM_S = 5.0
 APPROVAL_WAIT_S = 60.0
+LOOK_S = 0.5
 
 
 class Missed(Exception):
@@ -54,12 +54,13 @@ class Story:
     def __init__(self, scenario: Scenario, cast: Cast, teller: Teller, *, person: bool) -> None:
         self.teller = teller
         self._cast = cast
-        self._witness = Witness(cast.pipeline.live, SERVICE)
+        self._witness = Witness(cast.client, SERVICE)
         self._scenario = scenario
         self._person = person
         self._clock = SystemClock()
         self._pause = Event()
         self._started_s = self._clock.now_ms() / 1000
+        self._watched = False
         self._fault: Fault | None = None
         self._incident_id: str | None = None
         self._proposal_id: str | None = None
@@ -83,7 +84,8 @@ class Story:
     def _warm_up(self) -> None:
         self._cast.patient.start_load()
         self._wait_s("the first requests warm it up", PATIENT_WARM_S)
-        self._cast.pipeline.start()
+        self._cast.monitor.start()
+        self._watched = True
         self._say(
             f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._cast.patient.url}; recwatch scrapes it."
         )
@@ -115,11 +117,9 @@ class Story:
         self._say(f"Proposal: {proposal.knob} {proposal.from_value} → {proposal.to_value}", "bold cyan")
         self.teller.more(f"{proposal.reason} Predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
         self._decide(proposal)
-        self._wait("the change is applied", lambda: self._proposal() if self._proposal().actions else None, 20)
+        self._wait("the change is applied", lambda: self._proposal_that(lambda p: bool(p.actions)), 20)
         self._say("Applied over HTTP and read back; measuring whether it helps.")
-        ended = self._wait(
-            "the change is verified", lambda: self._proposal() if self._proposal().state in ENDED else None, 90
-        )
+        ended = self._wait("the change is verified", lambda: self._proposal_that(lambda p: p.state in ENDED), 90)
         last = ended.history[-1]
         if ended.state != "verified":
             raise Missed(f"the change was {ended.state.replace('_', ' ')}: {last.why}")
@@ -130,12 +130,12 @@ class Story:
 
     def _resolved_by_itself(self, fault: Fault) -> None:
         left_s = fault.ends_at - self._clock.now_ms() / 1000 + 60
-        self._wait("the fault passes", lambda: self._incident() if self._incident().state == "resolved" else None, left_s)
+        self._wait("the fault passes", lambda: self._incident().state == "resolved" or None, left_s)
         if proposal := self._newest_proposal():
             raise Missed(f"a change of {proposal.knob} was proposed, though no knob of ours mends this.")
         self._recovered_ms = self._incident().end_ms
         self._say("Resolved: the fault is over. Nothing was proposed, as clocks are not ours to tune.", "bold green")
-        for hold in self._cast.pipeline.holds():
+        for hold in self._cast.client.holds():
             self.teller.more(hold.reason)
 
     def _decide(self, proposal: Proposal) -> None:
@@ -146,11 +146,11 @@ class Story:
                 f"Approve it in the console ({self._cast.addresses.get('console', 'not running')}) or press Enter.", "bold"
             )
             self._wait("your approval is awaited", lambda: self._decided(until_s), APPROVAL_WAIT_S + 5)
-        if self._proposal().state != "proposed":
-            self._say(f"The proposal is {self._proposal().state}.")
+        if (state := self._proposal().state) != "proposed":
+            self._say(f"The proposal is {state}.")
             return
         by = "the person at the terminal" if self._person and _enter_pressed(consume=True) else "the demo"
-        Client(self._cast.pipeline.url, self._cast.pipeline.token).decide(proposal.id, "approve", by, "the story goes on")
+        self._cast.client.decide(proposal.id, "approve", by, "the story goes on")
         self._say(f"Approved by {by}.")
 
     def _decided(self, until_s: float) -> bool | None:
@@ -164,7 +164,7 @@ class Story:
             self._look()
 
     def report(self) -> Report:
-        """The figures so far; what was not reached is None."""
+        """The figures so far, while the monitor still answers; what was not reached is None."""
         incident = self._incident() if self._incident_id else None
         proposal = self._proposal() if self._proposal_id else None
         message_ms = self._cast.inbox.came_ms.get(incident.id) if incident else None
@@ -178,9 +178,6 @@ class Story:
             applied_after_s=self._after_s(_applied_ms(proposal)),
             recovered_after_s=self._after_s(self._recovered_ms),
             p99_ms=self._latencies(_applied_ms(proposal)),
-            samples_scraped=self._cast.pipeline.samples_scraped(),
-            samples_stored=self._cast.pipeline.samples_stored(),
-            alerts_sent=self._cast.pipeline.alerts_sent(),
         )
 
     def _latencies(self, applied_ms: int | None) -> Latencies:
@@ -189,16 +186,16 @@ class Story:
         start_ms = self._fault.started_at * 1000
         over_ms = applied_ms or self._fault.ends_at * 1000
         times_ms = (start_ms - BASELINE_S * 1000, start_ms, over_ms)
-        return self._witness.latencies(times_ms, recovered=self._recovered_ms is not None)
+        return self._witness.latencies(times_ms, self._clock.now_ms(), recovered=self._recovered_ms is not None)
 
     def _wait(self, what: str, seek: Callable[[], T | None], timeout_s: float) -> T:
-        """What `seek` finds, looked for several times a second. Raises Missed when it has not come in time."""
+        """What `seek` finds, looked for twice a second. Raises Missed when it has not come in time."""
         until_s = self._clock.monotonic_s() + timeout_s
         with self.teller.out.status("") as status:
             while (found := seek()) is None:
                 if self._clock.monotonic_s() > until_s:
                     raise Missed(f"within {timeout_s:.0f} s this did not happen: {what}.")
-                status.update(f"{what} … {self._witness.pulse()}")
+                status.update(f"{what} … {self._witness.pulse() if self._watched else ''}")
                 self._look()
         return found
 
@@ -210,13 +207,19 @@ class Story:
     def _look(self) -> None:
         """Let a moment pass; raise when a part has failed."""
         self._cast.require_running()
-        self._pause.wait(0.2)
+        self._pause.wait(LOOK_S)
 
     def _incident(self) -> Incident:
-        return self._witness.event(Incident, self._incident_id)
+        """The incident that the story is about; it was seen before."""
+        return self._cast.client.incident(self._incident_id or "")
 
     def _proposal(self) -> Proposal:
-        return self._witness.event(Proposal, self._proposal_id)
+        """The proposal that the story is about; it was seen before."""
+        return self._cast.client.proposal(self._proposal_id or "")
+
+    def _proposal_that(self, has_come_so_far: Callable[[Proposal], bool]) -> Proposal | None:
+        proposal = self._proposal()
+        return proposal if has_come_so_far(proposal) else None
 
     def _newest_proposal(self) -> Proposal | None:
         return self._witness.newest_proposal(self._incident_id)

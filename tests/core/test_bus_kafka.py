@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from contextlib import suppress
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from cluster.kafka import PASSWORD, USER, LocalKafka
 from recwatch.core.bus import DUTIES, TOPICS, Bus, Position, Record, Subscription, next_offsets
 from recwatch.core.bus.brokers import (
     CA_VARIABLE,
@@ -23,7 +23,6 @@ from recwatch.core.bus.brokers import (
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.registry import check_bus, kafka_bus, open_bus
 from recwatch.core.errors import BadInput, Unavailable
-from tests.broker import PASSWORD, USER, LocalBroker
 from tests.core.messages import contents, publish, word
 
 LONG_S = 30.0
@@ -127,20 +126,19 @@ def test_what_retention_deleted_unread_is_said(
 
 
 def test_a_message_whose_acknowledgement_is_late_is_published_once(
-    make_bus: MakeBus, brokers: Brokers, broker: LocalBroker
+    make_bus: MakeBus, brokers: Brokers, broker: LocalKafka
 ) -> None:
     bus = make_bus(max_block_s=0.5)
     reader = bus.subscribe("g", ["samples"])
     publish(bus, "samples", "shop", 1)
     late = word("samples", "shop", 2)
-    assert broker.process is not None
-    broker.process.send_signal(signal.SIGSTOP)
+    broker.brokers[0].pause()
     try:
         for _ in range(3):
             with pytest.raises(Unavailable, match="cannot be reached"):
                 bus.publish("samples", "shop", late)
     finally:
-        broker.process.send_signal(signal.SIGCONT)
+        broker.brokers[0].resume()
     deadline = time.monotonic() + LONG_S
     while True:
         try:
@@ -272,7 +270,7 @@ def test_a_message_that_is_too_large_is_refused(make_bus: MakeBus) -> None:
 
 
 @pytest.fixture
-def locked(broker: LocalBroker, brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> Brokers:
+def locked(broker: LocalKafka, brokers: Brokers, monkeypatch: pytest.MonkeyPatch) -> Brokers:
     """The broker where it wants TLS and a password, which the environment knows."""
     monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     monkeypatch.setenv(CA_VARIABLE, str(broker.certificate))

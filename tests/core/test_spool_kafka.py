@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -13,8 +12,8 @@ from random import Random
 from threading import Event, Thread
 
 import pytest
-from tests.core.broker import LocalBroker
 
+from cluster.kafka import LocalKafka
 from recwatch.core.bus import Bus, next_offsets
 from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.registry import kafka_bus
@@ -116,13 +115,13 @@ def wait_for(happened: object) -> None:
 
 
 @contextmanager
-def paused(broker: LocalBroker) -> Iterator[None]:
-    assert broker.process is not None
-    broker.process.send_signal(signal.SIGSTOP)
+def paused(broker: LocalKafka) -> Iterator[None]:
+    (one,) = broker.brokers
+    one.pause()
     try:
         yield
     finally:
-        broker.process.send_signal(signal.SIGCONT)
+        one.resume()
 
 
 @pytest.fixture
@@ -157,7 +156,7 @@ def stored(store: Store) -> list[int]:
 
 
 def test_while_the_broker_is_away_nothing_is_lost_doubled_or_out_of_order(
-    bus: Bus, broker: LocalBroker, tmp_path: Path
+    bus: Bus, broker: LocalKafka, tmp_path: Path
 ) -> None:
     reader = bus.subscribe("reader", ["samples"])
     spool = Spool(tmp_path / "spool", bus, 2**26)
@@ -184,7 +183,7 @@ def test_while_the_broker_is_away_nothing_is_lost_doubled_or_out_of_order(
 
 
 def test_publishers_are_killed_while_they_write_and_while_they_replay(
-    bus: Bus, brokers: Brokers, broker: LocalBroker, store: Store, tmp_path: Path
+    bus: Bus, brokers: Brokers, broker: LocalKafka, store: Store, tmp_path: Path
 ) -> None:
     """Each starts where the one before was killed, with what that one left."""
     random = Random(7)

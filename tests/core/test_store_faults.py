@@ -154,11 +154,26 @@ def test_a_query_that_takes_too_much_is_refused_and_a_wrong_one_crashes(tmp_path
     connection.close()
 
 
-def test_a_dsn_names_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if "chdb" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "chdb", None)
+    with pytest.raises(BadInput, match="the embedded engine is not installed; install chdb, or name a server"):
+        Connection(Embedded(tmp_path))
+
+
+def test_a_dsn_names_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_dsn("chdb:///var/lib/recwatch") == Embedded(Path("/var/lib/recwatch"))
     assert parse_dsn("clickhouse://db") == Server("db", 8123, "default", "default")
-    monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
-    assert parse_dsn("clickhouse://ana@db:9000/shop").arguments()["password"] == "hush"
+    place = parse_dsn("clickhouse://ana@db:9000/shop")
+    assert place.arguments()["password"] == ""
+    monkeypatch.setenv(f"{PASSWORD_VARIABLE}_FILE", str(tmp_path / "password"))
+    with pytest.raises(BadInput, match=f"{PASSWORD_VARIABLE}_FILE names {tmp_path}/password, which cannot be read"):
+        place.arguments()
+    (tmp_path / "password").write_text("hush\n")
+    assert place.arguments()["password"] == "hush"
+    monkeypatch.setenv(PASSWORD_VARIABLE, "hushed")
+    assert place.arguments()["password"] == "hushed"
 
 
 @pytest.mark.parametrize(

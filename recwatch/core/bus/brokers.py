@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from recwatch.core.environment import readable_file, secret
 from recwatch.core.errors import BadInput, RecwatchError, Unavailable
 
 PASSWORD_VARIABLE = "RECWATCH_KAFKA_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
-PASSWORD_FILE_VARIABLE = "RECWATCH_KAFKA_PASSWORD_FILE"  # noqa: S105 (as above)
+PASSWORD_FILE_VARIABLE = f"{PASSWORD_VARIABLE}_FILE"
 CA_VARIABLE = "RECWATCH_KAFKA_CA_FILE"
 CERTIFICATE_VARIABLE = "RECWATCH_KAFKA_CERTIFICATE_FILE"
 KEY_VARIABLE = "RECWATCH_KAFKA_KEY_FILE"
@@ -69,7 +69,7 @@ class Brokers:
             }
         if self.tls:
             files = {"ssl_cafile": CA_VARIABLE, "ssl_certfile": CERTIFICATE_VARIABLE, "ssl_keyfile": KEY_VARIABLE}
-            arguments |= {name: _file(variable) for name, variable in files.items() if variable in os.environ}
+            arguments |= {name: readable_file(variable) for name, variable in files.items() if variable in os.environ}
         return arguments
 
 
@@ -100,20 +100,12 @@ def parse_brokers(dsn: str) -> Brokers:
 
 
 def _password() -> str:
-    if PASSWORD_VARIABLE in os.environ:
-        return os.environ[PASSWORD_VARIABLE]
-    if PASSWORD_FILE_VARIABLE in os.environ:
-        return Path(_file(PASSWORD_FILE_VARIABLE)).read_text(encoding="utf-8").strip()
-    raise BadInput(
-        f"the bus wants a user's password; put it in {PASSWORD_VARIABLE}, or its file in {PASSWORD_FILE_VARIABLE}"
-    )
-
-
-def _file(variable: str) -> str:
-    path = os.environ[variable]
-    if not os.access(path, os.R_OK):
-        raise BadInput(f"{variable} names {path}, which cannot be read; name a file that can")
-    return path
+    found = secret(PASSWORD_VARIABLE)
+    if found is None:
+        raise BadInput(
+            f"the bus wants a user's password; put it in {PASSWORD_VARIABLE}, or its file in {PASSWORD_FILE_VARIABLE}"
+        )
+    return found
 
 
 class _Secret(str):

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import pyarrow as pa
 
+from recwatch.core.environment import secret
 from recwatch.core.errors import BadInput, RecwatchError, Unavailable
 from recwatch.core.folders import private_folder
 from recwatch.core.store.migrations import TableEngine
@@ -59,12 +60,12 @@ class Server:
         return f"clickhouse://{self.host}:{self.port}/{self.database}"
 
     def arguments(self) -> dict[str, Any]:
-        """What the client needs; the password comes from the environment."""
+        """What the client needs; the password comes from the environment, or from a file that it names."""
         return {
             "host": self.host,
             "port": self.port,
             "username": self.user,
-            "password": os.environ.get(PASSWORD_VARIABLE, ""),
+            "password": secret(PASSWORD_VARIABLE) or "",
             "database": self.database,
             "autogenerate_session_id": False,
         }
@@ -170,6 +171,8 @@ def failures_of(place: Place) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:
+        raise BadInput(f"store {place}: the embedded engine is not installed; install chdb, or name a server") from error
     except OSError as error:
         raise Unavailable(f"store {place}: writing failed ({error.strerror}); see whether the disk is full") from error
     except Error as error:

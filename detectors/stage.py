@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from detectors import reasons, snapshots
-from detectors.ensemble import BY_LOAD, Ensemble, Round
+from detectors.ensemble import BY_LOAD, IN_OWN_TERMS, Ensemble, Round
+from detectors.exhaustion import LIMIT
 from detectors.fusion import Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
@@ -67,8 +68,11 @@ class DetectorStage:
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns
         row = judged.row
-        ids = np.concatenate((columns.band_id[row], columns.score_id[row], columns.warmup_id[row]), axis=1)
-        values = np.concatenate((judged.band, judged.score, judged.warmup), axis=1)
+        ahead = judged.ahead.reshape(len(row), -1)
+        ids = np.concatenate(
+            (columns.band_id[row], columns.score_id[row], columns.warmup_id[row], columns.ahead_id[row]), axis=1
+        )
+        values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
         times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
         for service, rows in judged.services.items():
@@ -112,10 +116,10 @@ class DetectorStage:
                 yield replace(anomaly, end_ms=last_ms)
 
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
-        series, name = self._ensemble.roster.series[row], self._methods[method]
+        series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns
         start_ms = self._hysteresis.since_ms(row, method)
         value, expected = float(judged.value[index]), float(judged.band[index, 0])
-        below = name != "objective" and value < expected
+        below = columns.side[row] < 0.0 if name in IN_OWN_TERMS else value < expected
         return Anomaly(
             id=Anomaly.id_of(series.id, name, start_ms),
             service=series.service,
@@ -128,12 +132,27 @@ class DetectorStage:
             direction="below" if below else "above",
             value=value,
             expected=None if np.isnan(expected) else expected,
-            reason=_reason(series, name, judged, index),
+            reason=self._reason(series, name, judged, index),
         )
 
     def _closed(self, row: int, method: int) -> Anomaly:
         end_ms, peak = self._hysteresis.last_ms(row, method), self._hysteresis.peak(row, method)
         return replace(self._open.pop((row, method)), end_ms=end_ms, peak_score=peak)
+
+    def _reason(self, series: Series, method: str, judged: Round, index: int) -> str:
+        value, beside = float(judged.value[index]), judged.beside
+        if method == "objective":
+            return reasons.over_objective(series, value, float(beside[BOUND][index]))
+        if method == "exhaustion":
+            left_s, soonest_s, latest_s = judged.ahead[index, tuple(self._ensemble.foresees).index(method)].tolist()
+            return reasons.runs_out(series, value, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
+        if method == "flat_line":
+            return reasons.stands_still(series, value)
+        expected, lower, upper = judged.band[index].tolist()
+        if method == "level_shift":
+            return reasons.level_moved(series, value, expected)
+        load = float(beside[LOAD][index]) if method == BY_LOAD else None
+        return reasons.outside_band(series, value, (expected, lower, upper), load)
 
     def learn(self, known: SeriesSet, history: Iterable[Samples]) -> None:
         """Learn from what was before anything that was processed, and say nothing of what was abnormal in it."""
@@ -209,14 +228,3 @@ class DetectorStage:
 
 def _definition(series: Series) -> dict[str, object]:
     return {name: value for name, value in asdict(series).items() if name != "id"}
-
-
-def _reason(series: Series, method: str, judged: Round, index: int) -> str:
-    value = float(judged.value[index])
-    if method == "objective":
-        return reasons.over_objective(series, value, float(judged.beside[BOUND][index]))
-    expected, lower, upper = judged.band[index].tolist()
-    if method == "level_shift":
-        return reasons.level_moved(series, value, expected)
-    load = float(judged.beside[LOAD][index]) if method == BY_LOAD else None
-    return reasons.outside_band(series, value, (expected, lower, upper), load)

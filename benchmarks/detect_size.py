@@ -21,7 +21,7 @@ MIB = 2**20
 
 
 def detect_size(out: Console) -> Sequence[Row]:
-    """One panel of a million series, new all at once, 30 readings each over two days; memory is that of the process, at its most."""
+    """A panel of a million series, new all at once, 30 readings each over two days; memory is the process's, at its most."""
     return [row for name in HELD for row in _rows(name, out)]
 
 

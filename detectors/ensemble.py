@@ -18,11 +18,12 @@ from detectors.roster import Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
 
-LEADING, TRAILING = ("latency_given_load", "robust_band", "level_shift"), ("floor", "flat_line", "exhaustion", "objective")
+LEADING = ("latency_given_load", "robust_band", "level_shift")
+TRAILING = ("floor", "flat_line", "exhaustion", "objective")
 PREFERENCE = (*LEADING, *(name for name in METHODS if name not in LEADING + TRAILING), *TRAILING)
 """Of the methods that have an opinion, the first gives a series its expected value and band."""
 IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
-"""Methods that do not judge how far a reading is from an expected one: what the plan says of such distances is not for them."""
+"""Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
 BY_LOAD = "latency_given_load"
 
 
@@ -31,8 +32,8 @@ class Round:
     """One reading of each of n series, of one or several services, and what the methods say of them.
 
     `score` and `warmup` float64[n, methods], `band` float64[n, 3] (expected, lower, upper): NaN where there is nothing to
-    say. `ahead` float64[n, methods that look ahead, 3] is what is foreseen with its interval. `services` gives each service its
-    slice of the rows; `beside` the signals that methods needed.
+    say. `ahead` float64[n, methods that look ahead, 3] is what is foreseen with its interval. `services` gives each service
+    its slice of the rows; `beside` the signals that methods needed.
     """
 
     services: Mapping[str, slice]

@@ -32,10 +32,10 @@ class Trend(NamedTuple):
 class Exhaustion:
     """Judges a resource by the time left until its trend reaches its limit.
 
-    The trend is the Theil-Sen slope over the last `BUCKETS` means of `bucket_s`, with the interval that Kendall's statistic gives
-    it (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968). It counts only where both halves of the
-    window go the same way for sure: a step is no trend. The score is `within_h` over the time left at the slow end of the
-    interval, so 1 says that the resource is used up within these hours even then; without a trend it is 0.
+    The trend is the Theil-Sen slope over the last `BUCKETS` means of `bucket_s`, with the interval that Kendall's statistic
+    gives it (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968). It counts only where both halves
+    of the window go the same way for sure: a step is no trend. The score is `within_h` over the time left at the slow end of
+    the interval, so 1 says that the resource is used up within these hours even then; without a trend it is 0.
     """
 
     name = "exhaustion"

@@ -14,7 +14,7 @@ from recwatch.core.signals import Float64, Int64, Judgement
 
 MEMORY_ROWS = 1000.0
 LONGER = 3.0
-"""So many times the longest run so far; what repeats for a reason, such as an exporter read faster than it measures, does in runs."""
+"""So many times the longest run so far: an exporter that is read faster than it measures repeats itself in runs."""
 LONGEST_FADES = 1e-4
 LEAST_SHARE = 1e-3
 
@@ -22,9 +22,9 @@ LEAST_SHARE = 1e-3
 class FlatLine:
     """Judges how long a series has stood at exactly one value, beside how often its readings repeat.
 
-    A series whose share of repeats is p repeats n times in a row by chance with probability p to the n. The score is 1 where that
-    is so rare that `max_false_alarms_per_series_day` come by chance, and the run is `LONGER` than the longest before it. A
-    series that always stands still scores 0, and one that goes on standing still comes to.
+    A series whose share of repeats is p repeats n times in a row by chance with probability p to the n. The score is 1 where
+    that is so rare that `max_false_alarms_per_series_day` come by chance, and the run `LONGER` times the longest before it.
+    A series that always stands still scores 0, and one that goes on standing still comes to.
     """
 
     name = "flat_line"
@@ -32,9 +32,7 @@ class FlatLine:
 
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day
-        self._rows = Rows(
-            seen=0.0, last=np.nan, last_ms=np.int64(0), step_ms=FIRST_STEP_MS, run=0.0, share=0.0, longest=0.0
-        )
+        self._rows = Rows(seen=0.0, last=np.nan, last_ms=np.int64(0), step_ms=FIRST_STEP_MS, run=0.0, share=0.0, longest=0.0)
 
     def update(self, batch: Batch) -> Judgement:
         row, value, rows = batch.row, within(batch.value, LARGEST), self._rows

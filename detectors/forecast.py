@@ -31,8 +31,8 @@ class Forecast:
     """The level now, plus what the days before did from this time of day to that of the forecast.
 
     On the first day nothing is known of the day's course, and the forecast is the level. The interval is as wide as covered
-    `COVERED_RATIO` of the forecasts whose time came: each error beyond it widens it, each within narrows it a little (quantile
-    tracking; Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021). It judges nothing.
+    `COVERED_RATIO` of the forecasts whose time came: each error beyond it widens it, each within narrows it a little
+    (quantile tracking; Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021). It judges nothing.
     """
 
     name = FORECAST

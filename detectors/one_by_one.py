@@ -21,7 +21,7 @@ FARTHEST = 1e6
 OUTLIER = 8.0
 """Readings that a model is taught from the past are held within so many units."""
 MEAN_DEVIATION = 0.8
-"""The mean of |surprise| for a normal distribution; less is not believed, so that a band is four deviations wide at least."""
+"""The mean of |surprise| for a normal distribution; less is not believed, so a band is at least four deviations wide."""
 WIDTH = BandSettings(relative_floor=0.0, absolute_floor=MEAN_DEVIATION)
 
 
@@ -53,10 +53,10 @@ class Model(Protocol):
 class OneByOne(ABC):
     """Runs a `Model` for each row, and judges what it says by a band that calibrates itself on the model's own surprises.
 
-    A model begins with the readings of the warm-up. Of a run outside the band the first reading teaches it clipped to the band,
-    the others nothing. When a shift is confirmed a new model begins with the last readings. This is a loop in Python: judge a few
-    signals with it. A snapshot keeps the last readings, and a restored model learns them anew: its judgements come close
-    to those of before, no more.
+    A model begins with the readings of the warm-up. Of a run outside the band the first reading teaches it clipped to the
+    band, the others nothing. When a shift is confirmed a new model begins with the last readings. This is a loop in Python:
+    judge a few signals with it. A snapshot keeps the last readings, and a restored model learns them anew: its judgements
+    come close to those of before, no more.
     """
 
     name: str

@@ -87,8 +87,8 @@ PLAN: Mapping[str, Watch] = {
 class DetectionConfig(BaseModel):
     """The one knob of detection, and what may be added to the plan: further methods for canonical signals, such as River's.
 
-    Bands are as wide as lets through by chance `max_false_alarms_per_series_day`, at most, of what is no anomaly. `methods` holds
-    the parameters of methods by name, where they are not to be the defaults.
+    Bands are as wide as lets through by chance `max_false_alarms_per_series_day`, at most, of what is no anomaly. `methods`
+    holds the parameters of methods by name, where they are not to be the defaults.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -45,14 +45,14 @@ class RiverDeviation(OneByOne):
 class _Gaussian:
     """The normal distribution that `GaussianScorer` fits to the last readings.
 
-    Its own score is a probability, which is 1 for all that is far away and cannot rank it; the deviations behind it can. Where
-    adding and taking away has left a variance below zero, which the scorer fails on, it counts as none.
+    Its own score is a probability, which is 1 for all that is far away and cannot rank it; the deviations behind it can.
+    Where adding and taking away has left a variance below zero, which the scorer fails on, it counts as none.
     """
 
     def __init__(self, window_rows: int) -> None:
         from river import anomaly  # noqa: PLC0415
 
-        self._model: Any = anomaly.GaussianScorer(window_size=window_rows, grace_period=0)
+        self._model: Any = anomaly.GaussianScorer(window_rows, 0)  # type: ignore[no-untyped-call]
 
     def outlook(self, edge: float) -> Outlook:
         return Outlook(self._model.gaussian.mu, edge * self._deviation())
@@ -64,7 +64,7 @@ class _Gaussian:
         self._model.learn_one(None, reading)
 
     def _deviation(self) -> float:
-        variance = self._model.gaussian._var.get()  # noqa: SLF001  (`sigma` is its root, and complex where it is negative)
+        variance = self._model.gaussian._var.get()  # `sigma` is its root, and complex where it is negative
         return float(max(max(variance, 0.0) ** 0.5, LEAST_DEVIATION))
 
 
@@ -131,7 +131,7 @@ class _HalfSpaceTrees:
 
 
 class RiverHalfSpaceTrees(OneByOne):
-    """River's half-space trees on readings scaled by their noise. They say nothing before the first `window_rows` readings."""
+    """River's half-space trees on readings scaled by their noise; silent before the first `window_rows` readings."""
 
     name = "river_half_space_trees"
 

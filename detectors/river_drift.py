@@ -12,6 +12,8 @@ from detectors.one_by_one import Model, OneByOne, Outlook
 RECENT_ROWS = 10
 JUMP = 10.0
 """Readings given to a test are held within so many deviations: one spike is no drift."""
+CLIP = 4.0
+"""A reading teaches the mean at most so many deviations: a spike that the test passes over is no new level."""
 LEAST_DEVIATION = 0.05
 SEED = 1
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -48,9 +50,12 @@ class _Drift:
         return edge + away if self._drifted else 0.0
 
     def learn(self, reading: float) -> None:
-        if not self._drifted:
-            self._mean.update(reading)
-            self._variance.update(reading)
+        if self._drifted:
+            return
+        expected, most = self._mean.get(), CLIP * self._deviation()
+        held = min(max(reading, expected - most), expected + most) if self._mean.n > RECENT_ROWS else reading
+        self._mean.update(held)
+        self._variance.update(held)
 
     def _deviation(self) -> float:
         return float(max(self._variance.get() ** 0.5, LEAST_DEVIATION))
@@ -68,7 +73,7 @@ class RiverAdwin(OneByOne):
     def _new(self) -> Model:
         from river import drift  # noqa: PLC0415
 
-        return _Drift(drift.ADWIN(delta=self._delta, clock=1))
+        return _Drift(drift.ADWIN(delta=self._delta, clock=1))  # type: ignore[no-untyped-call]
 
 
 class RiverPageHinkley(OneByOne):
@@ -98,7 +103,7 @@ class RiverKswin(OneByOne):
         recent_rows: Annotated[int, Field(ge=5, le=500)] = 15,
     ) -> None:
         super().__init__()
-        self._settings = {"alpha": alpha, "window_size": window_rows, "stat_size": recent_rows, "seed": SEED}
+        self._settings: dict[str, Any] = {"alpha": alpha, "window_size": window_rows, "stat_size": recent_rows, "seed": SEED}
 
     def _new(self) -> Model:
         from river import drift  # noqa: PLC0415

@@ -15,13 +15,13 @@ Lags = Annotated[int, Field(ge=0, le=100)]
 class _Forecaster:
     """The distance from what one of River's forecasters expected next, in units of the noise.
 
-    `offset` units are added to what it is given. It says nothing before `first` readings. One that ran away begins anew.
+    `offset` units are added to what it is given. It begins with `calm` readings at the usual level, and says nothing before
+    `first` others. One that ran away begins anew.
     """
 
-    def __init__(self, model: Any, offset: float = 0.0, first: int = 1) -> None:
-        self._fresh, self._model = model, model.clone()
-        self._offset, self._first = offset, first
-        self._learnt, self._expected = 0, 0.0
+    def __init__(self, model: Any, offset: float = 0.0, calm: int = 0, first: int = 1) -> None:
+        self._fresh, self._offset, self._calm, self._first = model, offset, calm, first
+        self._begin()
 
     def outlook(self, edge: float) -> Outlook:
         return Outlook(self._expected, edge)
@@ -36,7 +36,12 @@ class _Forecaster:
             return
         self._expected = float(self._model.forecast(horizon=1)[0]) - self._offset
         if not abs(self._expected) <= FARTHEST:
-            self._model, self._learnt, self._expected = self._fresh.clone(), 0, 0.0
+            self._begin()
+
+    def _begin(self) -> None:
+        self._model, self._learnt, self._expected = self._fresh.clone(), 0, 0.0
+        for _ in range(self._calm):
+            self._model.learn_one(self._offset)
 
 
 class RiverHoltWinters(OneByOne):
@@ -56,12 +61,15 @@ class RiverHoltWinters(OneByOne):
         super().__init__(kept_rows=max(KEPT_ROWS, 2 * season_rows))
         season = {"gamma": gamma, "seasonality": season_rows} if season_rows else {}
         self._settings: dict[str, Any] = {"alpha": alpha, "beta": beta, **season}
-        self._first = max(2, season_rows)
+        self._calm = 0 if season_rows else 2
+        """Two of its first readings are what River takes a trend from, and noise would be one."""
+        self._first = max(1, season_rows)
 
     def _new(self) -> Model:
         from river import time_series  # noqa: PLC0415
 
-        return _Forecaster(time_series.HoltWinters(**self._settings), self.OFFSET, self._first)
+        model = time_series.HoltWinters(**self._settings)  # type: ignore[no-untyped-call]
+        return _Forecaster(model, self.OFFSET, self._calm, self._first)
 
 
 class RiverSnarimax(OneByOne):
@@ -71,7 +79,7 @@ class RiverSnarimax(OneByOne):
 
     def __init__(self, p: Lags = 3, d: Annotated[int, Field(ge=0, le=2)] = 0, q: Lags = 1) -> None:
         super().__init__()
-        self._orders = {"p": p, "d": d, "q": q}
+        self._orders: dict[str, Any] = {"p": p, "d": d, "q": q}
 
     def _new(self) -> Model:
         from river import time_series  # noqa: PLC0415

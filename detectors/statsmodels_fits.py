@@ -1,4 +1,4 @@
-"""Forecasts of the statsmodels library from one evenly spaced history. They run in a process of their own, off the hot path."""
+"""Forecasts of the statsmodels library from one evenly spaced history, to be run off the hot path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recwatch.core.signals import Float64
 HARMONICS = 3
 INTERVAL = 0.05
 """One minus the coverage of the interval from which the standard deviation of a forecast is taken."""
-DEVIATIONS = 3.919928
+INTERVAL_DEVIATIONS = 3.919928
 """The width of a normal distribution's 95 % interval in standard deviations."""
 MOST_STEPS = 50
 """Steps of an optimiser: what has not settled by then is nearly as good, and the next fit is minutes away."""
@@ -25,16 +25,18 @@ def forecast(kind: str, history: Float64, ahead_rows: int, season_rows: int) -> 
     `history` float64[n], NaN where a value is missing; `season_rows` values make a season. Raises ValueError where the model
     gives no finite forecast.
     """
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
     known = np.isfinite(history)
     filled = np.interp(np.arange(len(history)), np.flatnonzero(known), history[known])
     centre, unit = filled.mean(), filled.std()
     if unit <= 1e-9 * max(abs(centre), 1e-9):
         return np.stack((np.full(ahead_rows, centre), np.zeros(ahead_rows)))
     season = season_rows if len(history) >= 2 * season_rows else 0
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(limits=1):  # more threads are slower on matrices as small as these
         warnings.simplefilter("ignore")
         mean, ends = MODELS[kind]((filled - centre) / unit, ahead_rows, season)
-    deviation = (ends[:, 1] - ends[:, 0]) / DEVIATIONS
+    deviation = (ends[:, 1] - ends[:, 0]) / INTERVAL_DEVIATIONS
     told = np.stack((centre + unit * np.asarray(mean), unit * deviation))
     if not np.isfinite(told).all():
         raise ValueError(f"{kind} has no finite forecast of {len(history)} values")
@@ -43,12 +45,13 @@ def forecast(kind: str, history: Float64, ahead_rows: int, season_rows: int) -> 
 
 def _ets(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
     """Exponential smoothing with additive errors, a damped trend and an additive season (Holt-Winters)."""
+    import pandas as pd  # noqa: PLC0415
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel  # noqa: PLC0415  (heavy)
 
     seasonal: dict[str, Any] = {"seasonal": "add", "seasonal_periods": season} if season else {}
-    model = ETSModel(history, trend="add", damped_trend=True, initialization_method="heuristic", **seasonal)
+    model = ETSModel(pd.Series(history), trend="add", damped_trend=True, initialization_method="heuristic", **seasonal)
     told = model.fit(disp=False, maxiter=MOST_STEPS).get_prediction(len(history), len(history) + ahead - 1)
-    return told.predicted_mean, told.pred_int(alpha=INTERVAL)
+    return told.predicted_mean.to_numpy(), told.pred_int(alpha=INTERVAL).to_numpy()
 
 
 def _stl(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
@@ -57,7 +60,8 @@ def _stl(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
     from statsmodels.tsa.forecasting.stl import STLForecast  # noqa: PLC0415
 
     order: dict[str, Any] = {"order": (1, 1, 1)}
-    model = STLForecast(history, ARIMA, model_kwargs=order, period=season, robust=True) if season else ARIMA(history, **order)
+    seasonal: dict[str, Any] = {"model_kwargs": order, "period": season, "robust": True}
+    model = STLForecast(history, ARIMA, **seasonal) if season else ARIMA(history, **order)
     told = model.fit().get_prediction(len(history), len(history) + ahead - 1)
     return told.predicted_mean, told.conf_int(alpha=INTERVAL)
 

@@ -36,12 +36,12 @@ COVERED_95 = 1.96
 
 
 class StatsmodelsForecast:
-    """Judges readings by the latest forecast of their series, in units of its own interval, within a band that calibrates itself.
+    """Judges readings by the latest forecast of their series, within a band that calibrates itself on its interval.
 
-    The history is made of means of `bucket_s`, at most `history_days` of them, its season a day once it is two days long. It is
+    The history is made of means of `bucket_s` over `history_days`; its season is a day once it is two days long. It is
     fitted every `refit_minutes` of sample time by a process of its own, so that nothing waits for it. Without a forecast, and
-    two refits after the last one, a row abstains. Of a run outside the band the first reading enters the history clipped to the
-    band, the others as what was expected; a confirmed shift moves the history.
+    two refits after the last one, a row abstains. Readings outside the band enter the history as what was expected in their
+    place; a confirmed shift moves the history.
     """
 
     kind = ""
@@ -92,7 +92,8 @@ class StatsmodelsForecast:
         away = within((value - expected) / unit, LARGEST_DEVIATIONS)
         score = np.abs(away) / edge
         flagged = score >= 1.0
-        self._learn(batch, expected, unit * edge, flagged)
+        rows["total"][row] += np.where(flagged, expected, value)
+        rows["readings"][row] += 1.0
         self._recalibrate(row[known], away[known], unit[known], flagged[known])
         told = expected + 0.0 * edge
         return Judgement(score, told, told - unit * edge, told + unit * edge)
@@ -158,15 +159,6 @@ class StatsmodelsForecast:
         told = (np.where(inside, self._rows[name][row, place], np.nan) for name in ("mean", "deviation"))
         mean, deviation = told
         return mean, deviation
-
-    def _learn(self, batch: Batch, expected: Float64, half_width: Float64, flagged: npt.NDArray[np.bool_]) -> None:
-        """Add the readings to their buckets."""
-        row = batch.row
-        value = within(batch.value, LARGEST)
-        running = self._band.rows["outside"][row] > 0.0
-        held = np.where(running, expected, expected + within(value - expected, half_width))
-        self._rows["total"][row] += np.where(flagged, held, value)
-        self._rows["readings"][row] += 1.0
 
     def _recalibrate(self, row: Int64, away: Float64, unit: Float64, flagged: npt.NDArray[np.bool_]) -> None:
         warm = self._band.warmup_ratio(row) >= 1.0

@@ -12,7 +12,7 @@ from detectors.band import uncalibrated
 from detectors.exhaustion import LIMIT
 from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
-from detectors.panel import Batch, Detector, Foresees, Rows
+from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
 from detectors.plan import DetectionConfig
 from detectors.roster import Roster
 from recwatch.core.objective import Objective
@@ -25,6 +25,7 @@ PREFERENCE = (*LEADING, *(name for name in METHODS if name not in LEADING + TRAI
 IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
 """Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
 BY_LOAD = "latency_given_load"
+NEVER_MS = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,7 @@ class Ensemble:
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
         self.foresees = {name: method.foresees for name, method in self.methods.items() if isinstance(method, Foresees)}
         self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, self.foresees)
-        self.rows = Rows(last_ms=np.int64(np.iinfo(np.int64).min), warming=np.ones(len(self.methods), dtype=np.bool_))
+        self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int64(0), warming=np.ones(len(self.methods), dtype=np.bool_))
 
     def judge(self, ticks: Sequence[Samples]) -> Round:
         """Judge, then learn, the readings of one round. A reading not newer than its series' last is left out."""
@@ -86,10 +87,12 @@ class Ensemble:
             fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & np.isfinite(value))
             readings = np.append(np.where(np.isfinite(tick.value), tick.value, np.nan), np.nan)
             beside = [readings[layout.beside[name]][fresh] for name in self._needs]
-            parts.append((layout.row[fresh], time_ms[fresh], value[fresh], *beside))
+            parts.append((layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST), *beside))
             services[tick.service] = slice(start, start + len(fresh))
             start += len(fresh)
         row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        last_ms = self.rows["last_ms"][row]
+        self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
         self.rows["last_ms"][row] = time_ms
         known = self.roster.columns
         columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: known.bound[row], LIMIT: known.limit[row]}

@@ -10,7 +10,7 @@ import numpy as np
 from detectors import reasons, snapshots
 from detectors.ensemble import BY_LOAD, IN_OWN_TERMS, Ensemble, Round
 from detectors.exhaustion import LIMIT
-from detectors.fusion import Hysteresis
+from detectors.fusion import ENDS_AFTER, Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.plan import DetectionConfig
@@ -68,7 +68,7 @@ class DetectorStage:
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns
         row = judged.row
-        ahead = judged.ahead.reshape(len(row), -1)
+        ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
         ids = np.concatenate(
             (columns.band_id[row], columns.score_id[row], columns.warmup_id[row], columns.ahead_id[row]), axis=1
         )
@@ -94,10 +94,7 @@ class DetectorStage:
             yield anomaly
 
     def _vanished(self, judged: Round) -> Iterator[Anomaly]:
-        """Ends of anomalies whose series is missing, for too long, from the ticks of its service.
-
-        Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
-        """
+        """Ends of anomalies whose series is missing, for too long, from the ticks of its service."""
         if not self._open and not self._orphans:
             return
         present = set(judged.row.tolist())
@@ -105,15 +102,25 @@ class DetectorStage:
         for (row, method), anomaly in list(self._open.items()):
             if row in present or anomaly.service not in heard:
                 continue
-            silent_ms = heard[anomaly.service] - self._hysteresis.last_ms(row, method)
-            felt = SIGNALS[self._ensemble.roster.series[row].name].user_facing
-            if self._hysteresis.missed(row, method, may_end=not felt or silent_ms >= SILENCE_MS):
+            if self._silent(row, method, heard[anomaly.service]):
+                self._hysteresis.forget(row, method)
                 yield self._closed(row, method)
         for orphan in list(self._orphans):
             anomaly, last_ms = orphan
             if heard.get(anomaly.service, last_ms) - last_ms >= SILENCE_MS:
                 self._orphans.remove(orphan)
                 yield replace(anomaly, end_ms=last_ms)
+
+    def _silent(self, row: int, method: int, heard_ms: int) -> bool:
+        """Whether a series has been missing for `ENDS_AFTER` of its own steps, whatever the pace of the others.
+
+        Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
+        """
+        rows, over_ms = self._ensemble.rows, self._hysteresis.last_ms(row, method)
+        step_ms = int(rows["step_ms"][row]) or SILENCE_MS // ENDS_AFTER
+        felt = SIGNALS[self._ensemble.roster.series[row].name].user_facing
+        missing_ms = heard_ms - max(int(rows["last_ms"][row]), over_ms)
+        return missing_ms >= ENDS_AFTER * step_ms and (not felt or heard_ms - over_ms >= SILENCE_MS)
 
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
         series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns

@@ -67,7 +67,7 @@ def _stl(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
 
 
 def _sarimax(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
-    """ARIMA(2, 0, 1) around a mean and, for the season, harmonics as regressors: a seasonal order would be as long as a day."""
+    """ARIMA(2, 0, 1) around a mean; harmonics for the season, as a seasonal order would be as long as a day."""
     from statsmodels.tsa.statespace.sarimax import SARIMAX  # noqa: PLC0415
 
     waves = _harmonics(len(history) + ahead, season)

@@ -39,8 +39,8 @@ class StatsmodelsForecast:
     """Judges readings by the latest forecast of their series, within a band that calibrates itself on its interval.
 
     The history is made of means of `bucket_s` over `history_days`; its season is a day once it is two days long. It is
-    fitted every `refit_minutes` of sample time by a process of its own, so that nothing waits for it. Without a forecast, and
-    two refits after the last one, a row abstains. Readings outside the band enter the history as what was expected in their
+    fitted every `refit_minutes` of sample time by a process of its own, so that nothing waits for it. Without a
+    forecast, and two refits after the last one, a row abstains. Readings outside the band enter the history as what was expected in their
     place; a confirmed shift moves the history.
     """
 

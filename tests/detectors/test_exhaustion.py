@@ -18,7 +18,7 @@ from recwatch.core.stage import Outgoing
 
 GIB = 2.0**30
 HOUR_S = 3600
-STEP_S = 20
+STEP_S = 30
 MEMORY = canonical_series("shop", "host_memory_available_bytes")
 GPU_MEMORY = canonical_series("shop", "gpu_memory_used_ratio", {"gpu": "0"})
 
@@ -87,7 +87,7 @@ def test_the_time_left_is_published_with_an_interval_that_holds() -> None:
     ids=["steady", "day and night", "a step", "a cache that fills and empties"],
 )
 def test_what_does_not_run_out_is_no_exhaustion(level: Level) -> None:
-    assert [anomaly.reason for _, outgoing in told(level, 24.0) for anomaly in exhaustions(outgoing)] == []
+    assert [anomaly.reason for _, outgoing in told(level, 14.0) for anomaly in exhaustions(outgoing)] == []
 
 
 def test_a_slow_leak_is_no_alarm_yet() -> None:

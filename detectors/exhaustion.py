@@ -109,7 +109,9 @@ class Exhaustion:
         half = BUCKETS // 2
         whole = trend(means)
         parts = trend(means[:, :half]), trend(means[:, half:])
-        away = limit - np.median(means[:, -5:], axis=1)
+        place = np.arange(BUCKETS)
+        now = np.median(means + whole.slope[:, None] * (BUCKETS - 0.5 - place), axis=1)
+        away = limit - now
         towards = np.sign(away)
         sure = np.all([np.minimum(towards * one.low, towards * one.high) > 0.0 for one in (whole, *parts)], axis=0)
         speeds = np.stack((whole.slope, whole.low, whole.high), axis=1) * towards[:, None]

@@ -13,8 +13,8 @@ from detectors.panel import LARGEST, Batch, Place, Rows, place, within
 from recwatch.core.signals import Float64, Int64, Judgement
 
 HORIZON_S = 600.0
-LEVEL_SHARE = 0.1
-"""The level follows readings over a tenth of the horizon: what is gone by then is noise to the forecast."""
+LEVEL_SHARE = 0.3
+"""The level follows readings over a third of the horizon: what is gone by then is noise to the forecast."""
 SLOTS = 20
 """Forecasts are kept until their time comes, the latest of each twentieth of the horizon."""
 COVERED_RATIO = 0.95
@@ -80,7 +80,7 @@ class Forecast:
         rows = self._rows
         passed_ms = np.maximum(batch.time_ms - rows["last_ms"][at], 1.0)
         share = -np.expm1(-passed_ms / (LEVEL_SHARE * self._horizon_ms))
-        before = rows["level"][at]
+        before = rows["level"][at] + self._course(at, batch.row, rows["last_ms"][at], batch.time_ms)
         level = np.where(np.isnan(before), value, before + share * (value - before))
         then_ms = batch.time_ms + round(self._horizon_ms)
         ahead = level + self._course(at, batch.row, batch.time_ms, then_ms)
@@ -93,12 +93,12 @@ class Forecast:
         rows["last_ms"][at] = batch.time_ms
         self._daily.learn(at, batch.row, batch.time_ms, value)
 
-    def _course(self, at: Place, row: Int64, now_ms: Int64, then_ms: Int64) -> Float64:
-        """What the profile of the day does from now to then; 0 where it is not known."""
-        now, then = self._daily.expected(at, row, now_ms), self._daily.expected(at, row, then_ms)
-        if now is None or then is None:
+    def _course(self, at: Place, row: Int64, from_ms: Int64, to_ms: Int64) -> Float64:
+        """What the profile of the day does from one time to another; 0 where it is not known."""
+        before, after = self._daily.expected(at, row, from_ms), self._daily.expected(at, row, to_ms)
+        if before is None or after is None:
             return np.zeros(len(row))
-        return np.nan_to_num(then[0] - now[0])
+        return np.nan_to_num(after[0] - before[0])
 
     def _reserve(self, row: Int64) -> None:
         if self._rows.reserve(row):

@@ -15,6 +15,8 @@ INTERVAL = 0.05
 """One minus the coverage of the interval from which the standard deviation of a forecast is taken."""
 INTERVAL_DEVIATIONS = 3.919928
 """The width of a normal distribution's 95 % interval in standard deviations."""
+PERIODIC = 1001
+"""Seasons over which loess smooths each time of day; so many that it is their mean."""
 MOST_STEPS = 50
 """Steps of an optimiser: what has not settled by then is nearly as good, and the next fit is minutes away."""
 
@@ -55,15 +57,23 @@ def _ets(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
 
 
 def _stl(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
-    """A season taken out by loess (STL), the rest by ARIMA(1, 1, 1); without two seasons that alone."""
+    """A season taken out by loess (STL), the rest by ARIMA(1, 1, 1); without two seasons that alone.
+
+    The season is the mean of the k seasons seen, and what is left therefore too small: by the factor (k − 1) / k in variance,
+    where the forecast misses by (k + 1) / k.
+    """
     from statsmodels.tsa.arima.model import ARIMA  # noqa: PLC0415
     from statsmodels.tsa.forecasting.stl import STLForecast  # noqa: PLC0415
 
     order: dict[str, Any] = {"order": (1, 1, 1)}
-    seasonal: dict[str, Any] = {"model_kwargs": order, "period": season, "robust": True}
+    seasonal: dict[str, Any] = {"model_kwargs": order, "period": season, "seasonal": PERIODIC}
     model = STLForecast(history, ARIMA, **seasonal) if season else ARIMA(history, **order)
     told = model.fit().get_prediction(len(history), len(history) + ahead - 1)
-    return told.predicted_mean, told.conf_int(alpha=INTERVAL)
+    mean, ends = told.predicted_mean, told.conf_int(alpha=INTERVAL)
+    if season:
+        seasons = len(history) / season
+        ends = mean[:, None] + np.sqrt((seasons + 1.0) / (seasons - 1.0)) * (ends - mean[:, None])
+    return mean, ends
 
 
 def _sarimax(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:

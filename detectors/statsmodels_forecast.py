@@ -39,9 +39,9 @@ class StatsmodelsForecast:
     """Judges readings by the latest forecast of their series, within a band that calibrates itself on its interval.
 
     The history is made of means of `bucket_s` over `history_days`; its season is a day once it is two days long. It is
-    fitted every `refit_minutes` of sample time by a process of its own, so that nothing waits for it. Without a
-    forecast, and two refits after the last one, a row abstains. Readings outside the band enter the history as what was expected in their
-    place; a confirmed shift moves the history.
+    fitted every `refit_minutes` of sample time by a process of its own, so that nothing waits for it. Without a forecast,
+    and two refits after the last one, a row abstains. Readings outside the band enter the history as what was expected in
+    their place; a confirmed shift moves the history.
     """
 
     kind = ""
@@ -132,7 +132,7 @@ class StatsmodelsForecast:
             history = history[np.flatnonzero(~np.isnan(history))[0] :].copy()
             work = (self.kind, history, self._ahead_rows, self._season_rows)
             try:
-                fitting = (self._worker or _process()).submit(forecast, *work)
+                fitting = (self._worker or fitting_process()).submit(forecast, *work)
             except BrokenExecutor as error:
                 _give_up(self.name, error)
             else:
@@ -213,7 +213,7 @@ class StatsmodelsLocalLevel(StatsmodelsForecast):
 
 
 @cache
-def _process() -> Executor:
+def fitting_process() -> Executor:
     """The one process that fits for all methods; it begins with the first fit."""
     return ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=_step_back)
 
@@ -228,4 +228,4 @@ def _give_up(name: str, error: BaseException) -> None:
     """A fit that failed is tried again when the next is due; a process that died is begun anew."""
     logger.warning("%s has no new forecast: %s", name, error)
     if isinstance(error, BrokenExecutor):
-        _process.cache_clear()
+        fitting_process.cache_clear()

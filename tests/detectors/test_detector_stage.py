@@ -85,7 +85,7 @@ def test_derived_series_are_told_whole_and_before_their_samples() -> None:
 
 def test_every_published_reading_has_its_definition() -> None:
     judge = stage()
-    outgoing = give(judge, KNOWN, *(tick(second) for second in range(60)))
+    outgoing = give(judge, KNOWN, *(tick(second) for second in range(640)))
     defined = {series.id for out in outgoing if out.topic == "derived_series" for series in out.message.series}
 
     told = {series_id for series_id, _ in published(outgoing)}

@@ -59,7 +59,7 @@ def _ets(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
 def _stl(history: Float64, ahead: int, season: int) -> tuple[Float64, Float64]:
     """A season taken out by loess (STL), the rest by ARIMA(1, 1, 1); without two seasons that alone.
 
-    The season is the mean of the k seasons seen, and what is left therefore too small: by the factor (k − 1) / k in variance,
+    The season is the mean of the k seasons seen, and what is left therefore too small: by (k − 1) / k in variance,
     where the forecast misses by (k + 1) / k.
     """
     from statsmodels.tsa.arima.model import ARIMA  # noqa: PLC0415

@@ -99,10 +99,13 @@ class StatsmodelsForecast:
         return Judgement(score, told, told - unit * edge, told + unit * edge)
 
     def foresight(self, row: Int64) -> Float64:
-        """The forecast for `HORIZON_S` after each row's last reading, and its 95 % interval, float64[n, 3]."""
+        """The forecast for `HORIZON_S` after each row's last reading, and its 95 % interval, float64[n, 3].
+
+        The interval is the model's, widened where readings so far have missed their forecasts by more than it says.
+        """
         self._rows.reserve(row)
         mean, deviation = self._forecast(row, self._rows["bucket"][row] + round(1000 * HORIZON_S / self._bucket_ms))
-        reach = COVERED_95 * deviation
+        reach = COVERED_95 * deviation * np.maximum(self._band.rows["scale"][row] / MEAN_DEVIATION, 1.0)
         return np.stack((mean, np.maximum(mean - reach, 0.0), mean + reach), axis=1)
 
     def _close(self, row: Int64, bucket: Int64) -> None:
@@ -195,7 +198,7 @@ class StatsmodelsEts(StatsmodelsForecast):
 
 
 class StatsmodelsStl(StatsmodelsForecast):
-    """Seasonal decomposition by loess, and ARIMA for the rest, by statsmodels."""
+    """Seasonal decomposition by loess, and ARIMA for the rest, by statsmodels. Its interval holds from a week of history on."""
 
     kind, name = "stl", "statsmodels_stl"
 

@@ -63,13 +63,13 @@ def test_what_cannot_be_set_is_refused_with_what_can(given: dict[str, Any], said
         DetectionConfig.model_validate(given)
 
 
-def course(seed: int, season: float = 10.0) -> tuple[Float64, Float64]:
-    """Three days of half hours with a course by the day and noise that lasts, and the six hours after them."""
+def course(seed: int, days: int = 3) -> tuple[Float64, Float64]:
+    """Days of half hours with a course by the day and noise that lasts, and the six hours after them."""
     rng = np.random.default_rng(seed)
-    noise = np.zeros(3 * SEASON + AHEAD)
+    noise = np.zeros(days * SEASON + AHEAD)
     for place in range(1, len(noise)):
         noise[place] = 0.6 * noise[place - 1] + rng.standard_normal()
-    value = 100.0 + season * np.sin(2.0 * np.pi * np.arange(len(noise)) / SEASON) + noise
+    value = 100.0 + 10.0 * np.sin(2.0 * np.pi * np.arange(len(noise)) / SEASON) + noise
     return value[:-AHEAD], value[-AHEAD:]
 
 
@@ -77,7 +77,7 @@ def course(seed: int, season: float = 10.0) -> tuple[Float64, Float64]:
 def test_the_interval_of_a_forecast_holds(kind: str) -> None:
     held = []
     for seed in range(8):
-        history, actual = course(seed)
+        history, actual = course(seed, days=7 if kind == "stl" else 3)
         mean, deviation = forecast(kind, history, AHEAD, SEASON)
         held.append(np.abs(actual - mean) <= 1.96 * deviation)
 

@@ -22,9 +22,9 @@ from benchmarks.store import StoreBenchmark
 BENCHMARKS: Mapping[str, Benchmark] = {
     "overhead": Overhead(),
     "detect_speed": detect_speed,
-    "detect_size": detect_size,
     "detect_quality": detect_quality,
     "detect_load": detect_load,
+    "detect_size": detect_size,
     "scrape": scrape,
     "fleet": fleet,
     "backfill": backfill,

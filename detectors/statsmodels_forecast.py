@@ -198,7 +198,7 @@ class StatsmodelsEts(StatsmodelsForecast):
 
 
 class StatsmodelsStl(StatsmodelsForecast):
-    """Seasonal decomposition by loess, and ARIMA for the rest, by statsmodels. Its interval holds from a week of history on."""
+    """A season taken out by loess, and ARIMA for the rest, by statsmodels; its interval holds from a week of history on."""
 
     kind, name = "stl", "statsmodels_stl"
 

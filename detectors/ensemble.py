@@ -114,7 +114,6 @@ class Ensemble:
         if name not in IN_OWN_TERMS:
             score = self.lasting[name].raised(own_row, judgement.score)
             judgement = self._tempered(replace(judgement, score=score), row, value)
-        if name != "objective":
             told = np.flatnonzero(~np.isnan(judgement.score))
             into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
         into.score[mine, number] = judgement.score

@@ -138,7 +138,7 @@ class DetectorStage:
             peak_score=self._hysteresis.peak(row, method),
             direction="below" if below else "above",
             value=value,
-            expected=None if np.isnan(expected) else expected,
+            expected=None if np.isnan(expected) or name in ("exhaustion", "flat_line") else expected,
             reason=self._reason(series, name, judged, index),
         )
 

@@ -55,7 +55,7 @@ def test_a_memory_leak_is_told_hours_before_the_memory_is_used_up(seed: int) -> 
 
     ((at, anomaly),) = found
     assert 2 * HOUR_S < at < 3.25 * HOUR_S
-    assert anomaly.direction == "below"
+    assert (anomaly.direction, anomaly.expected) == ("below", None)
     assert anomaly.reason.startswith("host memory available")
     assert " at 0 MiB in " in anomaly.reason
 

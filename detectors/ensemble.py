@@ -13,7 +13,7 @@ from detectors.exhaustion import LIMIT
 from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
-from detectors.plan import DetectionConfig
+from detectors.plan import IN_OWN_TERMS, DetectionConfig
 from detectors.roster import Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
@@ -22,8 +22,6 @@ LEADING = ("latency_given_load", "robust_band", "level_shift")
 TRAILING = ("floor", "flat_line", "exhaustion", "objective")
 PREFERENCE = (*LEADING, *(name for name in METHODS if name not in LEADING + TRAILING), *TRAILING)
 """Of the methods that have an opinion, the first gives a series its expected value and band."""
-IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
-"""Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
 BY_LOAD = "latency_given_load"
 NEVER_MS = int(np.iinfo(np.int64).min)
 
@@ -57,8 +55,9 @@ class Ensemble:
         self.methods: dict[str, Detector] = {name: METHODS[name](**settings.get(name, {})) for name in planned}
         self.lasting = {name: Persistence() for name in self.methods if name not in IN_OWN_TERMS}
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
-        self.foresees = {name: method.foresees for name, method in self.methods.items() if isinstance(method, Foresees)}
-        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, self.foresees)
+        self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
+        ahead = {name: method.foresees for name, method in self.foresees.items()}
+        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, ahead)
         self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int64(0), warming=np.ones(len(self.methods), dtype=np.bool_))
 
     def judge(self, ticks: Sequence[Samples]) -> Round:
@@ -109,8 +108,8 @@ class Ensemble:
         own_row, row, value = own_row[mine], into.row[mine], into.value[mine]
         beside = {need: into.beside[need][mine] for need in method.needs}
         judgement = method.update(Batch(own_row, into.time_ms[mine], value, beside))
-        if isinstance(method, Foresees):
-            into.ahead[mine, tuple(self.foresees).index(name)] = method.foresight(own_row)
+        if name in self.foresees:
+            into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
         if name not in IN_OWN_TERMS:
             score = self.lasting[name].raised(own_row, judgement.score)
             judgement = self._tempered(replace(judgement, score=score), row, value)

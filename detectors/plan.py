@@ -38,6 +38,8 @@ class Watch:
     starts_at_once: float = STARTS_AT_ONCE
 
 
+IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
+"""Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
 KNOB = "max_false_alarms_per_series_day"
 BAND = ("robust_band",)
 SHIFT = ("robust_band", "level_shift")

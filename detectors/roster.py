@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.forecast import FORECAST
-from detectors.plan import Watch
+from detectors.plan import IN_OWN_TERMS, Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet, UInt64
@@ -161,8 +161,8 @@ class Roster:
         for series in self.series:
             if series.service != service:
                 continue
-            for what in BAND:
-                yield derived_series(what, series)
+            if any(self._judges(series, method) for method in self._methods if method not in (*IN_OWN_TERMS, FORECAST)):
+                yield from (derived_series(what, series) for what in BAND)
             for method in self._methods:
                 if self._judges(series, method):
                     yield derived_series("recwatch_warmup_ratio", series, method)

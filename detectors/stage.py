@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from detectors import reasons, snapshots
-from detectors.ensemble import BY_LOAD, IN_OWN_TERMS, Ensemble, Round
+from detectors.ensemble import BY_LOAD, Ensemble, Round
 from detectors.exhaustion import LIMIT
 from detectors.fusion import ENDS_AFTER, Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
-from detectors.plan import DetectionConfig
+from detectors.plan import IN_OWN_TERMS, DetectionConfig
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS

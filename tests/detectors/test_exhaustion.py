@@ -118,3 +118,15 @@ def test_after_a_long_gap_the_trend_begins_anew() -> None:
     assert np.isnan(judgement.score[0])
     assert np.isnan(detector.foresight(row)).all()
     assert detector.warmup_ratio(row)[0] < 0.2
+
+
+def test_a_signal_that_is_only_watched_for_running_out_has_no_band() -> None:
+    (told,) = DetectorStage({}).process([Record("series", 0, 0, "shop", SeriesSet("shop", (GPU_MEMORY,)))], now_ms=0)
+
+    assert {series.name for series in told.message.series} == {
+        "recwatch_score",
+        "recwatch_warmup_ratio",
+        "recwatch_exhaustion_seconds",
+        "recwatch_exhaustion_seconds_lower",
+        "recwatch_exhaustion_seconds_upper",
+    }

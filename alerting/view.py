@@ -117,7 +117,7 @@ def view_of(
     marks, anomalies = tuple(marks), tuple(anomalies)
     start_ms, now_ms = between_ms
     until_ms = min([now_ms, *(m.time_ms - 1 for m in marks if _treats(m, start_ms))])
-    expected = {a.series: a.expected for a in anomalies if a.method != "objective"}
+    expected = {a.series: a.expected for a in anomalies if a.method != "objective" and a.expected is not None}
     readings: dict[str, Reading] = {}
     known = [s for s in recent.series(service) if s.canonical and s.name in SIGNALS and "le" not in s.labels]
     several = Counter(s.name for s in known)

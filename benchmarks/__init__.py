@@ -11,6 +11,7 @@ from benchmarks.backfill import backfill
 from benchmarks.bus import bus
 from benchmarks.detect_load import detect_load
 from benchmarks.detect_quality import detect_quality
+from benchmarks.detect_size import detect_size
 from benchmarks.detect_speed import detect_speed
 from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
@@ -24,6 +25,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "detect_speed": detect_speed,
     "detect_quality": detect_quality,
     "detect_load": detect_load,
+    "detect_size": detect_size,
     "scrape": scrape,
     "fleet": fleet,
     "backfill": backfill,

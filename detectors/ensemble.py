@@ -9,17 +9,21 @@ import numpy as np
 
 from detectors import METHODS
 from detectors.band import uncalibrated
+from detectors.exhaustion import LIMIT
 from detectors.fusion import Persistence, explained, tempered
 from detectors.objective import BOUND
-from detectors.panel import Batch, Detector, Rows
-from detectors.plan import Watch
+from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
+from detectors.plan import IN_OWN_TERMS, Watch
 from detectors.roster import Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
 
-PREFERENCE = ("latency_given_load", "robust_band", "level_shift", "river", "floor", "objective")
+LEADING = ("latency_given_load", "robust_band", "level_shift")
+TRAILING = ("floor", "flat_line", "exhaustion", "objective")
+PREFERENCE = (*LEADING, *(name for name in METHODS if name not in LEADING + TRAILING), *TRAILING)
 """Of the methods that have an opinion, the first gives a series its expected value and band."""
 BY_LOAD = "latency_given_load"
+NEVER_MS = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +31,8 @@ class Round:
     """One reading of each of n series, of one or several services, and what the methods say of them.
 
     `score` and `warmup` float64[n, methods], `band` float64[n, 3] (expected, lower, upper): NaN where there is nothing to
-    say. `services` gives each service its slice of the rows; `beside` the signals that methods needed.
+    say. `ahead` float64[n, methods that look ahead, 3] is what is foreseen with its interval. `services` gives each service
+    its slice of the rows; `beside` the signals that methods needed.
     """
 
     services: Mapping[str, slice]
@@ -38,6 +43,7 @@ class Round:
     score: Float64
     band: Float64
     warmup: Float64
+    ahead: Float64
 
 
 class Ensemble:
@@ -48,10 +54,12 @@ class Ensemble:
     ) -> None:
         planned = [name for name in PREFERENCE if any(name in watch.methods for watch in plan.values())]
         self.methods: dict[str, Detector] = {name: METHODS[name](**settings.get(name, {})) for name in planned}
-        self.lasting = {name: Persistence() for name in self.methods if name != "objective"}
-        self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND})
-        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives)
-        self.rows = Rows(last_ms=np.int64(np.iinfo(np.int64).min), warming=np.ones(len(self.methods), dtype=np.bool_))
+        self.lasting = {name: Persistence() for name in self.methods if name not in IN_OWN_TERMS}
+        self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
+        self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
+        ahead = {name: method.foresees for name, method in self.foresees.items()}
+        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, ahead)
+        self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int64(0), warming=np.ones(len(self.methods), dtype=np.bool_))
 
     def judge(self, ticks: Sequence[Samples]) -> Round:
         """Judge, then learn, the readings of one round. A reading not newer than its series' last is left out."""
@@ -75,17 +83,21 @@ class Ensemble:
             layout = self.roster.layout(tick)
             self.rows.reserve(layout.row)
             time_ms = tick.time_ms[layout.take]
-            fresh = np.flatnonzero(time_ms > self.rows["last_ms"][layout.row])
-            readings = np.append(tick.value, np.nan)
+            value = tick.value[layout.take]
+            fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & np.isfinite(value))
+            readings = np.append(np.where(np.isfinite(tick.value), tick.value, np.nan), np.nan)
             beside = [readings[layout.beside[name]][fresh] for name in self._needs]
-            parts.append((layout.row[fresh], time_ms[fresh], tick.value[layout.take][fresh], *beside))
+            parts.append((layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST), *beside))
             services[tick.service] = slice(start, start + len(fresh))
             start += len(fresh)
         row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        last_ms = self.rows["last_ms"][row]
+        self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
         self.rows["last_ms"][row] = time_ms
-        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: self.roster.columns.bound[row]}
-        empty = (np.full((len(row), width), np.nan) for width in (len(self.methods), 3, len(self.methods)))
-        return Round(services, row, time_ms, value, columns, *empty)
+        known = self.roster.columns
+        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: known.bound[row], LIMIT: known.limit[row]}
+        shapes = ((len(self.methods),), (3,), (len(self.methods),), (len(self.foresees), 3))
+        return Round(services, row, time_ms, value, columns, *(np.full((len(row), *shape), np.nan) for shape in shapes))
 
     def _ask(self, number: int, into: Round) -> None:
         """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
@@ -97,7 +109,9 @@ class Ensemble:
         own_row, row, value = own_row[mine], into.row[mine], into.value[mine]
         beside = {need: into.beside[need][mine] for need in method.needs}
         judgement = method.update(Batch(own_row, into.time_ms[mine], value, beside))
-        if name != "objective":
+        if name in self.foresees:
+            into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
+        if name not in IN_OWN_TERMS:
             score = self.lasting[name].raised(own_row, judgement.score)
             judgement = self._tempered(replace(judgement, score=score), row, value)
             told = np.flatnonzero(~np.isnan(judgement.score))
@@ -117,5 +131,5 @@ class Ensemble:
         """Where latency is what the load makes of it, no other method may find it surprising."""
         by_load = score[:, tuple(self.methods).index(BY_LOAD)].copy()
         for number, name in enumerate(self.methods):
-            if name != "objective":
+            if name not in IN_OWN_TERMS:
                 score[:, number] = explained(score[:, number], by_load)

@@ -19,7 +19,7 @@ STARTS_AT_ONCE = 3.0
 LASTS_ROWS = 5
 """Readings over which a deviation must hold to count as lasting."""
 ENDS_AFTER = 5
-"""Consecutive readings below 1, or missing, that end it."""
+"""Consecutive readings below 1, or steps without one, that end it."""
 
 
 def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float64) -> Judgement:
@@ -127,16 +127,6 @@ class Hysteresis:
         told = {"open": True, "over": 0.0, "under": 0.0, "since_ms": anomaly.start_ms, "last_ms": last_ms}
         for column, value in {**told, "peak": anomaly.peak_score}.items():
             self.rows[column][row, method] = value
-
-    def missed(self, row: int, method: int, *, may_end: bool = True) -> bool:
-        """An open anomaly's series had no reading; True if that ends it, which only happens where it may."""
-        if not may_end:
-            return False
-        self.rows["under"][row, method] += 1.0
-        over = bool(self.rows["under"][row, method] >= ENDS_AFTER)
-        if over:
-            self.forget(row, method)
-        return over
 
     def forget(self, row: int, method: int) -> None:
         """The pair is in no anomaly any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,17 @@ class Detector(Protocol):
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Go on from what `state` returned."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """What a method also is that looks ahead. `foresees` names the derived series under which that is published."""
+
+    foresees: str
+
+    def foresight(self, row: Int64) -> Float64:
+        """What is foreseen, its lower and its upper end, float64[n, 3], as of each row's last reading; NaN where unknown."""
         ...
 
 

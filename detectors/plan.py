@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import inf
+from inspect import signature
+from math import inf, isnan, nan
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from detectors import METHODS
+from detectors.forecast import FORECAST
 from detectors.fusion import STARTS_AFTER, STARTS_AT_ONCE
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.canonical import SIGNALS
@@ -23,17 +25,22 @@ class Watch:
 
     Only deviations to `side` of the expected value count. The band is never narrower than `least_change` in the signal's
     unit, nor than `least_change_ratio` of the expected value: what is smaller is nobody's concern. An anomaly starts after
-    `starts_after` consecutive readings with a score of at least 1, or with one of at least `starts_at_once`.
+    `starts_after` consecutive readings with a score of at least 1, or with one of at least `starts_at_once`. What the signal
+    measures is used up at `limit`.
     """
 
     methods: tuple[str, ...]
     side: Side
     least_change: float
     least_change_ratio: float = 0.0
+    limit: float = nan
     starts_after: int = STARTS_AFTER
     starts_at_once: float = STARTS_AT_ONCE
 
 
+IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
+"""Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
+KNOB = "max_false_alarms_per_series_day"
 BAND = ("robust_band",)
 SHIFT = ("robust_band", "level_shift")
 LATENCY = ("latency_given_load", "robust_band")
@@ -44,7 +51,7 @@ TAIL: Any = {**FELT, "starts_after": 7}
 mean, the median, the errors and the queue."""
 
 PLAN: Mapping[str, Watch] = {
-    "requests_per_second": Watch(BAND, "both", 5.0, 0.4),
+    "requests_per_second": Watch((*BAND, FORECAST), "both", 5.0, 0.4),
     "errors_ratio": Watch((*BAND, "objective"), "above", 0.01, **FELT),
     "latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),
     "latency_p50_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),
@@ -66,6 +73,7 @@ PLAN: Mapping[str, Watch] = {
     "cache_hit_ratio": Watch(SHIFT, "below", 0.10),
     "answer_quality_ratio": Watch(SHIFT, "below", 0.05, **FELT),
     "gpu_busy_ratio": Watch(BAND, "both", 0.25),
+    "gpu_memory_used_ratio": Watch(("exhaustion",), "above", 0.0, limit=1.0),
     "gpu_memory_used_bytes": Watch(SHIFT, "above", 256.0 * 2**20, 0.1),
     "gpu_sm_clock_hertz": Watch(BAND, "below", 0.0, 0.15),
     "gpu_throttled_ratio": Watch(BAND, "above", 0.10),
@@ -73,7 +81,7 @@ PLAN: Mapping[str, Watch] = {
     "gpu_temperature_celsius": Watch(BAND, "above", 8.0),
     "gpu_memory_temperature_celsius": Watch(BAND, "above", 8.0),
     "host_cpu_busy_ratio": Watch(BAND, "above", 0.30),
-    "host_memory_available_bytes": Watch(SHIFT, "below", 256.0 * 2**20, 0.2),
+    "host_memory_available_bytes": Watch((*SHIFT, "exhaustion"), "below", 256.0 * 2**20, 0.2, limit=0.0),
     "targets_up_ratio": Watch(("floor",), "below", 0.0),
 }
 
@@ -85,13 +93,15 @@ UNLISTED = Watch(BAND, "both", 0.0, starts_after=1)
 class DetectionConfig(BaseModel):
     """The one knob of detection, and what may be added to the plan: further methods for canonical signals, such as River's.
 
-    Bands are as wide as lets through by chance `max_false_alarms_per_series_day`, at most, of what is no anomaly.
+    Bands are as wide as lets through by chance `max_false_alarms_per_series_day`, at most, of what is no anomaly. `methods`
+    holds the parameters of methods by name, where they are not to be the defaults.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_false_alarms_per_series_day: float = Field(default=FALSE_ALARMS_A_DAY, gt=0.0, le=100.0)
     also: dict[str, tuple[str, ...]] = {}
+    methods: dict[str, dict[str, Any]] = {}
 
     @field_validator("also")
     @classmethod
@@ -100,13 +110,24 @@ class DetectionConfig(BaseModel):
             if signal not in PLAN:
                 raise ValueError(f"'{signal}' is no signal that is judged; they are: {', '.join(PLAN)}")
             for method in methods:
-                if method not in METHODS:
-                    raise ValueError(f"'{method}' is no detection method; they are: {', '.join(METHODS)}")
+                _check_method(method)
+            if "exhaustion" in methods and isnan(PLAN[signal].limit):
+                limited = (name for name, watch in PLAN.items() if not isnan(watch.limit))
+                raise ValueError(f"nothing is known that '{signal}' could use up; exhaustion judges: {', '.join(limited)}")
         return also
 
-    def settings(self) -> dict[str, dict[str, float]]:
+    @field_validator("methods")
+    @classmethod
+    def _checked(cls, methods: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {method: checked_settings(method, given) for method, given in methods.items() if _check_method(method)}
+
+    def settings(self) -> dict[str, dict[str, Any]]:
         """What the constructors of methods are given, by name."""
-        return {"robust_band": {"max_false_alarms_per_series_day": self.max_false_alarms_per_series_day}}
+        knob = {KNOB: self.max_false_alarms_per_series_day}
+        return {
+            name: {**(knob if KNOB in signature(METHODS[name]).parameters else {}), **self.methods.get(name, {})}
+            for name in METHODS
+        }
 
     def plan(self, unlisted: Iterable[str] = ()) -> dict[str, Watch]:
         """The table with the additions in it, and with the names of series that are no signals."""
@@ -115,6 +136,38 @@ class DetectionConfig(BaseModel):
             for signal, watch in PLAN.items()
         }
         return dict.fromkeys(unlisted, UNLISTED) | listed
+
+
+def _check_method(method: str) -> bool:
+    if method not in METHODS:
+        raise ValueError(f"'{method}' is no detection method; they are: {', '.join(METHODS)}")
+    return True
+
+
+def checked_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters given for a method, checked against its constructor; what stands behind a `*` there is no parameter.
+
+    Raises ValueError with a sentence.
+
+    >>> checked_settings("river_adwin", {"delta": "0.01"})
+    {'delta': 0.01}
+    >>> checked_settings("river_adwin", {"alpha": 0.01})
+    Traceback (most recent call last):
+    ValueError: river_adwin has no parameter 'alpha'; it has: delta
+    """
+    known = {
+        name: (parameter.annotation, parameter.default)
+        for name, parameter in signature(METHODS[method], eval_str=True).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != KNOB
+    }
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"{method} has no parameter '{unknown[0]}'; it has: {', '.join(known) or 'none'}")
+    try:
+        checked = create_model(method, **known).model_validate(given)  # type: ignore[call-overload]
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(f"{method}.{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}") from error
+    return {name: getattr(checked, name) for name in given}
 
 
 assert set(PLAN) <= set(SIGNALS)  # noqa: S101  (a misspelt signal stops at import)

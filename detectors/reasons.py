@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recwatch.core.signals import Series
-from recwatch.core.wording import figure, spoken
+from recwatch.core.wording import duration, figure, spoken
 
 
 def subject(series: Series) -> str:
@@ -41,3 +41,22 @@ def level_moved(series: Series, value: float, expected: float) -> str:
 def over_objective(series: Series, value: float, bound: float) -> str:
     """Why a reading over the objective is an anomaly."""
     return f"{subject(series)} {figure(value, series.unit)}, over the objective of {figure(bound, series.unit)}"
+
+
+def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, float, float]) -> str:
+    """Why a trend is an anomaly; `left_s` are the seconds left, their least and their most.
+
+    >>> from recwatch.core.canonical import canonical_series
+    >>> runs_out(canonical_series("shop", "host_memory_available_bytes"), 4e9, 0.0, (7000.0, 6600.0, 7500.0))
+    'host memory available 3.73 GiB, at 0 MiB in 1 h 56 min (1 h 50 min to 2 h 5 min) if its trend goes on'
+    """
+    left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in left_s)
+    return (
+        f"{subject(series)} {figure(value, series.unit)}, at {figure(limit, series.unit)} in {left}"
+        f" ({soonest} to {latest}) if its trend goes on"
+    )
+
+
+def stands_still(series: Series, value: float) -> str:
+    """Why a flat line is an anomaly."""
+    return f"{subject(series)} has stood at exactly {figure(value, series.unit)} for longer than it ever does"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.plan import Watch
+from detectors.forecast import FORECAST
+from detectors.plan import IN_OWN_TERMS, Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet, UInt64
@@ -21,24 +22,29 @@ class Columns:
     """What is known of each judged series, one row a series; matrices have one column a method.
 
     `method_row` is the row in the method's own state, -1 where it does not judge the series. `bound` is NaN
-    without an objective.
+    without an objective, `limit` where nothing can run out. `ahead_id` has three columns a method that looks ahead.
     """
 
     method_row: Int64
     score_id: UInt64
     warmup_id: UInt64
     band_id: UInt64
+    ahead_id: UInt64
     side: Float64
     least_change: Float64
     least_change_ratio: Float64
     bound: Float64
+    limit: Float64
     starts_after: Float64
     starts_at_once: Float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; -1 in `beside` means absent."""
+    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; -1 in `beside` means absent.
+
+    Of a series that is there twice the first reading counts.
+    """
 
     series_id: UInt64
     take: Int64
@@ -53,13 +59,15 @@ class _Names:
     band: tuple[int, ...]
     score: tuple[int, ...]
     warmup: tuple[int, ...]
+    ahead: tuple[int, ...]
 
     @classmethod
-    def of(cls, series: Series, methods: Sequence[str]) -> _Names:
+    def of(cls, series: Series, methods: Sequence[str], foresees: Mapping[str, str]) -> _Names:
         return cls(
             tuple(derived_series(what, series).id for what in BAND),
             tuple(derived_series("recwatch_score", series, method).id for method in methods),
             tuple(derived_series("recwatch_warmup_ratio", series, method).id for method in methods),
+            tuple(ahead.id for method, what in foresees.items() for ahead in _ahead(what, series, method)),
         )
 
 
@@ -72,8 +80,10 @@ class Roster:
         methods: Sequence[str],
         needs: Iterable[str],
         objectives: Mapping[str, Objective],
+        foresees: Mapping[str, str],
     ) -> None:
         self._plan = plan
+        self._foresees = foresees
         self._methods = tuple(methods)
         self._needs = tuple(needs)
         self._objectives = objectives
@@ -94,7 +104,7 @@ class Roster:
         for series in new:
             self._row_of[series.id] = len(self.series)
             self.series.append(series)
-            self._names.append(_Names.of(series, self._methods))
+            self._names.append(_Names.of(series, self._methods, self._foresees))
             self._method_rows.append(self._rows_for(series))
             if series.name in self._needs and "model" not in series.labels:
                 self._beside_id.setdefault(known.service, {})[series.name] = series.id
@@ -116,7 +126,8 @@ class Roster:
         if cached is not None and np.array_equal(cached.series_id, tick.series_id):
             return cached
         ids = tick.series_id.tolist()
-        take = [position for position, series_id in enumerate(ids) if series_id in self._row_of]
+        first = {series_id: position for position, series_id in reversed(list(enumerate(ids)))}
+        take = sorted(position for series_id, position in first.items() if series_id in self._row_of)
         beside = {}
         for name in self._needs:
             wanted = self._beside_id.get(tick.service, {}).get(name)
@@ -150,12 +161,15 @@ class Roster:
         for series in self.series:
             if series.service != service:
                 continue
-            for what in BAND:
-                yield derived_series(what, series)
+            if any(self._judges(series, method) for method in self._methods if method not in (*IN_OWN_TERMS, FORECAST)):
+                yield from (derived_series(what, series) for what in BAND)
             for method in self._methods:
                 if self._judges(series, method):
-                    yield derived_series("recwatch_score", series, method)
                     yield derived_series("recwatch_warmup_ratio", series, method)
+                    if method != FORECAST:
+                        yield derived_series("recwatch_score", series, method)
+                    if method in self._foresees:
+                        yield from _ahead(self._foresees[method], series, method)
 
     def _columns(self) -> Columns:
         watches = [self._plan[series.name] for series in self.series]
@@ -164,11 +178,18 @@ class Roster:
             method_row=np.array(self._method_rows, dtype=np.int64).reshape(-1, methods),
             score_id=np.array([names.score for names in self._names], dtype=np.uint64).reshape(-1, methods),
             warmup_id=np.array([names.warmup for names in self._names], dtype=np.uint64).reshape(-1, methods),
+            ahead_id=np.array([names.ahead for names in self._names], dtype=np.uint64).reshape(-1, 3 * len(self._foresees)),
             band_id=np.array([names.band for names in self._names], dtype=np.uint64).reshape(-1, 3),
             side=np.array([SIDES[watch.side] for watch in watches]),
             least_change=np.array([watch.least_change for watch in watches]),
             least_change_ratio=np.array([watch.least_change_ratio for watch in watches]),
             bound=np.array([self._bound(series) for series in self.series]),
+            limit=np.array([watch.limit for watch in watches]),
             starts_after=np.array([float(watch.starts_after) for watch in watches]),
             starts_at_once=np.array([watch.starts_at_once for watch in watches]),
         )
+
+
+def _ahead(what: str, series: Series, method: str) -> tuple[Series, ...]:
+    """What is foreseen, and both ends of its interval."""
+    return tuple(derived_series(f"{what}{end}", series, method) for end in ("", "_lower", "_upper"))

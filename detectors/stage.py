@@ -9,10 +9,11 @@ import numpy as np
 
 from detectors import reasons, snapshots
 from detectors.ensemble import BY_LOAD, Ensemble, Round
-from detectors.fusion import Hysteresis
+from detectors.exhaustion import LIMIT
+from detectors.fusion import ENDS_AFTER, Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
-from detectors.plan import DetectionConfig
+from detectors.plan import IN_OWN_TERMS, DetectionConfig
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS
@@ -72,8 +73,11 @@ class DetectorStage:
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns
         row = judged.row
-        ids = np.concatenate((columns.band_id[row], columns.score_id[row], columns.warmup_id[row]), axis=1)
-        values = np.concatenate((judged.band, judged.score, judged.warmup), axis=1)
+        ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
+        ids = np.concatenate(
+            (columns.band_id[row], columns.score_id[row], columns.warmup_id[row], columns.ahead_id[row]), axis=1
+        )
+        values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
         times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
         for service, rows in judged.services.items():
@@ -95,10 +99,7 @@ class DetectorStage:
             yield anomaly
 
     def _vanished(self, judged: Round) -> Iterator[Anomaly]:
-        """Ends of anomalies whose series is missing, for too long, from the ticks of its service.
-
-        Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
-        """
+        """Ends of anomalies whose series is missing, for too long, from the ticks of its service."""
         if not self._open and not self._orphans:
             return
         present = set(judged.row.tolist())
@@ -106,10 +107,8 @@ class DetectorStage:
         for (row, method), anomaly in list(self._open.items()):
             if row in present or anomaly.service not in heard:
                 continue
-            silent_ms = heard[anomaly.service] - self._hysteresis.last_ms(row, method)
-            signal = SIGNALS.get(self._ensemble.roster.series[row].name)
-            felt = signal is not None and signal.user_facing
-            if self._hysteresis.missed(row, method, may_end=not felt or silent_ms >= SILENCE_MS):
+            if self._silent(row, method, heard[anomaly.service]):
+                self._hysteresis.forget(row, method)
                 yield self._closed(row, method)
         for orphan in list(self._orphans):
             anomaly, last_ms = orphan
@@ -117,11 +116,23 @@ class DetectorStage:
                 self._orphans.remove(orphan)
                 yield replace(anomaly, end_ms=last_ms)
 
+    def _silent(self, row: int, method: int, heard_ms: int) -> bool:
+        """Whether a series has been missing for `ENDS_AFTER` of its own steps, whatever the pace of the others.
+
+        Silence is not recovery: what users felt is over only after `SILENCE_MS` without a reading.
+        """
+        rows, over_ms = self._ensemble.rows, self._hysteresis.last_ms(row, method)
+        step_ms = int(rows["step_ms"][row]) or SILENCE_MS // ENDS_AFTER
+        signal = SIGNALS.get(self._ensemble.roster.series[row].name)
+        felt = signal is not None and signal.user_facing
+        missing_ms = heard_ms - max(int(rows["last_ms"][row]), over_ms)
+        return missing_ms >= ENDS_AFTER * step_ms and (not felt or heard_ms - over_ms >= SILENCE_MS)
+
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
-        series, name = self._ensemble.roster.series[row], self._methods[method]
+        series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns
         start_ms = self._hysteresis.since_ms(row, method)
         value, expected = float(judged.value[index]), float(judged.band[index, 0])
-        below = name != "objective" and value < expected
+        below = columns.side[row] < 0.0 if name in IN_OWN_TERMS else value < expected
         return Anomaly(
             id=Anomaly.id_of(series.id, name, start_ms),
             service=series.service,
@@ -133,13 +144,28 @@ class DetectorStage:
             peak_score=self._hysteresis.peak(row, method),
             direction="below" if below else "above",
             value=value,
-            expected=None if np.isnan(expected) else expected,
-            reason=_reason(series, name, judged, index),
+            expected=None if np.isnan(expected) or name in ("exhaustion", "flat_line") else expected,
+            reason=self._reason(series, name, judged, index),
         )
 
     def _closed(self, row: int, method: int) -> Anomaly:
         end_ms, peak = self._hysteresis.last_ms(row, method), self._hysteresis.peak(row, method)
         return replace(self._open.pop((row, method)), end_ms=end_ms, peak_score=peak)
+
+    def _reason(self, series: Series, method: str, judged: Round, index: int) -> str:
+        value, beside = float(judged.value[index]), judged.beside
+        if method == "objective":
+            return reasons.over_objective(series, value, float(beside[BOUND][index]))
+        if method == "exhaustion":
+            left_s, soonest_s, latest_s = judged.ahead[index, tuple(self._ensemble.foresees).index(method)].tolist()
+            return reasons.runs_out(series, value, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
+        if method == "flat_line":
+            return reasons.stands_still(series, value)
+        expected, lower, upper = judged.band[index].tolist()
+        if method == "level_shift":
+            return reasons.level_moved(series, value, expected)
+        load = float(beside[LOAD][index]) if method == BY_LOAD else None
+        return reasons.outside_band(series, value, (expected, lower, upper), load)
 
     def learn(self, known: SeriesSet, history: Iterable[Samples]) -> None:
         """Learn from what was before anything that was processed, and say nothing of what was abnormal in it."""
@@ -215,14 +241,3 @@ class DetectorStage:
 
 def _definition(series: Series) -> dict[str, object]:
     return {name: value for name, value in asdict(series).items() if name != "id"}
-
-
-def _reason(series: Series, method: str, judged: Round, index: int) -> str:
-    value = float(judged.value[index])
-    if method == "objective":
-        return reasons.over_objective(series, value, float(judged.beside[BOUND][index]))
-    expected, lower, upper = judged.band[index].tolist()
-    if method == "level_shift":
-        return reasons.level_moved(series, value, expected)
-    load = float(judged.beside[LOAD][index]) if method == BY_LOAD else None
-    return reasons.outside_band(series, value, (expected, lower, upper), load)

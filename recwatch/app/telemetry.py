@@ -29,6 +29,12 @@ _JUDGEMENTS = {
     "recwatch_upper": "Upper edge of the band of a signal, in the signal's unit.",
     "recwatch_score": "How abnormal a signal is: 0 as expected, 1 at the edge of alarm.",
     "recwatch_warmup_ratio": "How much of its warm-up a method has seen.",
+    "recwatch_forecast": "What a signal will be ten minutes from now, in the signal's unit.",
+    "recwatch_forecast_lower": "Lower end of the interval of the forecast.",
+    "recwatch_forecast_upper": "Upper end of the interval of the forecast.",
+    "recwatch_exhaustion_seconds": "Seconds until what a signal measures is used up, by its trend.",
+    "recwatch_exhaustion_seconds_lower": "Lower end of the interval of these seconds.",
+    "recwatch_exhaustion_seconds_upper": "Upper end of the interval of these seconds.",
 }
 _COUNTS = {
     "recwatch_incidents_open": "Open incidents.",

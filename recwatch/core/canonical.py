@@ -184,15 +184,22 @@ DERIVED = (
     "recwatch_upper",
     "recwatch_score",
     "recwatch_warmup_ratio",
+    "recwatch_forecast",
+    "recwatch_forecast_lower",
+    "recwatch_forecast_upper",
+    "recwatch_exhaustion_seconds",
+    "recwatch_exhaustion_seconds_lower",
+    "recwatch_exhaustion_seconds_upper",
 )
+_UNITS = {"recwatch_score": "ratio", "recwatch_warmup_ratio": "ratio"}
 
 
 def derived_series(what: str, of: Series, method: str = "") -> Series:
-    """The series under which a judgement of `of` is published; `recwatch_score` and `_warmup_ratio` name their method.
+    """The series under which a judgement of `of` is published; all but the band name their method.
 
     >>> derived_series("recwatch_upper", canonical_series("shop", "queue_depth")).key
     'recwatch_upper{service="shop",signal="queue_depth"}'
     """
     labels = {**of.labels, "signal": of.name} | ({"method": method} if method else {})
-    unit = "ratio" if what in ("recwatch_score", "recwatch_warmup_ratio") else of.unit
+    unit = "seconds" if what.startswith("recwatch_exhaustion_seconds") else _UNITS.get(what, of.unit)
     return Series(what, labels, unit, "gauge", of.service, of.target)

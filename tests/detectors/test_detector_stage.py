@@ -86,7 +86,7 @@ def test_derived_series_are_told_whole_and_before_their_samples() -> None:
 
 def test_every_published_reading_has_its_definition() -> None:
     judge = stage()
-    outgoing = give(judge, KNOWN, *(tick(second) for second in range(60)))
+    outgoing = give(judge, KNOWN, *(tick(second) for second in range(640)))
     defined = {series.id for out in outgoing if out.topic == "derived_series" for series in out.message.series}
 
     told = {series_id for series_id, _ in published(outgoing)}
@@ -282,13 +282,13 @@ def test_a_snapshot_that_does_not_fit_is_refused() -> None:
 
 
 def test_a_river_model_can_judge_a_signal() -> None:
-    judge = stage(DetectionConfig(also={"requests_per_second": ("river",)}))
+    judge = stage(DetectionConfig(also={"requests_per_second": ("river_sad",)}))
     outgoing = give(judge, KNOWN, *(tick(second) for second in range(40)))
 
-    assert (derived_series("recwatch_score", RATE, "river").id, 39_000) in published(outgoing)
+    assert (derived_series("recwatch_score", RATE, "river_sad").id, 39_000) in published(outgoing)
 
 
-@pytest.mark.parametrize("also", [{"requests": ("river",)}, {"queue_depth": ("prophet",)}])
+@pytest.mark.parametrize("also", [{"requests": ("river_sad",)}, {"queue_depth": ("prophet",)}])
 def test_a_configuration_of_what_does_not_exist_is_refused(also: Mapping[str, tuple[str, ...]]) -> None:
     with pytest.raises(ValidationError, match="they are"):
         DetectionConfig.model_validate({"also": also})

@@ -1,0 +1,147 @@
+"""Finds what runs out: a resource whose trend will have used it up within hours, as a memory leak's does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from detectors.panel import LARGEST, Batch, Rows, within
+from recwatch.core.signals import Float64, Int64, Judgement
+
+LIMIT = "limit"
+"""Not a signal but the value at which the resource is used up, given beside the readings like one."""
+BUCKETS = 60
+NORMAL_99 = 2.576
+LEAST_LEFT_S = 1.0
+MOST_ROWS = 4096
+"""Rows whose slopes are worked out at once: each takes about 30 KB meanwhile."""
+
+
+class Trend(NamedTuple):
+    """Slope a bucket with both ends of its 99 % interval, float64[n] each."""
+
+    slope: Float64
+    low: Float64
+    high: Float64
+
+
+class Exhaustion:
+    """Judges a resource by the time left until its trend reaches its limit.
+
+    The trend is the Theil-Sen slope over the last `BUCKETS` means of `bucket_s`, with the interval that Kendall's statistic
+    gives it (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968). It counts only where both halves
+    of the window go the same way for sure: a step is no trend. The score is `within_h` over the time left at the slow end of
+    the interval, so 1 says that the resource is used up within these hours even then; without a trend it is 0.
+    """
+
+    name = "exhaustion"
+    needs: tuple[str, ...] = (LIMIT,)
+    foresees = "recwatch_exhaustion_seconds"
+
+    def __init__(
+        self,
+        within_h: Annotated[float, Field(gt=0.0, le=720.0)] = 4.0,
+        bucket_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 60.0,
+    ) -> None:
+        self._within_s, self._bucket_s = 3600.0 * within_h, bucket_s
+        self._rows = Rows(
+            bucket=np.int64(-1),
+            total=0.0,
+            readings=0.0,
+            filled=np.int64(0),
+            means=np.zeros(BUCKETS),
+            left_s=np.full(3, np.nan),
+        )
+
+    def update(self, batch: Batch) -> Judgement:
+        row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
+        rows.reserve(row)
+        limit = within(batch.beside[LIMIT], LARGEST)
+        bucket = (batch.time_ms // round(1000 * self._bucket_s)).astype(np.int64)
+        over = np.flatnonzero(bucket != rows["bucket"][row])
+        if len(over):
+            self._close(row[over], bucket[over], limit[over])
+        rows["total"][row] += value
+        rows["readings"][row] += 1.0
+        left_s = rows["left_s"][row, 2]
+        known = np.where((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit), 0.0, np.nan)
+        score = known + np.where(np.isnan(left_s), 0.0, self._within_s / np.maximum(left_s, LEAST_LEFT_S))
+        return Judgement(score, value + known, np.minimum(value, limit) + known, np.maximum(value, limit) + known)
+
+    def foresight(self, row: Int64) -> Float64:
+        """Seconds left until the limit, and the interval of that, float64[n, 3]; NaN where nothing is running out."""
+        self._rows.reserve(row)
+        left_s: Float64 = self._rows["left_s"][row]
+        return left_s
+
+    def _close(self, row: Int64, bucket: Int64, limit: Float64) -> None:
+        """Take in the buckets that are over; after a gap of half a window, or a clock set back, begin anew."""
+        rows = self._rows
+        passed = bucket - rows["bucket"][row]
+        ended = np.flatnonzero(rows["readings"][row] > 0.0)
+        if len(ended):
+            self._take_in(row[ended], passed[ended])
+        rows["bucket"][row] = bucket
+        rows["total"][row] = 0.0
+        rows["readings"][row] = 0.0
+        rows["left_s"][row] = np.nan
+        full = np.flatnonzero((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit))
+        for part in np.array_split(full, -(-len(full) // MOST_ROWS) or 1):
+            rows["left_s"][row[part]] = self._left_s(rows["means"][row[part]], limit[part])
+
+    def _take_in(self, row: Int64, passed: Int64) -> None:
+        """Append means; buckets without a reading go on as the one before."""
+        rows = self._rows
+        mean = rows["total"][row] / rows["readings"][row]
+        anew = (passed < 0) | (passed > BUCKETS // 2)
+        steps = np.where(anew, 1, passed)
+        place = np.minimum(np.arange(BUCKETS) + steps[:, None], BUCKETS)
+        padded = np.concatenate((rows["means"][row], mean[:, None]), axis=1)
+        rows["means"][row] = np.take_along_axis(padded, place, axis=1)
+        rows["filled"][row] = np.where(anew, 1, np.minimum(rows["filled"][row] + steps, BUCKETS))
+
+    def _left_s(self, means: Float64, limit: Float64) -> Float64:
+        """Seconds from now to the limit: by the slope, at the fast and at the slow end of its interval."""
+        half = BUCKETS // 2
+        whole = trend(means)
+        parts = trend(means[:, :half]), trend(means[:, half:])
+        place = np.arange(BUCKETS)
+        now = np.median(means + whole.slope[:, None] * (BUCKETS - 0.5 - place), axis=1)
+        away = limit - now
+        towards = np.sign(away)
+        sure = np.all([np.minimum(towards * one.low, towards * one.high) > 0.0 for one in (whole, *parts)], axis=0)
+        speeds = np.stack((whole.slope, whole.low, whole.high), axis=1) * towards[:, None]
+        speed = np.stack((speeds[:, 0], speeds.max(axis=1), speeds.min(axis=1)), axis=1)
+        left = self._bucket_s * np.abs(away)[:, None] / np.where(sure[:, None], np.maximum(speed, 1e-300), np.nan)
+        return np.minimum(left, LARGEST)
+
+    def warmup_ratio(self, row: Int64) -> Float64:
+        self._rows.reserve(row)
+        ratio: Float64 = self._rows["filled"][row] / BUCKETS
+        return ratio
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        return self._rows.state()
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._rows.restore(state)
+
+
+def trend(means: Float64) -> Trend:
+    """The Theil-Sen slope of each row of float64[n, m], evenly spaced, and its 99 % interval.
+
+    >>> rising = trend(np.array([[0.0, 1.1, 1.9, 3.0, 4.1, 5.0, 6.0, 6.9, 8.1, 9.0]]))
+    >>> round(rising.slope.item(), 2), bool(rising.low[0] > 0.9), bool(rising.high[0] < 1.1)
+    (1.0, True, True)
+    """
+    count = means.shape[1]
+    first, second = np.triu_indices(count, 1)
+    slopes = np.sort((means[:, second] - means[:, first]) / (second - first), axis=1)
+    pairs = slopes.shape[1]
+    spread = NORMAL_99 * np.sqrt(count * (count - 1) * (2 * count + 5) / 18.0)
+    low, high = int(max((pairs - spread) // 2, 0)), int(min((pairs + spread) // 2 + 1, pairs - 1))
+    return Trend(np.median(slopes, axis=1), slopes[:, low], slopes[:, high])

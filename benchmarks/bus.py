@@ -40,7 +40,7 @@ def bus(out: Console) -> Sequence[Row]:
     thread, each message acknowledged before the next, and then reads. Latency is that of one message at a time.
     """
     rows = [row for size in SIZES for row in _codec(size, out)]
-    with _broker() as place, closing(kafka_bus(place, partitions=1)) as opened:
+    with real_broker() as place, closing(kafka_bus(place, partitions=1)) as opened:
         return [*rows, *_throughput(opened, out), *_latency(opened, out)]
 
 
@@ -123,7 +123,8 @@ def _latency(opened: Bus, out: Console) -> Iterator[Row]:
 
 
 @contextmanager
-def _broker() -> Iterator[Brokers]:
+def real_broker() -> Iterator[Brokers]:
+    """A broker on this machine. Raises Unavailable where there is none."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         try:

@@ -111,14 +111,15 @@ class FatedSubscription:
 
 
 class FatedStore:
-    """The snapshots of a real store."""
+    """The snapshots of a real store, which whole tests share, each in a `corner` of its own."""
 
-    def __init__(self, store: Store, fate: Fate) -> None:
+    def __init__(self, store: Store, fate: Fate, corner: str) -> None:
         self._store = store
         self._fate = fate
+        self._corner = corner
 
     def save_snapshot(self, name: str, snapshot: Snapshot) -> None:
-        self._fate.meet("keeping", lambda: self._store.save_snapshot(name, snapshot))
+        self._fate.meet("keeping", lambda: self._store.save_snapshot(self._corner + name, snapshot))
 
     def load_snapshot(self, name: str) -> Snapshot | None:
-        return self._store.load_snapshot(name)
+        return self._store.load_snapshot(self._corner + name)

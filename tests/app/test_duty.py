@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -24,12 +23,14 @@ from tests.app.fates import Died, Fate, FatedBus, FatedStore, LastingBus
 from tests.core.examples import INCIDENT
 
 LONG_S = 60.0
+NUMBERS = count()
 
 
 class Phone:
     """Notes what it is sent, by whoever has it."""
 
     def __init__(self) -> None:
+        self.number = next(NUMBERS)
         self.rang: list[Message] = []
 
     def send(self, message: Message) -> None:
@@ -43,8 +44,10 @@ class Watchman:
     """A process that has the duty to send messages, or waits for it."""
 
     def __init__(self, bus: Bus, store: Store, phone: Phone, fate: Fate | None = None) -> None:
-        self.bus = FatedBus(bus, fate or Fate())
-        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), FatedStore(store, fate or Fate()))
+        fate = fate or Fate()
+        self.bus = FatedBus(bus, fate)
+        kept = FatedStore(store, fate, corner=f"{phone.number} ")
+        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), kept)
 
     @staticmethod
     def _outbox(phone: Phone) -> Outbox:
@@ -60,15 +63,15 @@ def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     if request.param == "memory":
         opened: Bus = LastingBus(partitions=2)
     else:
-        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=3.0, stall_s=3.0)
+        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=6.0, stall_s=300.0)
     opened.subscribe("outbox", Outbox.topics).close()
     yield opened
     opened.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"chdb://{tmp_path}/store")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = open_store(f"chdb://{tmp_path_factory.mktemp('duty')}/store")
     yield opened
     opened.close()
 
@@ -132,7 +135,7 @@ def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, stor
 
 
 def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(brokers: Brokers, store: Store) -> None:
-    bus = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+    bus = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=5.0)
     phone = Phone()
     heir = Watchman(bus, store, phone)
 

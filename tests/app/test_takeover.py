@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from itertools import count
 
 import numpy as np
 import pytest
@@ -37,7 +37,9 @@ APART_S = 4.0
 """Wall clock between two ticks: memory is kept every eighth."""
 make = partial(DetectorStage, dict.fromkeys(SERVICES, Objective(0.150)))
 Row = tuple[int, int]
-STEPS = ("polling", "publishing", "keeping", "committing")
+CORNERS = count()
+STEPS = {"polling": (2, 7), "publishing": (20, 95), "keeping": (1, 3), "committing": (5, 20)}
+"""Each step of a process, and when one dies there: before there is memory to keep, and just before it is kept again."""
 
 
 def known(service: str) -> SeriesSet:
@@ -88,10 +90,16 @@ def expected() -> Outcome:
 
 
 @pytest.fixture
-def kafka(brokers: Brokers) -> Iterator[Bus]:
-    opened = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+def kafka(brokers: Brokers, stall_s: float) -> Iterator[Bus]:
+    opened = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=stall_s)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def stall_s() -> float:
+    """For how long a member may sleep; longer than any test."""
+    return 300.0
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -99,9 +107,9 @@ def bus(request: pytest.FixtureRequest) -> Bus:
     return LastingBus(partitions=2) if request.param == "memory" else request.getfixturevalue("kafka")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"chdb://{tmp_path}/store")
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = open_store(f"chdb://{tmp_path_factory.mktemp('takeover')}/store")
     yield opened
     opened.close()
 
@@ -115,13 +123,15 @@ class Fleet:
         self.members: list[Member] = []
         self._bus = bus
         self._store = store
+        self._corner = f"{next(CORNERS)} "
         self._reader = bus.subscribe("reader", ["judgements", "anomalies"])
         bus.subscribe("detectors", ["series", "samples"]).close()
         for service in SERVICES:
             bus.publish("series", service, known(service))
 
     def join(self, fate: Fate | None = None) -> Member:
-        member = Member(self._bus, self._store, self.clock, fate or Fate())
+        fate = fate or Fate()
+        member = Member(FatedBus(self._bus, fate), FatedStore(self._store, fate, self._corner), self.clock)
         self.members.append(member)
         return member
 
@@ -156,9 +166,10 @@ class Fleet:
 class Member:
     """One process of detectors."""
 
-    def __init__(self, bus: Bus, store: Store, clock: FakeClock, fate: Fate) -> None:
-        self.bus = FatedBus(bus, fate)
-        self.runner = StageRunner(make(), self.bus, clock, FatedStore(store, fate), again=make)
+    def __init__(self, bus: FatedBus, store: FatedStore, clock: FakeClock) -> None:
+        self.bus = bus
+        self.store = store
+        self.runner = StageRunner(make(), bus, clock, store, again=make)
 
     def dies(self) -> bool:
         """Do one step; True if it was the last."""
@@ -183,7 +194,8 @@ def rows_of(expected: Outcome, ticks: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("when", "nth"), [(f"{side} {step}", nth) for step in STEPS for side in ("before", "after") for nth in (1, 3)]
+    ("when", "nth"),
+    [(f"{side} {step}", nth) for step, nths in STEPS.items() for side in ("before", "after") for nth in nths],
 )
 def test_who_dies_between_two_steps_has_an_heir_that_goes_on(store: Store, expected: Outcome, when: str, nth: int) -> None:
     assert_heir_goes_on(LastingBus(partitions=2), store, expected, Fate(when, nth))
@@ -205,6 +217,7 @@ def assert_heir_goes_on(bus: Bus, store: Store, expected: Outcome, fate: Fate) -
     assert_as_expected(fleet.outcome, expected, rows_of(expected, 3))
 
 
+@pytest.mark.parametrize("stall_s", [5.0])
 @pytest.mark.parametrize(("when", "nth"), [("before publishing", 60), ("before keeping", 2), ("before committing", 20)])
 def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
     kafka: Bus, store: Store, expected: Outcome, when: str, nth: int
@@ -222,7 +235,7 @@ def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
         kept.extend(snapshots())
 
     def snapshots() -> list[Snapshot | None]:
-        return [store.load_snapshot(f"detectors/{number}") for number in range(2)]
+        return [sleeper.store.load_snapshot(f"detectors/{number}") for number in range(2)]
 
     sleeper = fleet.join(Fate(when, nth, sleep))
     while not kept:
@@ -230,8 +243,7 @@ def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
     assert all(kept)
     assert snapshots() == kept
     fleet.members.append(sleeper)
-    for number in numbers:
-        fleet.scrape([number])
+    fleet.scrape(list(numbers))
     assert_as_expected(fleet.outcome, expected, rows_of(expected, 1))
 
 
@@ -242,7 +254,7 @@ def test_deaths_at_any_step_one_after_the_other_change_nothing(expected: Outcome
     number = 0
     while number < TICKS:
         if not fleet.members or rng.random() < 0.4:
-            when = f"{rng.choice(['before', 'after'])} {rng.choice(STEPS)}"
+            when = f"{rng.choice(['before', 'after'])} {rng.choice(list(STEPS))}"
             fleet.join(Fate(when, int(rng.integers(6))))
         size = int(rng.integers(1, 6))
         members = set(fleet.members)

@@ -9,7 +9,7 @@ from threading import Event
 from rich.console import Console
 from starlette.types import ASGIApp
 
-from recwatch.app.config import Config
+from recwatch.app.config import Config, ConsoleConfig
 from recwatch.app.ending import told_to_end
 from recwatch.app.health import health_app
 from recwatch.app.process import Process
@@ -31,7 +31,7 @@ def run_role(name: RoleName, config: Config, port: int | None, api_url: str | No
 
     What is asked of the process is answered on `port`: any free one unless given, but for the API, which has its own.
     """
-    _require_for_several(config)
+    _require_usable(name, config, api_url)
     with told_to_end() as told, ExitStack() as opened:
         if name is RoleName.api and port is None:
             server = Server("127.0.0.1", config.api.port)
@@ -59,8 +59,8 @@ def _said(name: RoleName, config: Config, url: str) -> Iterator[str]:
     yield f"recwatch {name} answers at {url}"
 
 
-def _require_for_several(config: Config) -> None:
-    """Raise BadInput where bus or store are of one process alone."""
+def _require_usable(name: RoleName, config: Config, api_url: str | None) -> None:
+    """Raise BadInput where bus or store are of one process alone, or it is not said where console and API are."""
     if config.bus == MEMORY:
         raise BadInput("bus: memory is within one process; name the brokers, as in kafka://host:9092, or use recwatch up")
     if isinstance(parse_dsn(config.store), Embedded):
@@ -68,6 +68,10 @@ def _require_for_several(config: Config) -> None:
             f"store: {config.store} can be opened by one process alone; serve it with recwatch store serve and name the"
             " server, as in clickhouse://recwatch@127.0.0.1:8123/default, or use recwatch up"
         )
+    if name is RoleName.console and config.console is None:
+        raise BadInput("console: null says that there is to be no console; give it a port, as in console: {port: 8301}")
+    if name is RoleName.console and api_url is None and config.api.port == 0:
+        raise BadInput("api.port is 0, so nobody knows where the API is; say it with --api-url")
 
 
 def _open_role(name: RoleName, config: Config, server: Server, opened: ExitStack) -> Callable[[], None]:
@@ -126,12 +130,8 @@ def _open_console(
     """Start the console. Returns what raises what it ended of."""
     from recwatch.app.roles.console import ConsoleChild, watched_console  # noqa: PLC0415 - heavy
 
-    if config.console is None:
-        raise BadInput("console: null says that there is to be no console; give it a port, as in console: {port: 8301}")
-    if api_url is None and config.api.port == 0:
-        raise BadInput("api.port is 0, so nobody knows where the API is; say it with --api-url")
     url = api_url or f"http://127.0.0.1:{config.api.port}"
-    console = ConsoleChild(config.console, url, config.token_file)
+    console = ConsoleChild(config.console or ConsoleConfig(), url, config.token_file)
     opened.enter_context(watched_console(console, url, server))
     out.print(f"Console {console.url}, of the API at {url}", highlight=False)
     return console.require_running

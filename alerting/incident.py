@@ -18,13 +18,17 @@ BY = "recwatch"
 STRONGLY = 2.0
 OUT_FOR_ROWS = 3
 
-_LEADS = (
+LEADS = (
     "requests_per_second",
     "latency_p99_seconds",
+    "first_token_p99_seconds",
+    "output_token_p99_seconds",
     "errors_ratio",
     "answer_quality_ratio",
     "latency_p95_seconds",
     "latency_mean_seconds",
+    "first_token_mean_seconds",
+    "output_token_mean_seconds",
     "latency_p50_seconds",
     "targets_up_ratio",
 )
@@ -87,7 +91,7 @@ def _lead(felt: Iterable[Anomaly]) -> Anomaly | None:
 
 
 def _order(felt: Anomaly) -> tuple[bool, bool, int]:
-    return not unanswered(felt), felt.method != "objective", _LEADS.index(signal_of(felt))
+    return not unanswered(felt), felt.method != "objective", LEADS.index(signal_of(felt))
 
 
 def _told_of(lead: Anomaly, incident: Incident, recent: Recent) -> float:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from alerting.incident import LEADS
 from alerting.message import Message, message_of
 from alerting.stage import AlertingStage
 from recwatch.core.bus import Record
-from recwatch.core.canonical import canonical_series
+from recwatch.core.canonical import SIGNALS, canonical_series
 from recwatch.core.events import Anomaly, Cause, Incident, Mark, Silence
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.targets import TargetSet, TargetState
@@ -555,3 +556,7 @@ def test_what_comes_just_after_lost_targets_are_back_does_not_open_their_inciden
     last = [i for i in told if i.id == outage][-1]
     assert [s.state for s in last.history] == ["open", "resolved"]
     assert {i.cause for i in told if i.id == surge} == {Cause.LOAD_SURGE}
+
+
+def test_whatever_users_feel_can_lead_a_title() -> None:
+    assert {name for name, signal in SIGNALS.items() if signal.user_facing} <= set(LEADS)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import httpx
@@ -45,7 +46,7 @@ class Running:
 
 @dataclass
 class Fleet:
-    """Starts what shares a folder, a bus and a store."""
+    """Starts what shares a configuration, a bus and a store; each process has a folder of its own."""
 
     folder: Path
     content: Mapping[str, Any]
@@ -74,7 +75,12 @@ class Fleet:
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*RECWATCH, *arguments], env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=sys.stderr, text=True
+            [*RECWATCH, *arguments],
+            env=self.env,
+            cwd=mkdtemp(dir=self.folder),
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr,
+            text=True,
         )
         self.stack.callback(_end, process)
         return process

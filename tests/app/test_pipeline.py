@@ -217,7 +217,7 @@ def test_what_the_store_refuses_waits_on_disk_and_is_stored_in_the_end(
         raise Unavailable("store: its disk is full; free some space", retry_after_s=0.1)
 
     monkeypatch.setattr("recwatch.app.pipeline.open_bus", lambda dsn, max_block_s: MemoryBus(1, 30, max_block_s=0.05))
-    monkeypatch.setattr("recwatch.app.pipeline.Sink", partial(Sink, flush_s=0.1))
+    monkeypatch.setattr("recwatch.app.roles.sink.Sink", partial(Sink, flush_s=0.1))
     pipeline = pipeline_of(content)
     with monkeypatch.context() as disk:
         disk.setattr(Store, "write_samples", refuse)

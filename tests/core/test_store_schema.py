@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import stamina
 
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
@@ -18,6 +19,7 @@ from recwatch.core.stage import Snapshot
 from recwatch.core.store import Retention, Store, open_store
 from recwatch.core.store.connection import Connection, parse_dsn
 from recwatch.core.store.migrations import MIGRATIONS, VERSIONS, TableEngine, with_engine
+from recwatch.core.store.schema import migrate
 from tests.core.examples import INCIDENT
 
 GOLDEN = Path(__file__).with_name("schema.sql")
@@ -103,3 +105,23 @@ def test_the_engine_of_tables_is_named_in_the_dsn() -> None:
     assert parse_dsn("clickhouse://db/x?engine=ReplicatedMergeTree").table_engine == "ReplicatedMergeTree"
     with pytest.raises(BadInput, match=r"the store's DSN says '\?engine=Log'; write \?engine=ReplicatedMergeTree"):
         parse_dsn("clickhouse://db/x?engine=Log")
+
+
+class Overtaken(Connection):
+    """Of a process that starts together with another, which is a statement ahead of it where tables change hands."""
+
+    overtaken = False
+
+    def command(self, sql: str, **parameters: object) -> None:
+        if "INSERT INTO memories" in sql and not self.overtaken:
+            self.overtaken = True
+            super().command("DROP TABLE snapshots")
+        super().command(sql, **parameters)
+
+
+def test_processes_that_start_together_on_an_empty_store_all_get_through(tmp_path: Path) -> None:
+    with closing(Overtaken(parse_dsn(f"chdb://{tmp_path}/store"))) as second, stamina.set_testing(True, attempts=2):
+        migrate(second, "MergeTree")
+        assert second.overtaken
+        assert second.query("SELECT max(version) AS version FROM schema_version")["version"][0].as_py() == len(MIGRATIONS)
+        assert second.query("SELECT count() AS rows FROM memories")["rows"][0].as_py() == 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+import stamina
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.core.errors import BadInput
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.store.connection import Connection
 from recwatch.core.store.migrations import MIGRATIONS, VERSIONS, TableEngine, with_engine
 
 Days = Annotated[int, Field(ge=1, le=10_000)]
+ATTEMPTS = 5
 
 
 class Retention(BaseModel):
@@ -27,19 +29,26 @@ def migrate(connection: Connection, engine: TableEngine) -> None:
     """Bring the store's tables up to date. Raises BadInput if a newer recwatch made them.
 
     What an interrupted migration began, the next one completes. While tables that hold rows are brought up to date, nobody
-    else may write to them.
+    else may write to them. Processes that find an empty store together may all begin: who fails of what another has just
+    done begins that step again.
     """
     connection.command(with_engine(VERSIONS, engine))
+    for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, wait_initial=0.1):
+        with attempt:
+            for number, statements in list(enumerate(MIGRATIONS, start=1))[_version(connection) :]:
+                for statement in statements:
+                    connection.command(with_engine(statement, engine))
+                connection.command("INSERT INTO schema_version SELECT {version:UInt32}", version=number)
+
+
+def _version(connection: Connection) -> int:
     version: int = connection.query("SELECT max(version) AS version FROM schema_version")["version"][0].as_py()
     if version > len(MIGRATIONS):
         raise BadInput(
             f"the store has schema {version}, and this recwatch knows {len(MIGRATIONS)};"
             " upgrade recwatch, or name another store"
         )
-    for number, statements in list(enumerate(MIGRATIONS, start=1))[version:]:
-        for statement in statements:
-            connection.command(with_engine(statement, engine))
-        connection.command("INSERT INTO schema_version SELECT {version:UInt32}", version=number)
+    return version
 
 
 def keep(connection: Connection, retention: Retention) -> None:

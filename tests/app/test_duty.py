@@ -46,12 +46,18 @@ class Watchman:
     def __init__(self, bus: Bus, store: Store, phone: Phone, fate: Fate | None = None) -> None:
         fate = fate or Fate()
         self.bus = FatedBus(bus, fate)
-        kept = FatedStore(store, fate, corner=f"{phone.number} ")
-        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), kept)
+        self._kept = FatedStore(store, fate, corner=f"{phone.number} ")
+        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), self._kept)
 
     @staticmethod
     def _outbox(phone: Phone) -> Outbox:
         return Outbox({"phone": phone}, start=lambda work: work())
+
+    @property
+    def would_be_repeated(self) -> bool:
+        """Whether it has sent what is not kept as sent."""
+        kept = self._kept.load_snapshot("outbox")
+        return self.duty.stage is not None and (kept is None or kept.blob != self.duty.stage.snapshot())
 
     @property
     def owns(self) -> bool:
@@ -120,6 +126,9 @@ def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, stor
         for number in numbers:
             publish(bus, number)
             work(first, until=number, phone=phone)
+    repeated = first.would_be_repeated
+    assert repeated or when != "before keeping"
+    assert not repeated or when != "after keeping"
     first.bus.gone()
     second = Watchman(bus, store, phone)
     last = next(numbers)
@@ -130,7 +139,7 @@ def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, stor
     idle(second)
     sent = Counter(message.incident.id for message in phone.rang)
     assert set(sent) == {f"incident-{number}" for number in range(1, last + 1)}
-    assert sent.total() - last == (when == "before keeping")
+    assert sent.total() - last == repeated
     second.duty.close()
 
 

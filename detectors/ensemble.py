@@ -82,14 +82,14 @@ class Ensemble:
             start += len(fresh)
         row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         self.rows["last_ms"][row] = time_ms
-        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: self.roster.columns.bound[row]}
+        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: self.roster.columns["bound"][row]}
         empty = (np.full((len(row), width), np.nan) for width in (len(self.methods), 3, len(self.methods)))
         return Round(services, row, time_ms, value, columns, *empty)
 
     def _ask(self, number: int, into: Round) -> None:
         """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
         name, method = list(self.methods.items())[number]
-        own_row = self.roster.columns.method_row[into.row, number]
+        own_row = self.roster.columns["method_row"][into.row, number]
         mine = np.flatnonzero(own_row >= 0)
         if len(mine) == 0:
             return
@@ -109,8 +109,9 @@ class Ensemble:
 
     def _tempered(self, judgement: Judgement, row: Int64, value: Float64) -> Judgement:
         columns = self.roster.columns
-        matters = np.maximum(columns.least_change[row], columns.least_change_ratio[row] * np.abs(judgement.expected))
-        return tempered(judgement, value, columns.side[row], matters)
+        relative = columns["least_change_ratio"][row] * np.abs(judgement.expected)
+        matters = np.maximum(columns["least_change"][row], relative)
+        return tempered(judgement, value, columns["side"][row], matters)
 
     def _explain(self, score: Float64) -> None:
         """Where latency is what the load makes of it, no other method may find it surprising."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from detectors.fusion import Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.plan import DetectionConfig
+from detectors.roster import IDS
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS
@@ -67,7 +68,7 @@ class DetectorStage:
     def _judgements(self, judged: Round) -> Iterator[Outgoing]:
         columns = self._ensemble.roster.columns
         row = judged.row
-        ids = np.concatenate((columns.band_id[row], columns.score_id[row], columns.warmup_id[row]), axis=1)
+        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)
         values = np.concatenate((judged.band, judged.score, judged.warmup), axis=1)
         times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
@@ -79,7 +80,7 @@ class DetectorStage:
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
         columns = self._ensemble.roster.columns
-        starts = columns.starts_after[judged.row], columns.starts_at_once[judged.row]
+        starts = columns["starts_after"][judged.row], columns["starts_at_once"][judged.row]
         changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score, *starts)
         for index, method in changes.ended:
             yield self._closed(int(judged.row[index]), method)
@@ -153,15 +154,15 @@ class DetectorStage:
             "series": [_definition(series) for series in self._ensemble.roster.series],
             "open": [[*pair, to_json(anomaly)] for pair, anomaly in self._open.items()],
         }
-        return snapshots.dump(header, self._parts())
+        return snapshots.dump(header, {**self._parts(), "roster": self._ensemble.roster})
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot, in a stage that has processed nothing yet. Raises BadInput where it does not fit."""
         header, states = snapshots.load(snapshot)
         if header["methods"] != self._fingerprint():
             raise BadInput("the detectors' snapshot was taken with other methods or signals; start without it")
-        for definition in header["series"]:
-            self._ensemble.roster.learn(SeriesSet(definition["service"], (Series(**definition),)))
+        series = [Series(*definition) for definition in header["series"]]
+        self._ensemble.roster.restore(series, states["roster"])
         for name, part in self._parts().items():
             part.restore(states.get(name, {}))
         self._open = {(row, method): from_json(Anomaly, text) for row, method, text in header["open"]}
@@ -207,8 +208,8 @@ class DetectorStage:
         return {signal: list(watch.methods) for signal, watch in self._plan.items()}
 
 
-def _definition(series: Series) -> dict[str, object]:
-    return {name: value for name, value in asdict(series).items() if name != "id"}
+def _definition(series: Series) -> tuple[object, ...]:
+    return series.name, dict(series.labels), series.unit, series.kind, series.service, series.target
 
 
 def _reason(series: Series, method: str, judged: Round, index: int) -> str:

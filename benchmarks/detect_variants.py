@@ -16,7 +16,9 @@ from detectors.daily_profile import DailyProfile
 from detectors.evaluation import run_together
 from detectors.event_score import EventScores, event_scores, pooled
 from detectors.labelled import LabelledSeries
+from detectors.panel import Place
 from detectors.tail import ParetoTail
+from recwatch.core.signals import Float64, Int64
 
 Variant = Callable[[], AbstractContextManager[object]]
 Scores = Sequence[EventScores]
@@ -31,9 +33,14 @@ def _no_hold() -> Iterator[None]:
         yield
 
 
+def _no_profile(_: DailyProfile, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64]:  # noqa: ARG001
+    unknown = np.full(len(row), np.nan)
+    return unknown, unknown, unknown
+
+
 PARTS: Mapping[str, Variant] = {
     "no calibration by the own tail": partial(patch.object, ParetoTail, "learn", lambda *_: None),
-    "no daily profile": partial(patch.object, DailyProfile, "expected", lambda *_: None),
+    "no daily profile": partial(patch.object, DailyProfile, "expected", _no_profile),
     "no drawing in beyond the largest": partial(patch.object, robust_band, "BEYOND_LARGEST", 0.0),
     "no weight of the reading before": partial(patch.object, robust_band, "CARRIED", 0.0),
     "no caution while young": partial(patch.object, robust_band, "CAUTION", 0.0),

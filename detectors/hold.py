@@ -30,13 +30,13 @@ class Hold:
         held: npt.NDArray[np.bool_] = self.rows["held"][at]
         return held
 
-    def band(self, at: Place, expected: Float64, half_width: Float64) -> tuple[Float64, Float64]:
-        """The band given, and where the row is held the one to return to."""
+    def band(self, at: Place, expected: Float64, half_widths: Float64) -> tuple[Float64, Float64]:
+        """The band given, with half-widths float64[2, n], and where the row is held the one to return to."""
         held = self.held(at)
         if not held.any():
-            return expected, half_width
-        kept = np.where(np.isnan(half_width), np.nan, RETURN_RATIO * self.rows["half_width"][at])
-        return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_width)
+            return expected, half_widths
+        kept = np.where(np.isnan(half_widths), np.nan, RETURN_RATIO * self.rows["half_width"][at])
+        return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_widths)
 
     def update(
         self,

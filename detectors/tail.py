@@ -30,14 +30,16 @@ YOUNG_ROWS = 10
 
 
 class ParetoTail:
-    """Per row the running 98 % quantile of ln(size) and the mean excess over it, which is exponential for a Pareto tail.
+    """The running 98 % quantile of ln(size) and the mean excess over it, which is exponential for a Pareto tail.
 
+    A row has sizes of several kinds, each with a tail of its own: arrays of sizes and rarities are float64[…, n, kinds].
     The rarity of a reading is −log10 of the share of readings that are as large: 3.6 is one in four thousand. Everything is
     learnt from, the largest too: a tail that was shielded from what it flagged alarmed several times as often.
     """
 
-    def __init__(self) -> None:
-        self.rows = Rows(quantile=NORMAL_LOG, excess=PRIOR_EXCESS, beyond=0.0, since=np.inf)
+    def __init__(self, kinds: int) -> None:
+        one = np.ones(kinds)
+        self.rows = Rows(quantile=NORMAL_LOG * one, excess=PRIOR_EXCESS * one, beyond=0.0 * one, since=np.inf * one)
 
     def rarity(self, at: Place, log_size: Float64) -> Float64:
         """How rare each size is; below the quantile no more than a measure of how far."""
@@ -57,7 +59,7 @@ class ParetoTail:
         return steepness
 
     def learn(self, at: Place, log_size: Float64, seen: Float64, memory_rows: Float64) -> None:
-        """Learn a reading of each row, the `seen`-th; a row remembers about `memory_rows` readings."""
+        """Learn a reading of each row, the `seen`-th; a row remembers about `memory_rows` readings, both float64[n, 1]."""
         quantile, excess, since = (self.rows[name][at] for name in ("quantile", "excess", "since"))
         old = seen > YOUNG_ROWS
         over = np.where(old, log_size - quantile, 0.0)

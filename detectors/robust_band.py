@@ -45,6 +45,7 @@ NEAREST, LEVEL, CLOCK, LAST = range(VIEWS := 4)
 """The views of a reading: its distances to the nearest prediction, to either alone, and to where the series was last."""
 SIDES = np.array([-1.0, 1.0])[:, None, None]
 FIRST_STEP_MS = 1000.0
+NEVER_MS = np.int64(-(2**53))
 GAP_STEPS = 12
 RECENT_ROWS = 12
 LEAST_RATIO = 0.001
@@ -56,10 +57,10 @@ WIDEST_LOG = 250.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
-    """One reading of each row beside what was known of it before; float64[n], but for those with a column a view.
+    """One reading of each row beside what was known of it before; float64[n].
 
-    The views are the distances to the nearest prediction, to the level, to what is usual by the clock (to the level where
-    that is unknown) and to where the series was last. `usual` is NaN where unknown.
+    `predicted`, `size` and `scale` are float64[views, n]; without what is usual by the clock, that view is the level's.
+    `usual` is NaN where unknown.
     """
 
     seen: Float64
@@ -76,7 +77,8 @@ class _Reading:
 
     @property
     def expected(self) -> Float64:
-        return self.predicted[:, NEAREST]
+        nearest: Float64 = self.predicted[NEAREST]
+        return nearest
 
     def memory_rows(self, days: float) -> Float64:
         return np.maximum(days * self.rows_a_day, LEAST_MEMORY_ROWS)
@@ -103,7 +105,7 @@ class RobustBand:
         self._hold = Hold()
         self._rows = Rows(
             seen=0.0,
-            last_ms=np.int64(0),
+            last_ms=NEVER_MS,
             step_ms=FIRST_STEP_MS,
             level=0.0,
             drift=0.0,
@@ -125,7 +127,7 @@ class RobustBand:
         residual = told.value - expected
         score = np.abs(residual) / np.where(residual < 0.0, below, above)
         judgement = Judgement(score, expected + 0.0 * above, expected - below, expected + above)
-        self._learn(at, batch, told, score, np.where(residual < 0.0, *edges))
+        self._learn(at, batch, told, score, np.where(residual < 0.0, edges[0], edges[1]))
         return judgement
 
     def _reserve(self, row: Int64) -> None:
@@ -136,16 +138,16 @@ class RobustBand:
     def _read(self, at: Place, batch: Batch) -> _Reading:
         rows = self._rows
         value = within(batch.value, LARGEST)
-        seen = rows["seen"][at].copy()
+        seen = rows["seen"][at]
         passed_ms = (batch.time_ms - rows["last_ms"][at]).astype(np.float64)
         step_ms = _typical(rows["step_ms"][at], passed_ms, seen)
-        fresh = (seen == 0.0) | (passed_ms > GAP_STEPS * step_ms)
+        fresh = passed_ms > GAP_STEPS * step_ms
         level, last = np.where(fresh, value, rows["level"][at]), np.where(fresh, value, rows["last"][at])
         drift = rows["drift"][at]
         by_clock = [mean + drift for mean in self._daily.expected(at, batch.row, batch.time_ms)]
         clock = _nearest(value, *by_clock)
         clock = np.where(np.isnan(clock), level, clock)
-        predicted = np.stack((_nearest(value, level, clock), level, clock, last), axis=1)
+        predicted = np.array((_nearest(value, level, clock), level, clock, last))
         floor = RELATIVE_FLOOR * np.abs(level) + ABSOLUTE_FLOOR
         return _Reading(
             seen=seen,
@@ -157,46 +159,42 @@ class RobustBand:
             usual=by_clock[0],
             floor=floor,
             predicted=predicted,
-            size=np.abs(value[:, None] - predicted),
-            scale=np.maximum(rows["scale"][at], floor[:, None]),
+            size=np.abs(value - predicted),
+            scale=np.maximum(rows["scale"][at].T, floor),
         )
 
     def _half_widths(self, at: Place, told: _Reading) -> Float64:
-        """How far below and above the expected value a reading is rare enough, float64[2, n]; known before the reading is."""
-        needed = self._needed(at, told)
-        scale, steepness = told.scale[:, NEAREST], self._tail.steepness(at)
-        log_edge = self._tail.log_size(at, needed[:, None])[:, NEAREST]
+        """How far below and above the expected value a reading is rare enough, float64[2, n]; known before it is read."""
+        scale, steepness = told.scale[NEAREST], self._tail.steepness(at)
+        caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / (told.seen + 1.0))
+        needed = LEAST_RARITY + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
+        log_edge = self._tail.log_size(at, needed)[NEAREST]
         log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor) / scale)
         beyond = np.maximum(log_edge - log_largest, 0.0)
         telling = LOG10_E * BEYOND_LARGEST
-        nominal = log_edge - beyond * telling / (steepness[:, NEAREST] + telling)
+        drawn_in = log_edge - beyond * telling / (steepness[NEAREST] + telling)
+        asked = np.log10(told.rows_a_day / self._false_alarms_a_day) - LEAST_RARITY
+        nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness[NEAREST]
         rarer = self._rarer_elsewhere(at, told, scale * np.exp(np.minimum(nominal, WIDEST_LOG)))
         log_edges = nominal - rarer / (_mean(steepness) + np.where(beyond > 0.0, telling, 0.0))
         half_widths = scale * np.exp(np.minimum(log_edges, WIDEST_LOG))
         widened: Float64 = np.maximum(half_widths, told.floor)
         return widened
 
-    def _needed(self, at: Place, told: _Reading) -> Float64:
-        """How rare a reading must be to lie outside."""
-        allowed = np.log10(told.rows_a_day / self._false_alarms_a_day)
-        caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / (told.seen + 1.0))
-        needed: Float64 = np.maximum(allowed, LEAST_RARITY) + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
-        return needed
-
     def _rarer_elsewhere(self, at: Place, told: _Reading, half_width: Float64) -> Float64:
         """By how much the mean view finds the two edges rarer than the view from the nearest prediction, float64[2, n]."""
-        apart = told.predicted[:, [NEAREST]] - told.predicted
-        size = np.abs(half_width[:, None] * SIDES + apart)
+        apart = told.expected - told.predicted
+        size = np.abs(half_width * SIDES + apart)
         rarity = self._tail.rarity(at, np.log(np.maximum(size / told.scale, EDGE_RATIO)))
-        rarer: Float64 = _mean(rarity) - rarity[:, :, NEAREST]
+        rarer: Float64 = _mean(rarity) - rarity[:, NEAREST]
         return rarer
 
     def _learn(self, at: Place, batch: Batch, told: _Reading, score: Float64, edge: Float64) -> None:
         outside = (score >= 1.0) | self._hold.held(at)
-        confirmed = self._hold.update(at, score, told.expected, edge, told.step_ms / 1000.0)
+        confirmed = self._hold.update(at, score, told.expected, edge, told.step_ms)
         log_size = np.log(np.maximum(told.size / told.scale, LEAST_RATIO))
         rarity = _mean(self._tail.rarity(at, log_size))
-        self._tail.learn(at, log_size, told.seen[:, None], told.memory_rows(TAIL_DAYS)[:, None])
+        self._tail.learn(at, batch.row, log_size, told.seen, told.memory_rows(TAIL_DAYS))
         self._learn_scales(at, told, outside)
         self._learn_level(at, told)
         rows = self._rows
@@ -206,21 +204,21 @@ class RobustBand:
         rows["step_ms"][at] = told.step_ms
         rows["last_ms"][at] = batch.time_ms
         self._daily.learn(at, batch.row, batch.time_ms, told.value)
-        if confirmed.any():
+        if len(confirmed):
             self._settle(batch.row[confirmed])
 
     def _learn_scales(self, at: Place, told: _Reading, outside: npt.NDArray[np.bool_]) -> None:
         rows = self._rows
         rate = np.where(outside, FLAGGED_WEIGHT, 1.0) / np.minimum(told.seen + 1.0, told.memory_rows(SCALE_DAYS))
-        before = rows["scale"][at]
-        learnt = before + rate[:, None] * (np.minimum(told.size, HUBER_SCALES * told.scale) - before)
-        rows["scale"][at] = np.where(told.seen[:, None] < 2.0, np.maximum(learnt, told.size), learnt)
+        before = rows["scale"][at].T
+        learnt = before + rate * (np.minimum(told.size, HUBER_SCALES * told.scale) - before)
+        rows["scale"][at] = np.where(told.seen < 2.0, np.maximum(learnt, told.size), learnt).T
         faded = rows["largest"][at] * (1.0 - 1.0 / told.memory_rows(LARGEST_DAYS))
-        rows["largest"][at] = np.maximum(told.size[:, NEAREST], faded)
+        rows["largest"][at] = np.maximum(told.size[NEAREST], faded)
 
     def _learn_level(self, at: Place, told: _Reading) -> None:
         rows = self._rows
-        limit = HUBER_SCALES * np.maximum(rows["scale"][at][:, LEVEL], told.floor)
+        limit = HUBER_SCALES * np.maximum(rows["scale"][at].T[LEVEL], told.floor)
         rows["level"][at] = told.level + within(told.value - told.level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
         rows["last"][at] = told.last + (told.value - told.last) / LAST_ROWS
         error = within(told.value - told.usual, limit) / DRIFT_ROWS
@@ -250,7 +248,7 @@ class RobustBand:
 def _typical(step_ms: Float64, passed_ms: Float64, seen: Float64) -> Float64:
     """The usual time between two readings, which a gap or a clock that is set back changes by a tenth at most."""
     if (passed_ms == step_ms).all():
-        return np.maximum(step_ms, 1.0)
+        return step_ms
     held = np.where(passed_ms > 0.0, step_ms + within(passed_ms - step_ms, 0.1 * step_ms), step_ms)
     return np.maximum(np.where(seen > 1.0, held, np.where(seen == 1.0, passed_ms, FIRST_STEP_MS)), 1.0)
 
@@ -264,8 +262,6 @@ def _nearest(value: Float64, first: Float64, *others: Float64) -> Float64:
 
 
 def _mean(views: Float64) -> Float64:
-    """The mean over the last axis; added up in one order, so that a row's is the same in any batch."""
-    total = views[..., 0]
-    for view in range(1, VIEWS):
-        total = total + views[..., view]
-    return total / VIEWS
+    """The mean over views, which are the last axis but one."""
+    mean: Float64 = views.sum(axis=-2) / VIEWS
+    return mean

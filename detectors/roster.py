@@ -26,7 +26,7 @@ WATCHED = ("least_change", "least_change_ratio", "starts_after", "starts_at_once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; `NONE` in `beside` means absent."""
+    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; `NONE` in `beside`: absent."""
 
     series_id: UInt64
     take: Int64
@@ -49,10 +49,11 @@ class Roster:
         needs: Iterable[str],
         objectives: Mapping[str, Objective],
     ) -> None:
-        self._plan = plan
+        self._signals = {name: number for number, name in enumerate(plan)}
+        self._watched = _tables(plan, methods)
         self._methods = tuple(methods)
         self._needs = tuple(needs)
-        self._objectives = objectives
+        self._bounds = {service: objective.bounds() for service, objective in objectives.items()}
         self._row_of: dict[int, int] = {}
         self._rows_of: dict[str, list[int]] = {}
         self._taken = np.zeros(len(self._methods), dtype=np.int64)
@@ -75,7 +76,7 @@ class Roster:
 
     def learn(self, known: SeriesSet) -> bool:
         """Take note of a service's series; whether any that is judged is new."""
-        new = [s for s in known.series if s.canonical and s.name in self._plan and s.id not in self._row_of]
+        new = [s for s in known.series if s.canonical and s.name in self._signals and s.id not in self._row_of]
         if not new:
             return False
         for row in self._enter(new):
@@ -130,34 +131,26 @@ class Roster:
             self._layouts.pop(series.service, None)
             if series.name in self._needs and "model" not in series.labels:
                 self._beside_id.setdefault(series.service, {})[series.name] = series.id
+        signal = np.array([self._signals[series.name] for series in new], dtype=np.int64)
+        bound = np.array([self._bound(series) for series in new])
+        told = {name: table[signal] for name, table in self._watched.items()}
+        told |= {"bound": bound, "method_row": self._method_rows(told.pop("planned"), bound)}
         self.columns.reserve(np.array(rows))
-        watches = [self._plan[series.name] for series in new]
-        told = {
-            "side": [SIDES[watch.side] for watch in watches],
-            "bound": (bound := [self._bound(series) for series in new]),
-            **{name: [getattr(watch, name) for watch in watches] for name in WATCHED},
-        }
         for name, column in told.items():
             self.columns[name][rows.start : rows.stop] = column
-        self.columns["method_row"][rows.start : rows.stop] = self._method_rows(watches, np.array(bound))
         return rows
 
-    def _method_rows(self, watches: Sequence[Watch], bound: Float64) -> Int64:
-        """The next rows of the methods that judge what is watched, where there is an objective of that one too."""
-        planned = [[method in watch.methods for method in self._methods] for watch in watches]
-        judges = np.array(planned, dtype=np.bool_).reshape(len(watches), len(self._methods))
-        judges &= (np.array(self._methods) != OBJECTIVE) | ~np.isnan(bound)[:, None]
+    def _method_rows(self, planned: npt.NDArray[np.bool_], bound: Float64) -> Int64:
+        """The next rows of the methods that are planned, where there is an objective of that one too."""
+        judges = planned & ((np.array(self._methods) != OBJECTIVE) | ~np.isnan(bound)[:, None])
         taken = self._taken + np.cumsum(judges, axis=0)
         self._taken = self._taken + judges.sum(axis=0)
         return np.where(judges, taken - 1, NONE)
 
     def _bound(self, series: Series) -> float:
-        objective = self._objectives.get(series.service)
-        return (
-            float("nan")
-            if objective is None or "model" in series.labels
-            else objective.bounds().get(series.name, float("nan"))
-        )
+        if "model" in series.labels or series.service not in self._bounds:
+            return float("nan")
+        return self._bounds[series.service].get(series.name, float("nan"))
 
     def _derived(self, service: str) -> Iterator[Series]:
         for row in self._rows_of.get(service, ()):
@@ -177,3 +170,13 @@ class Roster:
         """Score and warm-up of a row by one method."""
         of, name = self.series[row], self._methods[method]
         return derived_series("recwatch_score", of, name), derived_series("recwatch_warmup_ratio", of, name)
+
+
+def _tables(plan: Mapping[str, Watch], methods: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """What the plan says of its signals, by column, a row a signal; `planned` has a column a method."""
+    watches = list(plan.values())
+    return {
+        "planned": np.array([[method in watch.methods for method in methods] for watch in watches]),
+        "side": np.array([SIDES[watch.side] for watch in watches]),
+        **{name: np.array([float(getattr(watch, name)) for watch in watches]) for name in WATCHED},
+    }

@@ -31,11 +31,15 @@ COOLDOWN_STEPS = 6
 
 @dataclass(frozen=True, slots=True)
 class EventScores:
-    """Counts over one or more series; they add up. `found` are events with an alarm at any time, `caught` those in time."""
+    """Counts over one or more series; they add up.
+
+    `found` are events with an alarm at any time, `caught` those in time; `told` are the alarms inside events.
+    """
 
     events: int = 0
     caught: int = 0
     found: int = 0
+    told: int = 0
     false_alarms: int = 0
     series_days: float = 0.0
     delays_steps: tuple[float, ...] = ()
@@ -45,6 +49,7 @@ class EventScores:
             self.events + other.events,
             self.caught + other.caught,
             self.found + other.found,
+            self.told + other.told,
             self.false_alarms + other.false_alarms,
             self.series_days + other.series_days,
             self.delays_steps + other.delays_steps,
@@ -70,6 +75,11 @@ class EventScores:
     @property
     def recall_at_any_time(self) -> float:
         return _share(self.found, self.events)
+
+    @property
+    def alarms_per_found_event(self) -> float:
+        """Into how many alarms an event falls; 1 at best."""
+        return _share(self.told, self.found)
 
     @property
     def false_alarms_per_series_day(self) -> float:
@@ -106,7 +116,7 @@ def event_scores(series: LabelledSeries, alarms: Alarms) -> EventScores:
     rows = np.flatnonzero(alarms)
     at = clock[rows[rows >= series.first_scored]]
     explained = np.zeros(len(at), dtype=np.bool_)
-    found, delays, scored = 0, [], 0
+    found, told, delays, scored = 0, 0, [], 0
     for first, last in events_of(series):
         start_s, close_s = _window(series, clock, first, last)
         low, high = np.searchsorted(at, start_s, "left"), np.searchsorted(at, max(clock[last], close_s), "right")
@@ -115,10 +125,11 @@ def event_scores(series: LabelledSeries, alarms: Alarms) -> EventScores:
         scored += counts
         if counts and high > low:
             found += 1
+            told += int(high - low)
             if at[low] <= close_s:
                 delays.append(float(at[low] - start_s) / series.step_s)
     false = _cooled_down(at[~explained], max(COOLDOWN_S, COOLDOWN_STEPS * series.step_s))
-    return EventScores(scored, len(delays), found, false, series.scored_days, tuple(delays))
+    return EventScores(scored, len(delays), found, told, false, series.scored_days, tuple(delays))
 
 
 def _window(series: LabelledSeries, clock: Float64, first: int, last: int) -> tuple[float, float]:

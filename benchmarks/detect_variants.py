@@ -58,6 +58,7 @@ def _constant(name: str, value: float) -> Variant:
 NEIGHBOURS: Mapping[str, Variant] = {
     "level of 5 readings": _constant("LEVEL_ROWS", 5.0),
     "level of 20 readings": _constant("LEVEL_ROWS", 20.0),
+    "last of 1 reading": _constant("LAST_ROWS", 1.0),
     "last of 3 readings": _constant("LAST_ROWS", 3.0),
     "tail of 2 days": _constant("TAIL_DAYS", 2.0),
     "tail of 10 days": _constant("TAIL_DAYS", 10.0),

@@ -39,7 +39,7 @@ class DailyProfile:
         position = time_ms / SLOT_MS - 0.5
         middle = np.floor(position)
         passed = middle != self.rows["middle"][at]
-        if passed.any():
+        if np.count_nonzero(passed):
             self._pass(row[passed], middle[passed])
         first, second = self.rows["first"][at], self.rows["second"][at]
         return first + (position - middle) * (second - first), first, second

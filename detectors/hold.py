@@ -34,7 +34,7 @@ class Hold:
     def band(self, at: Place, expected: Float64, half_widths: Float64) -> tuple[Float64, Float64]:
         """The band given, with half-widths float64[2, n], and where the row is held the one to return to."""
         held = self.held(at)
-        if not held.any():
+        if not np.count_nonzero(held):
             return expected, half_widths
         kept = np.where(np.isnan(half_widths), np.nan, RETURN_RATIO * self.rows["half_width"][at])
         return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_widths)
@@ -49,7 +49,7 @@ class Hold:
     ) -> Int64:
         """Begin holding rows with a score of 1 or more, go on or let go; where in the batch a shift is confirmed."""
         held, outside = self.held(at).copy(), score >= 1.0
-        if not (held | outside).any():
+        if not np.count_nonzero(held | outside):
             return NONE
         age = np.where(held, self.rows["age"][at] + 1.0, 0.0)
         back = np.where(held & ~outside, self.rows["back"][at] + 1.0, 0.0)

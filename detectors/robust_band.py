@@ -172,9 +172,11 @@ class RobustBand:
         log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor) / scale)
         beyond = np.maximum(log_edge - log_largest, 0.0)
         telling = LOG10_E * BEYOND_LARGEST
+        # What is asked for beyond the least rarity the tail alone bears: in heavy noise a new largest residual is not rare.
         drawn_in = log_edge - beyond * telling / (steepness[NEAREST] + telling)
         asked = np.log10(told.rows_a_day / self._false_alarms_a_day) - LEAST_RARITY
         nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness[NEAREST]
+        # One step from where the view of the nearest prediction is rare enough to where the mean view is.
         rarer = self._rarer_elsewhere(at, told, scale * np.exp(np.minimum(nominal, WIDEST_LOG)))
         log_edges = nominal - rarer / (_mean(steepness) + np.where(beyond > 0.0, telling, 0.0))
         half_widths = scale * np.exp(np.minimum(log_edges, WIDEST_LOG))
@@ -247,7 +249,7 @@ class RobustBand:
 
 def _typical(step_ms: Float64, passed_ms: Float64, seen: Float64) -> Float64:
     """The usual time between two readings, which a gap or a clock that is set back changes by a tenth at most."""
-    if (passed_ms == step_ms).all():
+    if not np.count_nonzero(passed_ms != step_ms):
         return step_ms
     held = np.where(passed_ms > 0.0, step_ms + within(passed_ms - step_ms, 0.1 * step_ms), step_ms)
     return np.maximum(np.where(seen > 1.0, held, np.where(seen == 1.0, passed_ms, FIRST_STEP_MS)), 1.0)
@@ -263,5 +265,5 @@ def _nearest(value: Float64, first: Float64, *others: Float64) -> Float64:
 
 def _mean(views: Float64) -> Float64:
     """The mean over views, which are the last axis but one."""
-    mean: Float64 = views.sum(axis=-2) / VIEWS
+    mean: Float64 = np.add.reduce(views, axis=-2) / VIEWS
     return mean

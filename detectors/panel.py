@@ -121,17 +121,16 @@ class Rows:
         return True
 
     def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
-        return {prefix + name: column.copy(order="K") for name, column in self._columns.items()}
+        return {prefix + name: column.copy() for name, column in self._columns.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]], prefix: str = "") -> None:
         """Go on from `state`. Raises BadInput where it lacks a column, as that of another version may."""
         missing = [name for name in self._blank if prefix + name not in state]
         if missing:
             raise BadInput(f"the snapshot lacks {', '.join(missing)}; it was taken by another version")
-        self._columns = {name: state[prefix + name].copy(order="K") for name in self._blank}
+        self._columns = {name: state[prefix + name].copy() for name in self._blank}
         self._size = len(next(iter(self._columns.values())))
 
 
 def _filled(rows: int, blank: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rows of blanks; what a blank has several of lies in memory row after row, since work goes over rows."""
-    return np.full((rows, *blank.shape), blank, dtype=blank.dtype, order="F")
+    return np.broadcast_to(blank, (rows, *blank.shape)).copy()

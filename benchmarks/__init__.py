@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from benchmarks.backfill import backfill
 from benchmarks.bus import bus
+from benchmarks.detect_calibration import detect_calibration
 from benchmarks.detect_load import detect_load
 from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_size import detect_size
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "detect_quality": detect_quality,
     "detect_load": detect_load,
     "detect_size": detect_size,
+    "detect_calibration": detect_calibration,
     "scrape": scrape,
     "fleet": fleet,
     "backfill": backfill,

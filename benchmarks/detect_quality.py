@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.detect_baselines import BASELINES
-from benchmarks.detect_variants import NEIGHBOURS, PARTS, SHIPPED, Scores, chosen, f1_by_source, scores_of
+from benchmarks.detect_variants import NEIGHBOURS, NO_HOLD, PARTS, SHIPPED, Scores, chosen, f1_by_source, scores_of
 from benchmarks.quality_page import Page, rewritten
 from benchmarks.report import Row
 from detectors.change_point_score import change_point_scores
 from detectors.evaluation import SourceScores, evaluate, labelled_series_detector, run, run_together
-from detectors.event_score import event_scores
+from detectors.event_score import event_scores, pooled
 from detectors.labelled import LabelledSeries, read_labelled
 from recwatch.core.errors import BadInput
 
@@ -59,7 +59,7 @@ def detect_quality(out: Console) -> Sequence[Row]:
         chosen=chosen(corpus, {name: variants[name] for name in (SHIPPED, *NEIGHBOURS)}),
     )
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), page), encoding="utf-8")
-    return [*_rows(results[OURS]), *_best_others(results), _changes(everything)]
+    return [*_rows(results[OURS]), *_best_others(results), *_fragments(variants), _changes(everything)]
 
 
 def corpus_of() -> list[LabelledSeries]:
@@ -68,6 +68,14 @@ def corpus_of() -> list[LabelledSeries]:
     if not folder.is_dir():
         raise BadInput("RECWATCH_DATA names no folder with labelled/; set it to one")
     return list(read_labelled(folder))
+
+
+def _fragments(variants: Mapping[str, Scores]) -> list[Row]:
+    """What the hold is for: that trouble which lasts is told once."""
+    return [
+        Row(f"alarms of an event that is found, {name}", pooled(variants[name]).alarms_per_found_event, "alarms")
+        for name in (SHIPPED, NO_HOLD)
+    ]
 
 
 def _changes(everything: Sequence[LabelledSeries]) -> Row:

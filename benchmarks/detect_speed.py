@@ -9,10 +9,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.part_shares import shares
 from benchmarks.ratios import median_ratio
 from benchmarks.report import Row
 from benchmarks.timing import Work, in_turns
-from detectors import METHODS
+from detectors import METHODS, daily_profile, hold, tail
+from detectors.evaluation import labelled_series_detector
 from detectors.exhaustion import LIMIT
 from detectors.latency_given_load import CACHE, LOAD
 from detectors.objective import BOUND
@@ -33,16 +35,31 @@ WARM_TICKS = 35
 TICKS = 50
 LABELS = {"gpu": tuple(map(str, range(8))), "stage": ("recall", "rank", "rerank")}
 LOOSE = Objective(latency_p99_seconds=100.0, errors_ratio=100.0)
-MILLIONS = ">= 1000000"
+MILLION, MILLIONS = ">= 1000000", ">= 3000000"
+PARTS = (daily_profile, tail, hold)
+SNAPSHOT_SERVICES = 1_220
+"""About 100,000 signals."""
+ALONE_READINGS = 3_000
 
 
 def detect_speed(out: Console) -> Sequence[Row]:
-    """Readings are normal noise, a second apart, judged and learnt after the warm-up; figures are medians of calls."""
+    """Readings are normal noise, a second apart, judged and learnt after the warm-up; figures are medians of calls.
+
+    Shares are of the time of robust_band with 10,000 rows. State and snapshots are those of the whole stage.
+    """
     cases = [(name, rows) for name in METHODS for rows in _rows_for(name)]
     methods = [_method_row(name, rows) for name, rows in track(cases, "methods", console=out, transient=True)]
     stages = [_stage_row(services) for services in track(SERVICES, "whole stage", console=out, transient=True)]
     ratios = [_ratio_over_river(rows) for rows in track(ROWS, "panel and loop", console=out, transient=True)]
-    return [*methods, *stages, *ratios, _ratio_over_single_rows(SINGLE_ROWS)]
+    return [
+        *methods,
+        *_share_rows(),
+        _alone_row(),
+        *stages,
+        *_snapshot_rows(),
+        *ratios,
+        _ratio_over_single_rows(SINGLE_ROWS),
+    ]
 
 
 def _rows_for(name: str) -> Sequence[int]:
@@ -55,14 +72,56 @@ def _method_row(name: str, rows: int) -> Row:
     return Row(f"{name}, {rows:,} rows", rows / _median_s(_panel(name, rows)), "points/s", goal)
 
 
-def _stage_row(services: int) -> Row:
+def _share_rows() -> list[Row]:
+    work = _panel("robust_band", max(ROWS))
+    in_turns({"warm": work}, range(WARM_TICKS))
+    return [Row(f"robust_band, share of {part}", share, "ratio") for part, share in shares(work, TICKS, PARTS).items()]
+
+
+def _alone_row() -> Row:
+    """A series of a reading a minute, some days old, so that the daily profile takes part."""
+    detector = labelled_series_detector({"kind": "interval", "step_s": 60.0})
+    readings = enumerate(10.0 + np.random.default_rng(0).standard_normal(ALONE_READINGS + TICKS))
+
+    def one_point() -> None:
+        minute, value = next(readings)
+        detector.update(60.0 * minute, value)
+
+    in_turns({"warm": one_point}, range(ALONE_READINGS))
+    taken = in_turns({"point": one_point}, range(TICKS))["point"]
+    return Row("one series alone", 1e6 * float(np.median(taken)), "µs a point", "<= 150")
+
+
+def _snapshot_rows() -> list[Row]:
+    stage, series = _stage(SNAPSHOT_SERVICES)
+    ticks = iter(list(islice(_ticks(series), 2)))
+    for tick in ticks:
+        stage.process(tick, now_ms=0)
+    fresh = DetectorStage(dict.fromkeys(series, LOOSE))
+    kept: list[bytes] = []
+    taken_s = in_turns({"snapshot": lambda: kept.append(stage.snapshot())}, range(1))["snapshot"][0]
+    restored_s = in_turns({"restore": lambda: fresh.restore(kept[0])}, range(1))["restore"][0]
+    count = sum(map(len, series.values()))
+    return [
+        Row(f"snapshot and restore of {count:,} signals", taken_s + restored_s, "s", "<= 2"),
+        Row("state of a signal, snapshot over signals", len(kept[0]) / count, "bytes", "<= 2048"),
+    ]
+
+
+def _stage(services: int) -> tuple[DetectorStage, Mapping[str, Sequence[Series]]]:
+    """A stage that knows the signals of so many services, and these."""
     series = {service: _series(service) for service in (f"shop-{number}" for number in range(services))}
     stage = DetectorStage(dict.fromkeys(series, LOOSE))
     stage.process([Record("series", 0, 0, name, SeriesSet(name, known)) for name, known in series.items()], now_ms=0)
+    return stage, series
+
+
+def _stage_row(services: int) -> Row:
+    stage, series = _stage(services)
     ticks = iter(list(islice(_ticks(series), WARM_TICKS + TICKS)))
     rows = sum(map(len, series.values()))
     what = f"whole stage, {rows:,} signals, services: {services}"
-    goal = MILLIONS if services == max(SERVICES) else None
+    goal = MILLION if services == max(SERVICES) else None
     return Row(what, rows / _median_s(lambda: stage.process(next(ticks), now_ms=0)), "points/s", goal)
 
 

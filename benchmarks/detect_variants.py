@@ -16,13 +16,16 @@ from detectors.daily_profile import DailyProfile
 from detectors.evaluation import run_together
 from detectors.event_score import EventScores, event_scores, pooled
 from detectors.labelled import LabelledSeries
+from detectors.panel import Place
 from detectors.tail import ParetoTail
+from recwatch.core.signals import Float64, Int64
 
 Variant = Callable[[], AbstractContextManager[object]]
 Scores = Sequence[EventScores]
 """One a series of the corpus."""
 
 SHIPPED = "as it is"
+NO_HOLD = "no hold"
 
 
 @contextmanager
@@ -31,14 +34,20 @@ def _no_hold() -> Iterator[None]:
         yield
 
 
+def _no_profile(_: DailyProfile, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64]:  # noqa: ARG001
+    unknown = np.full(len(row), np.nan)
+    return unknown, unknown, unknown
+
+
 PARTS: Mapping[str, Variant] = {
+    "the nearest prediction's view alone": partial(patch.object, robust_band, "_mean", lambda views: views[..., 0, :]),
     "no calibration by the own tail": partial(patch.object, ParetoTail, "learn", lambda *_: None),
-    "no daily profile": partial(patch.object, DailyProfile, "expected", lambda *_: None),
+    "no daily profile": partial(patch.object, DailyProfile, "expected", _no_profile),
     "no drawing in beyond the largest": partial(patch.object, robust_band, "BEYOND_LARGEST", 0.0),
     "no weight of the reading before": partial(patch.object, robust_band, "CARRIED", 0.0),
     "no caution while young": partial(patch.object, robust_band, "CAUTION", 0.0),
     "runs teach the tail in full": partial(patch.object, tail, "RUN_WEIGHT", 1.0),
-    "no hold": _no_hold,
+    NO_HOLD: _no_hold,
 }
 
 
@@ -49,15 +58,14 @@ def _constant(name: str, value: float) -> Variant:
 NEIGHBOURS: Mapping[str, Variant] = {
     "level of 5 readings": _constant("LEVEL_ROWS", 5.0),
     "level of 20 readings": _constant("LEVEL_ROWS", 20.0),
-    "drift of 60 readings": _constant("DRIFT_ROWS", 60.0),
-    "scale of 8 hours": _constant("SCALE_DAYS", 0.33),
-    "scale of 3 days": _constant("SCALE_DAYS", 3.0),
+    "last of 1 reading": _constant("LAST_ROWS", 1.0),
+    "last of 3 readings": _constant("LAST_ROWS", 3.0),
     "tail of 2 days": _constant("TAIL_DAYS", 2.0),
     "tail of 10 days": _constant("TAIL_DAYS", 10.0),
     "largest of 5 days": _constant("LARGEST_DAYS", 5.0),
     "largest of 20 days": _constant("LARGEST_DAYS", 20.0),
-    "rarity of 3.4": _constant("LEAST_RARITY", 3.4),
-    "rarity of 3.8": _constant("LEAST_RARITY", 3.8),
+    "rarity of 3.3": _constant("LEAST_RARITY", 3.3),
+    "rarity of 3.7": _constant("LEAST_RARITY", 3.7),
     "carried 0.1": _constant("CARRIED", 0.1),
     "carried 0.3": _constant("CARRIED", 0.3),
     "beyond the largest 5": _constant("BEYOND_LARGEST", 5.0),

@@ -26,26 +26,23 @@ class DailyProfile:
             slot=np.int64(-1),
             total=0.0,
             readings=0.0,
-            learnt=np.bool_(False),
+            middle=np.nan,
+            first=np.nan,
+            second=np.nan,
         )
 
-    def expected(self, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64] | None:
+    def expected(self, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64]:
         """The profile at `time_ms`: on the straight line between the middles of two quarters, and their two means.
 
-        What comes by the clock has sharp edges, which a line does not. NaN where it saw no day yet; None where it knows
-        nothing of any row.
+        What comes by the clock has sharp edges, which a line does not. NaN where it saw no day yet.
         """
-        if not self.rows["learnt"][at].any():
-            return None
         position = time_ms / SLOT_MS - 0.5
-        low = np.floor(position)
-        share = position - low
-        before = low.astype(np.int64) % SLOTS
-        after = (before + 1) % SLOTS
-        known = np.minimum(self.rows["days"][row, before], self.rows["days"][row, after]) > 0
-        first = np.where(known, self.rows["mean"][row, before], np.nan)
-        second = np.where(known, self.rows["mean"][row, after], np.nan)
-        return first + share * (second - first), first, second
+        middle = np.floor(position)
+        passed = middle != self.rows["middle"][at]
+        if np.count_nonzero(passed):
+            self._pass(row[passed], middle[passed])
+        first, second = self.rows["first"][at], self.rows["second"][at]
+        return first + (position - middle) * (second - first), first, second
 
     def learn(self, at: Place, row: Int64, time_ms: Int64, value: Float64) -> None:
         """Add readings to their quarters; one enters the profile once it is over."""
@@ -57,6 +54,16 @@ class DailyProfile:
         self.rows["total"][at] += value
         self.rows["readings"][at] += 1.0
 
+    def _pass(self, row: Int64, middle: Float64) -> None:
+        """Keep at hand the means of the quarter whose middle was passed, and of the next."""
+        before = middle.astype(np.int64) % SLOTS
+        after = (before + 1) % SLOTS
+        mean, days = self.rows["mean"], self.rows["days"]
+        known = np.minimum(days[row, before], days[row, after]) > 0
+        self.rows["first"][row] = np.where(known, mean[row, before], np.nan)
+        self.rows["second"][row] = np.where(known, mean[row, after], np.nan)
+        self.rows["middle"][row] = middle
+
     def _close(self, row: Int64) -> None:
         filled = row[self.rows["readings"][row] > 0]
         slot = self.rows["slot"][filled] % SLOTS
@@ -66,7 +73,7 @@ class DailyProfile:
         before = self.rows["mean"][filled, slot]
         self.rows["mean"][filled, slot] = before + weight * (mean - before)
         self.rows["days"][filled, slot] = np.minimum(days + 1, 1000)
-        self.rows["learnt"][filled] = True
+        self.rows["middle"][filled] = np.nan
         self.rows["total"][row] = 0.0
         self.rows["readings"][row] = 0.0
 

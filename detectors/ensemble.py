@@ -95,14 +95,14 @@ class Ensemble:
         self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
         self.rows["last_ms"][row] = time_ms
         known = self.roster.columns
-        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: known.bound[row], LIMIT: known.limit[row]}
+        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: known["bound"][row], LIMIT: known["limit"][row]}
         shapes = ((len(self.methods),), (3,), (len(self.methods),), (len(self.foresees), 3))
         return Round(services, row, time_ms, value, columns, *(np.full((len(row), *shape), np.nan) for shape in shapes))
 
     def _ask(self, number: int, into: Round) -> None:
         """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
         name, method = list(self.methods.items())[number]
-        own_row = self.roster.columns.method_row[into.row, number]
+        own_row = self.roster.columns["method_row"][into.row, number]
         mine = np.flatnonzero(own_row >= 0)
         if len(mine) == 0:
             return
@@ -124,8 +124,9 @@ class Ensemble:
 
     def _tempered(self, judgement: Judgement, row: Int64, value: Float64) -> Judgement:
         columns = self.roster.columns
-        matters = np.maximum(columns.least_change[row], columns.least_change_ratio[row] * np.abs(judgement.expected))
-        return tempered(judgement, value, columns.side[row], matters)
+        relative = columns["least_change_ratio"][row] * np.abs(judgement.expected)
+        matters = np.maximum(columns["least_change"][row], relative)
+        return tempered(judgement, value, columns["side"][row], matters)
 
     def _explain(self, score: Float64) -> None:
         """Where latency is what the load makes of it, no other method may find it surprising."""

@@ -33,11 +33,12 @@ COOLDOWN_STEPS = 6
 class EventScores:
     """Counts over one or more series; they add up. `caught` are events with an alarm in time, each with its delay in steps.
 
-    `late_steps` are the delays of those whose first alarm came later.
+    `late_steps` are the delays of those whose first alarm came later; `told` are the alarms inside events.
     """
 
     events: int = 0
     caught: int = 0
+    told: int = 0
     false_alarms: int = 0
     series_days: float = 0.0
     delays_steps: tuple[float, ...] = ()
@@ -47,6 +48,7 @@ class EventScores:
         return EventScores(
             self.events + other.events,
             self.caught + other.caught,
+            self.told + other.told,
             self.false_alarms + other.false_alarms,
             self.series_days + other.series_days,
             self.delays_steps + other.delays_steps,
@@ -78,6 +80,11 @@ class EventScores:
     @property
     def recall_at_any_time(self) -> float:
         return _share(self.found, self.events)
+
+    @property
+    def alarms_per_found_event(self) -> float:
+        """Into how many alarms an event falls; 1 at best."""
+        return _share(self.told, self.found)
 
     @property
     def false_alarms_per_series_day(self) -> float:
@@ -153,16 +160,17 @@ def scores_of_alarms(at_s: Float64, windows: Iterable[Window], step_s: float, da
     explained = np.zeros(len(at_s), dtype=np.bool_)
     in_time: list[float] = []
     late: list[float] = []
-    events = 0
+    events = told = 0
     for window in windows:
         low, high = np.searchsorted(at_s, window.start_s, "left"), np.searchsorted(at_s, window.end_s, "right")
         explained[low:high] = True
         events += window.counts
         if window.counts and high > low:
+            told += int(high - low)
             delays = in_time if at_s[low] <= window.close_s else late
             delays.append(float(at_s[low] - window.start_s) / step_s)
     false = _cooled_down(at_s[~explained], max(COOLDOWN_S, COOLDOWN_STEPS * step_s))
-    return EventScores(events, len(in_time), false, days, tuple(in_time), tuple(late))
+    return EventScores(events, len(in_time), told, false, days, tuple(in_time), tuple(late))
 
 
 def _cooled_down(at_s: Float64, cooldown_s: float) -> int:

@@ -103,7 +103,7 @@ class Hysteresis:
         columns = self.rows
         over = score >= 1.0
         before, is_open = columns["over"][row], columns["open"][row]
-        if not (over.any() or before.any() or is_open.any()):
+        if not np.count_nonzero(over | is_open | (before > 0.0)):
             return Changes([], [])
         first = over & (before == 0.0) & ~is_open
         time = np.broadcast_to(time_ms[:, None], score.shape)

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.panel import Place, Rows
-from recwatch.core.signals import Float64
+from recwatch.core.signals import Float64, Int64
 
 RETURN_RATIO = 0.5
 """Who left the band is back once it is within this share of its half-width."""
 RETURN_ROWS = 5
-LASTS_S = 3600.0
+LASTS_MS = 3_600_000.0
 LEAST_ROWS = 12.0
 MOST_ROWS = 300.0
 """A shift that lasted an hour is the new normal; however often the series is read, not before 12 readings nor after 300."""
+NONE = np.zeros(0, dtype=np.int64)
 
 
 class Hold:
@@ -30,13 +31,13 @@ class Hold:
         held: npt.NDArray[np.bool_] = self.rows["held"][at]
         return held
 
-    def band(self, at: Place, expected: Float64, half_width: Float64) -> tuple[Float64, Float64]:
-        """The band given, and where the row is held the one to return to."""
+    def band(self, at: Place, expected: Float64, half_widths: Float64) -> tuple[Float64, Float64]:
+        """The band given, with half-widths float64[2, n], and where the row is held the one to return to."""
         held = self.held(at)
-        if not held.any():
-            return expected, half_width
-        kept = np.where(np.isnan(half_width), np.nan, RETURN_RATIO * self.rows["half_width"][at])
-        return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_width)
+        if not np.count_nonzero(held):
+            return expected, half_widths
+        kept = np.where(np.isnan(half_widths), np.nan, RETURN_RATIO * self.rows["half_width"][at])
+        return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_widths)
 
     def update(
         self,
@@ -44,22 +45,22 @@ class Hold:
         score: Float64,
         expected: Float64,
         half_width: Float64,
-        step_s: Float64,
-    ) -> npt.NDArray[np.bool_]:
-        """Begin holding rows with a score of 1 or more, go on or let go; True where a shift is confirmed."""
+        step_ms: Float64,
+    ) -> Int64:
+        """Begin holding rows with a score of 1 or more, go on or let go; where in the batch a shift is confirmed."""
         held, outside = self.held(at).copy(), score >= 1.0
-        if not (held.any() or outside.any()):
-            return held
+        if not np.count_nonzero(held | outside):
+            return NONE
         age = np.where(held, self.rows["age"][at] + 1.0, 0.0)
         back = np.where(held & ~outside, self.rows["back"][at] + 1.0, 0.0)
-        confirmed = held & (age > np.clip(LASTS_S / step_s, LEAST_ROWS, MOST_ROWS))
+        confirmed = held & (age > np.clip(LASTS_MS / step_ms, LEAST_ROWS, MOST_ROWS))
         begins = outside & ~held
         self.rows["reference"][at] = np.where(begins, expected, self.rows["reference"][at])
         self.rows["half_width"][at] = np.where(begins, half_width, self.rows["half_width"][at])
         self.rows["age"][at] = age
         self.rows["back"][at] = back
         self.rows["held"][at] = begins | (held & ~confirmed & (back < RETURN_ROWS))
-        return confirmed & (back < RETURN_ROWS)
+        return np.flatnonzero(confirmed & (back < RETURN_ROWS))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return self.rows.state("hold.")

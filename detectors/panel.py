@@ -122,7 +122,7 @@ class Rows:
 
     def reserve(self, row: Int64) -> bool:
         """Make sure that these rows exist; True where some did not."""
-        wanted = int(row.max(initial=-1)) + 1
+        wanted = int(np.maximum.reduce(row, initial=-1)) + 1
         if wanted <= self._size:
             return False
         grown_by = max(wanted, 2 * self._size) - self._size

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from recwatch.core.signals import Float64, Int64, Judgement
 DAY_MS = 86_400_000.0
 WARMUP_ROWS = 25
 LEVEL_ROWS = 10.0
+LAST_ROWS = 2.0
 DRIFT_ROWS = 30.0
 HUBER_SCALES = 4.0
 """An error beyond so many scales teaches no more than one of that size."""
@@ -33,54 +33,66 @@ ABSOLUTE_FLOOR = 1e-9
 FLAGGED_WEIGHT = 0.3
 """What a reading outside the band teaches the scale, besides being clipped."""
 FALSE_ALARMS_A_DAY = 0.4
-LEAST_RARITY = 3.6
-"""What happens more often than once in four thousand readings is no anomaly, however seldom the series is read."""
+LEAST_RARITY = 3.5
+"""What happens more often than once in three thousand readings is no anomaly, however seldom the series is read."""
 CAUTION, CAUTION_ROWS = 2.0, 2000.0
 """A young series needs a rarer reading: a thousand times as rare after sixty readings, four times after two thousand."""
 CARRIED = 0.2
 """Share of the rarity of the reading before that counts for this one: two rare ones in a row are rarer than either."""
 BEYOND_LARGEST = 10.0
 """Each tenfold of the largest residual so far is as telling as so many powers of ten of rarity."""
+NEAREST, LEVEL, CLOCK, LAST = range(VIEWS := 4)
+"""The views of a reading: its distances to the nearest prediction, to either alone, and to where the series was last."""
+SIDES = np.array([-1.0, 1.0])[:, None, None]
 FIRST_STEP_MS = 1000.0
+NEVER_MS = np.int64(-(2**53))
 GAP_STEPS = 12
 RECENT_ROWS = 12
-LEAST_LOG = -7.0
+LEAST_RATIO = 0.001
+"""What is less than so many scales is as good as nothing."""
+EDGE_RATIO = 0.5
+"""The same for the edges of the band, which are steps away from where the series was last."""
 WIDEST_LOG = 250.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reading:
-    """One reading of each row beside what was known of it before; all float64[n]. `usual` is NaN where unknown."""
+    """One reading of each row beside what was known of it before; float64[n].
+
+    `predicted`, `size` and `scale` are float64[views, n]; without what is usual by the clock, that view is the level's.
+    `usual` is NaN where unknown.
+    """
 
     seen: Float64
     value: Float64
     step_ms: Float64
+    rows_a_day: Float64
     level: Float64
-    usual: Float64 | None
-    expected: Float64
+    last: Float64
+    usual: Float64
     floor: Float64
+    predicted: Float64
+    size: Float64
     scale: Float64
 
     @property
-    def size(self) -> Float64:
-        return np.abs(self.value - self.expected)
-
-    @property
-    def log_size(self) -> Float64:
-        return np.log(np.maximum(self.size / self.scale, np.exp(LEAST_LOG)))
+    def expected(self) -> Float64:
+        nearest: Float64 = self.predicted[NEAREST]
+        return nearest
 
     def memory_rows(self, days: float) -> Float64:
-        return np.maximum(days * DAY_MS / self.step_ms, LEAST_MEMORY_ROWS)
+        return np.maximum(days * self.rows_a_day, LEAST_MEMORY_ROWS)
 
 
 class RobustBand:
     """A self-calibrating band around the nearer of two predictors: a clipped level, and the daily profile plus its drift.
 
     A reading is surprising only if both are wrong, so no test for seasonality is needed: the profile helps from the second
-    day on. It learns readings as they are: it can only excuse, and what comes each day is to be excused. The band ends where
-    a reading is so rare in the series' own tail (`ParetoTail`) that `max_false_alarms_per_series_day` as rare ones come by
-    chance; beyond the largest residual of the last days it is drawn in. After a gap the level starts at the first reading.
-    What leaves the band is judged by the band it left until it is back, or until the shift is confirmed (`Hold`).
+    day on. It learns readings as they are: it can only excuse, and what comes each day is to be excused. How rare a reading
+    is, is the mean over four views of it: its distances to the nearer prediction, to either alone, and to where the series
+    was last, each with a tail of its own (`ParetoTail`). The band ends where `max_false_alarms_per_series_day` as rare ones
+    come by chance; beyond the largest residual of the last days it is drawn in. After a gap the level starts at the first
+    reading. What leaves the band is judged by the band it left until it is back, or until the shift is confirmed (`Hold`).
     """
 
     name = "robust_band"
@@ -89,16 +101,16 @@ class RobustBand:
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day
         self._daily = DailyProfile()
-        self._tail = ParetoTail()
+        self._tail = ParetoTail(VIEWS)
         self._hold = Hold()
         self._rows = Rows(
             seen=0.0,
-            last_ms=np.int64(0),
-            step_ms=0.0,
+            last_ms=NEVER_MS,
+            step_ms=FIRST_STEP_MS,
             level=0.0,
-            level_error=0.0,
             drift=0.0,
-            scale=0.0,
+            last=0.0,
+            scale=np.zeros(VIEWS),
             largest=0.0,
             rarity=0.0,
             recent=np.zeros(RECENT_ROWS),
@@ -108,12 +120,14 @@ class RobustBand:
         self._reserve(batch.row)
         at = place(batch.row)
         told = self._read(at, batch)
-        edge = self._half_width(at, told)
-        half_width = np.where(told.seen >= WARMUP_ROWS, edge, np.nan)
-        expected, half_width = self._hold.band(at, told.expected, half_width)
-        known = expected + 0.0 * half_width
-        judgement = Judgement(np.abs(told.value - expected) / half_width, known, known - half_width, known + half_width)
-        self._learn(at, batch, told, judgement.score, edge)
+        edges = self._half_widths(at, told)
+        half_widths = np.where(told.seen >= WARMUP_ROWS, edges, np.nan)
+        expected, half_widths = self._hold.band(at, told.expected, half_widths)
+        below, above = half_widths
+        residual = told.value - expected
+        score = np.abs(residual) / np.where(residual < 0.0, below, above)
+        judgement = Judgement(score, expected + 0.0 * above, expected - below, expected + above)
+        self._learn(at, batch, told, score, np.where(residual < 0.0, edges[0], edges[1]))
         return judgement
 
     def _reserve(self, row: Int64) -> None:
@@ -124,38 +138,65 @@ class RobustBand:
     def _read(self, at: Place, batch: Batch) -> _Reading:
         rows = self._rows
         value = within(batch.value, LARGEST)
-        seen = rows["seen"][at].copy()
+        seen = rows["seen"][at]
         passed_ms = (batch.time_ms - rows["last_ms"][at]).astype(np.float64)
         step_ms = _typical(rows["step_ms"][at], passed_ms, seen)
-        level = np.where((seen == 0.0) | (passed_ms > GAP_STEPS * step_ms), value, rows["level"][at])
-        profile = self._daily.expected(at, batch.row, batch.time_ms)
-        drift = rows["drift"][at].copy()
-        by_clock = () if profile is None else tuple(mean + drift for mean in profile)
-        expected = reduce(partial(_nearer, value), by_clock, level)
+        fresh = passed_ms > GAP_STEPS * step_ms
+        level, last = np.where(fresh, value, rows["level"][at]), np.where(fresh, value, rows["last"][at])
+        drift = rows["drift"][at]
+        by_clock = [mean + drift for mean in self._daily.expected(at, batch.row, batch.time_ms)]
+        clock = _nearest(value, *by_clock)
+        clock = np.where(np.isnan(clock), level, clock)
+        predicted = np.array((_nearest(value, level, clock), level, clock, last))
         floor = RELATIVE_FLOOR * np.abs(level) + ABSOLUTE_FLOOR
-        usual = by_clock[0] if by_clock else None
-        return _Reading(seen, value, step_ms, level, usual, expected, floor, np.maximum(rows["scale"][at], floor))
+        return _Reading(
+            seen=seen,
+            value=value,
+            step_ms=step_ms,
+            rows_a_day=DAY_MS / step_ms,
+            level=level,
+            last=last,
+            usual=by_clock[0],
+            floor=floor,
+            predicted=predicted,
+            size=np.abs(value - predicted),
+            scale=np.maximum(rows["scale"][at].T, floor),
+        )
 
-    def _half_width(self, at: Place, told: _Reading) -> Float64:
-        """How far from the expected value a reading is rare enough; known before the reading is."""
-        allowed = np.log10(DAY_MS / (told.step_ms * self._false_alarms_a_day))
+    def _half_widths(self, at: Place, told: _Reading) -> Float64:
+        """How far below and above the expected value a reading is rare enough, float64[2, n]; known before it is read."""
+        scale, steepness = told.scale[NEAREST], self._tail.steepness(at)
         caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / (told.seen + 1.0))
-        needed = np.maximum(allowed, LEAST_RARITY) + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
-        log_edge = np.log(told.scale) + self._tail.log_size(at, needed)
-        log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor))
-        steepness = self._tail.steepness(at)
-        drawn_in = steepness / (steepness + LOG10_E * BEYOND_LARGEST)
+        needed = LEAST_RARITY + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
+        log_edge = self._tail.log_size(at, needed)[NEAREST]
+        log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor) / scale)
         beyond = np.maximum(log_edge - log_largest, 0.0)
-        half_width: Float64 = np.exp(np.minimum(log_edge - (1.0 - drawn_in) * beyond, WIDEST_LOG))
-        widened: Float64 = np.maximum(half_width, told.floor)
+        telling = LOG10_E * BEYOND_LARGEST
+        # What is asked for beyond the least rarity the tail alone bears: in heavy noise a new largest residual is not rare.
+        drawn_in = log_edge - beyond * telling / (steepness[NEAREST] + telling)
+        asked = np.log10(told.rows_a_day / self._false_alarms_a_day) - LEAST_RARITY
+        nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness[NEAREST]
+        # One step from where the view of the nearest prediction is rare enough to where the mean view is.
+        rarer = self._rarer_elsewhere(at, told, scale * np.exp(np.minimum(nominal, WIDEST_LOG)))
+        log_edges = nominal - rarer / (_mean(steepness) + np.where(beyond > 0.0, telling, 0.0))
+        half_widths = scale * np.exp(np.minimum(log_edges, WIDEST_LOG))
+        widened: Float64 = np.maximum(half_widths, told.floor)
         return widened
+
+    def _rarer_elsewhere(self, at: Place, told: _Reading, half_width: Float64) -> Float64:
+        """By how much the mean view finds the two edges rarer than the view from the nearest prediction, float64[2, n]."""
+        apart = told.expected - told.predicted
+        size = np.abs(half_width * SIDES + apart)
+        rarity = self._tail.rarity(at, np.log(np.maximum(size / told.scale, EDGE_RATIO)))
+        rarer: Float64 = _mean(rarity) - rarity[:, NEAREST]
+        return rarer
 
     def _learn(self, at: Place, batch: Batch, told: _Reading, score: Float64, edge: Float64) -> None:
         outside = (score >= 1.0) | self._hold.held(at)
-        confirmed = self._hold.update(at, score, told.expected, edge, told.step_ms / 1000.0)
-        log_size = told.log_size
-        rarity = self._tail.rarity(at, log_size)
-        self._tail.learn(at, log_size, told.seen, told.memory_rows(TAIL_DAYS))
+        confirmed = self._hold.update(at, score, told.expected, edge, told.step_ms)
+        log_size = np.log(np.maximum(told.size / told.scale, LEAST_RATIO))
+        rarity = _mean(self._tail.rarity(at, log_size))
+        self._tail.learn(at, batch.row, log_size, told.seen, told.memory_rows(TAIL_DAYS))
         self._learn_scales(at, told, outside)
         self._learn_level(at, told)
         rows = self._rows
@@ -165,29 +206,25 @@ class RobustBand:
         rows["step_ms"][at] = told.step_ms
         rows["last_ms"][at] = batch.time_ms
         self._daily.learn(at, batch.row, batch.time_ms, told.value)
-        if confirmed.any():
+        if len(confirmed):
             self._settle(batch.row[confirmed])
 
     def _learn_scales(self, at: Place, told: _Reading, outside: npt.NDArray[np.bool_]) -> None:
-        rows, size, error = self._rows, told.size, np.abs(told.value - told.level)
+        rows = self._rows
         rate = np.where(outside, FLAGGED_WEIGHT, 1.0) / np.minimum(told.seen + 1.0, told.memory_rows(SCALE_DAYS))
-        young = told.seen < 2.0
-        for name, new in (("scale", size), ("level_error", error)):
-            before = rows[name][at]
-            limit = HUBER_SCALES * np.maximum(before, told.floor)
-            learnt = before + rate * (np.minimum(new, limit) - before)
-            rows[name][at] = np.where(young, np.maximum(learnt, new), learnt)
+        before = rows["scale"][at].T
+        learnt = before + rate * (np.minimum(told.size, HUBER_SCALES * told.scale) - before)
+        rows["scale"][at] = np.where(told.seen < 2.0, np.maximum(learnt, told.size), learnt).T
         faded = rows["largest"][at] * (1.0 - 1.0 / told.memory_rows(LARGEST_DAYS))
-        rows["largest"][at] = np.maximum(size, faded)
+        rows["largest"][at] = np.maximum(told.size[NEAREST], faded)
 
     def _learn_level(self, at: Place, told: _Reading) -> None:
         rows = self._rows
-        limit = HUBER_SCALES * np.maximum(rows["level_error"][at], told.floor)
-        step = within(told.value - told.level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
-        rows["level"][at] = told.level + step
-        if told.usual is not None:
-            error = np.where(np.isnan(told.usual), 0.0, told.value - told.usual)
-            rows["drift"][at] += within(error, limit) / DRIFT_ROWS
+        limit = HUBER_SCALES * np.maximum(rows["scale"][at].T[LEVEL], told.floor)
+        rows["level"][at] = told.level + within(told.value - told.level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
+        rows["last"][at] = told.last + (told.value - told.last) / LAST_ROWS
+        error = within(told.value - told.usual, limit) / DRIFT_ROWS
+        rows["drift"][at] += np.where(np.isnan(error), 0.0, error)
 
     def _settle(self, row: Int64) -> None:
         """A confirmed shift: where the level is not there by now, it and the drift go there."""
@@ -212,10 +249,21 @@ class RobustBand:
 
 def _typical(step_ms: Float64, passed_ms: Float64, seen: Float64) -> Float64:
     """The usual time between two readings, which a gap or a clock that is set back changes by a tenth at most."""
+    if not np.count_nonzero(passed_ms != step_ms):
+        return step_ms
     held = np.where(passed_ms > 0.0, step_ms + within(passed_ms - step_ms, 0.1 * step_ms), step_ms)
     return np.maximum(np.where(seen > 1.0, held, np.where(seen == 1.0, passed_ms, FIRST_STEP_MS)), 1.0)
 
 
-def _nearer(value: Float64, one: Float64, other: Float64) -> Float64:
-    """Whichever of two predictions is nearer to the value; `one` where the other is NaN."""
-    return np.where(np.abs(value - other) < np.abs(value - one), other, one)
+def _nearest(value: Float64, first: Float64, *others: Float64) -> Float64:
+    """Whichever prediction is nearest to the value; `first` where the others are NaN."""
+    nearest = first
+    for other in others:
+        nearest = np.where(np.abs(value - other) < np.abs(value - nearest), other, nearest)
+    return nearest
+
+
+def _mean(views: Float64) -> Float64:
+    """The mean over views, which are the last axis but one."""
+    mean: Float64 = np.add.reduce(views, axis=-2) / VIEWS
+    return mean

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.forecast import FORECAST
+from detectors.panel import Rows
 from detectors.plan import IN_OWN_TERMS, Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
@@ -15,33 +18,18 @@ from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet, UI
 
 BAND = ("recwatch_expected", "recwatch_lower", "recwatch_upper")
 SIDES = {"above": 1.0, "both": 0.0, "below": -1.0}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """What is known of each judged series, one row a series; matrices have one column a method.
-
-    `method_row` is the row in the method's own state, -1 where it does not judge the series. `bound` is NaN
-    without an objective, `limit` where nothing can run out. `ahead_id` has three columns a method that looks ahead.
-    """
-
-    method_row: Int64
-    score_id: UInt64
-    warmup_id: UInt64
-    band_id: UInt64
-    ahead_id: UInt64
-    side: Float64
-    least_change: Float64
-    least_change_ratio: Float64
-    bound: Float64
-    limit: Float64
-    starts_after: Float64
-    starts_at_once: Float64
+IDS = ("band_id", "score_id", "warmup_id", "ahead_id")
+NONE = -1
+AHEAD = 3
+"""Columns of a method that looks ahead: what it foresees, and both ends of its interval."""
+OBJECTIVE = "objective"
+WATCHED = ("least_change", "least_change_ratio", "limit", "starts_after", "starts_at_once")
+"""What of a `Watch` is a column under its own name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; -1 in `beside` means absent.
+    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; `NONE` in `beside`: absent.
 
     Of a series that is there twice the first reading counts.
     """
@@ -52,27 +40,14 @@ class Layout:
     beside: Mapping[str, Int64]
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """Ids of the series under which the judgements of one series are published."""
-
-    band: tuple[int, ...]
-    score: tuple[int, ...]
-    warmup: tuple[int, ...]
-    ahead: tuple[int, ...]
-
-    @classmethod
-    def of(cls, series: Series, methods: Sequence[str], foresees: Mapping[str, str]) -> _Names:
-        return cls(
-            tuple(derived_series(what, series).id for what in BAND),
-            tuple(derived_series("recwatch_score", series, method).id for method in methods),
-            tuple(derived_series("recwatch_warmup_ratio", series, method).id for method in methods),
-            tuple(ahead.id for method, what in foresees.items() for ahead in _ahead(what, series, method)),
-        )
-
-
 class Roster:
-    """The judged series in the order in which they became known; their index is their row."""
+    """The judged series in the order in which they became known; their index is their row.
+
+    `columns` holds what is known of each. Those with a column a method are `method_row`, the row in the method's own state
+    or `NONE` where it does not judge the series, and the ids under which score and warm-up are published, 0 where it does
+    not. `band_id` has one for each of `BAND`, `ahead_id` has `AHEAD` for each method that looks ahead. `bound` is NaN
+    without an objective; the others are those of the `Watch`.
+    """
 
     def __init__(
         self,
@@ -82,34 +57,50 @@ class Roster:
         objectives: Mapping[str, Objective],
         foresees: Mapping[str, str],
     ) -> None:
-        self._plan = plan
-        self._foresees = foresees
+        self._signals = {name: number for number, name in enumerate(plan)}
+        self._watched = _tables(plan, methods)
         self._methods = tuple(methods)
+        self._foresees = {
+            methods.index(method): (slice(AHEAD * number, AHEAD * (number + 1)), what)
+            for number, (method, what) in enumerate(foresees.items())
+        }
         self._needs = tuple(needs)
-        self._objectives = objectives
+        self._bounds = {service: objective.bounds() for service, objective in objectives.items()}
         self._row_of: dict[int, int] = {}
-        self._taken = [0] * len(self._methods)
-        self._names: list[_Names] = []
-        self._method_rows: list[list[int]] = []
+        self._rows_of: dict[str, list[int]] = {}
+        self._taken = np.zeros(len(self._methods), dtype=np.int64)
         self._layouts: dict[str, Layout] = {}
         self._beside_id: dict[str, dict[str, int]] = {}
         self.series: list[Series] = []
-        self.columns = self._columns()
+        a_method = np.zeros(len(self._methods), dtype=np.uint64)
+        self.columns = Rows(
+            method_row=np.full(len(self._methods), NONE),
+            band_id=np.zeros(len(BAND), dtype=np.uint64),
+            score_id=a_method,
+            warmup_id=a_method,
+            ahead_id=np.zeros(AHEAD * len(foresees), dtype=np.uint64),
+            side=0.0,
+            least_change=0.0,
+            least_change_ratio=0.0,
+            bound=np.nan,
+            limit=np.nan,
+            starts_after=0.0,
+            starts_at_once=0.0,
+        )
 
     def learn(self, known: SeriesSet) -> bool:
         """Take note of a service's series; whether any that is judged is new."""
-        new = [s for s in known.series if s.canonical and s.name in self._plan and s.id not in self._row_of]
+        new = [s for s in known.series if s.canonical and s.name in self._signals and s.id not in self._row_of]
         if not new:
             return False
-        for series in new:
-            self._row_of[series.id] = len(self.series)
-            self.series.append(series)
-            self._names.append(_Names.of(series, self._methods, self._foresees))
-            self._method_rows.append(self._rows_for(series))
-            if series.name in self._needs and "model" not in series.labels:
-                self._beside_id.setdefault(known.service, {})[series.name] = series.id
-        self.columns = self._columns()
-        self._layouts.pop(known.service, None)
+        for row in self._enter(new):
+            self.columns["band_id"][row] = [series.id for series in self._band(row)]
+            for method in self._judging(row):
+                score, warmup = self._by_method(row, method)
+                self.columns["score_id"][row, method] = score.id
+                self.columns["warmup_id"][row, method] = warmup.id
+                if method in self._foresees:
+                    self.columns["ahead_id"][row, self._foresees[method][0]] = [s.id for s in self._ahead(row, method)]
         return True
 
     def row_of(self, series_id: int) -> int | None:
@@ -131,65 +122,88 @@ class Roster:
         beside = {}
         for name in self._needs:
             wanted = self._beside_id.get(tick.service, {}).get(name)
-            beside[name] = np.full(len(take), ids.index(wanted) if wanted in ids else -1, dtype=np.int64)
+            beside[name] = np.full(len(take), ids.index(wanted) if wanted in ids else NONE, dtype=np.int64)
         row = np.array([self._row_of[ids[position]] for position in take], dtype=np.int64)
         layout = Layout(tick.series_id, np.array(take, dtype=np.int64), row, beside)
         self._layouts[tick.service] = layout
         return layout
 
-    def _bound(self, series: Series) -> float:
-        objective = self._objectives.get(series.service)
-        return (
-            float("nan")
-            if objective is None or "model" in series.labels
-            else objective.bounds().get(series.name, float("nan"))
-        )
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The ids of what is published, which take long to work out."""
+        return {name: self.columns[name][: len(self.series)].copy() for name in IDS}
 
-    def _judges(self, series: Series, method: str) -> bool:
-        planned = method in self._plan[series.name].methods
-        return planned and not (method == "objective" and np.isnan(self._bound(series)))
+    def restore(self, series: Sequence[Series], state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take note of these series, with the ids that `state` returned, in a roster that knows none yet."""
+        self._enter(series)
+        for name in IDS:
+            self.columns[name][: len(series)] = state[name]
 
-    def _rows_for(self, series: Series) -> list[int]:
-        rows = []
-        for column, method in enumerate(self._methods):
-            judges = self._judges(series, method)
-            rows.append(self._taken[column] if judges else -1)
-            self._taken[column] += judges
+    def _enter(self, new: Sequence[Series]) -> range:
+        """Give new series their rows, with all that the plan says of them."""
+        rows = range(len(self.series), len(self.series) + len(new))
+        self.series.extend(new)
+        for row, series in zip(rows, new, strict=True):
+            self._row_of[series.id] = row
+            self._rows_of.setdefault(series.service, []).append(row)
+            self._layouts.pop(series.service, None)
+            if series.name in self._needs and "model" not in series.labels:
+                self._beside_id.setdefault(series.service, {})[series.name] = series.id
+        signal = np.array([self._signals[series.name] for series in new], dtype=np.int64)
+        bound = np.array([self._bound(series) for series in new])
+        told = {name: table[signal] for name, table in self._watched.items()}
+        told |= {"bound": bound, "method_row": self._method_rows(told.pop("planned"), bound)}
+        self.columns.reserve(np.array(rows))
+        for name, column in told.items():
+            self.columns[name][rows.start : rows.stop] = column
         return rows
 
-    def _derived(self, service: str) -> Iterable[Series]:
-        for series in self.series:
-            if series.service != service:
-                continue
-            if any(self._judges(series, method) for method in self._methods if method not in (*IN_OWN_TERMS, FORECAST)):
-                yield from (derived_series(what, series) for what in BAND)
-            for method in self._methods:
-                if self._judges(series, method):
-                    yield derived_series("recwatch_warmup_ratio", series, method)
-                    if method != FORECAST:
-                        yield derived_series("recwatch_score", series, method)
-                    if method in self._foresees:
-                        yield from _ahead(self._foresees[method], series, method)
+    def _method_rows(self, planned: npt.NDArray[np.bool_], bound: Float64) -> Int64:
+        """The next rows of the methods that are planned, where there is an objective of that one too."""
+        judges = planned & ((np.array(self._methods) != OBJECTIVE) | ~np.isnan(bound)[:, None])
+        taken = self._taken + np.cumsum(judges, axis=0)
+        self._taken = self._taken + judges.sum(axis=0)
+        return np.where(judges, taken - 1, NONE)
 
-    def _columns(self) -> Columns:
-        watches = [self._plan[series.name] for series in self.series]
-        methods = len(self._methods)
-        return Columns(
-            method_row=np.array(self._method_rows, dtype=np.int64).reshape(-1, methods),
-            score_id=np.array([names.score for names in self._names], dtype=np.uint64).reshape(-1, methods),
-            warmup_id=np.array([names.warmup for names in self._names], dtype=np.uint64).reshape(-1, methods),
-            ahead_id=np.array([names.ahead for names in self._names], dtype=np.uint64).reshape(-1, 3 * len(self._foresees)),
-            band_id=np.array([names.band for names in self._names], dtype=np.uint64).reshape(-1, 3),
-            side=np.array([SIDES[watch.side] for watch in watches]),
-            least_change=np.array([watch.least_change for watch in watches]),
-            least_change_ratio=np.array([watch.least_change_ratio for watch in watches]),
-            bound=np.array([self._bound(series) for series in self.series]),
-            limit=np.array([watch.limit for watch in watches]),
-            starts_after=np.array([float(watch.starts_after) for watch in watches]),
-            starts_at_once=np.array([watch.starts_at_once for watch in watches]),
-        )
+    def _bound(self, series: Series) -> float:
+        if "model" in series.labels or series.service not in self._bounds:
+            return float("nan")
+        return self._bounds[series.service].get(series.name, float("nan"))
+
+    def _derived(self, service: str) -> Iterator[Series]:
+        for row in self._rows_of.get(service, ()):
+            judging = self._judging(row)
+            if any(self._methods[method] not in (*IN_OWN_TERMS, FORECAST) for method in judging):
+                yield from self._band(row)
+            for method in judging:
+                score, warmup = self._by_method(row, method)
+                yield from (warmup,) if self._methods[method] == FORECAST else (score, warmup)
+                yield from self._ahead(row, method)
+
+    def _judging(self, row: int) -> list[int]:
+        """The columns of the methods that judge a row."""
+        judging: list[int] = np.flatnonzero(self.columns["method_row"][row] != NONE).tolist()
+        return judging
+
+    def _band(self, row: int) -> list[Series]:
+        return [derived_series(what, self.series[row]) for what in BAND]
+
+    def _by_method(self, row: int, method: int) -> tuple[Series, Series]:
+        """Score and warm-up of a row by one method."""
+        of, name = self.series[row], self._methods[method]
+        return derived_series("recwatch_score", of, name), derived_series("recwatch_warmup_ratio", of, name)
+
+    def _ahead(self, row: int, method: int) -> list[Series]:
+        """What a method foresees of a row, and both ends of its interval; nothing where it does not look ahead."""
+        _, what = self._foresees.get(method, (None, None))
+        ends = ("", "_lower", "_upper") if what else ()
+        return [derived_series(f"{what}{end}", self.series[row], self._methods[method]) for end in ends]
 
 
-def _ahead(what: str, series: Series, method: str) -> tuple[Series, ...]:
-    """What is foreseen, and both ends of its interval."""
-    return tuple(derived_series(f"{what}{end}", series, method) for end in ("", "_lower", "_upper"))
+def _tables(plan: Mapping[str, Watch], methods: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """What the plan says of its signals, by column, a row a signal; `planned` has a column a method."""
+    watches = list(plan.values())
+    return {
+        "planned": np.array([[method in watch.methods for method in methods] for watch in watches]),
+        "side": np.array([SIDES[watch.side] for watch in watches]),
+        **{name: np.array([float(getattr(watch, name)) for watch in watches]) for name in WATCHED},
+    }

@@ -16,15 +16,19 @@ from recwatch.core.errors import BadInput
 HEADER = "header"
 
 
-class Keeps(Protocol):
+class HasState(Protocol):
     """Whatever has state in arrays."""
 
     def state(self) -> Mapping[str, npt.NDArray[Any]]: ...
 
+
+class Keeps(HasState, Protocol):
+    """Whatever can go on from such a state."""
+
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None: ...
 
 
-def dump(header: Mapping[str, Any], parts: Mapping[str, Keeps]) -> bytes:
+def dump(header: Mapping[str, Any], parts: Mapping[str, HasState]) -> bytes:
     """The header and the state of each named part."""
     arrays = {f"{part}/{name}": array for part, keeper in parts.items() for name, array in keeper.state().items()}
     text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from detectors.fusion import ENDS_AFTER, Hysteresis
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.plan import IN_OWN_TERMS, DetectionConfig
+from detectors.roster import IDS
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS
@@ -74,9 +75,7 @@ class DetectorStage:
         columns = self._ensemble.roster.columns
         row = judged.row
         ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
-        ids = np.concatenate(
-            (columns.band_id[row], columns.score_id[row], columns.warmup_id[row], columns.ahead_id[row]), axis=1
-        )
+        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)
         values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
         times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
@@ -88,7 +87,7 @@ class DetectorStage:
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
         columns = self._ensemble.roster.columns
-        starts = columns.starts_after[judged.row], columns.starts_at_once[judged.row]
+        starts = columns["starts_after"][judged.row], columns["starts_at_once"][judged.row]
         changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score, *starts)
         for index, method in changes.ended:
             yield self._closed(int(judged.row[index]), method)
@@ -132,7 +131,7 @@ class DetectorStage:
         series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns
         start_ms = self._hysteresis.since_ms(row, method)
         value, expected = float(judged.value[index]), float(judged.band[index, 0])
-        below = columns.side[row] < 0.0 if name in IN_OWN_TERMS else value < expected
+        below = columns["side"][row] < 0.0 if name in IN_OWN_TERMS else value < expected
         return Anomaly(
             id=Anomaly.id_of(series.id, name, start_ms),
             service=series.service,
@@ -185,15 +184,15 @@ class DetectorStage:
             "series": [_definition(series) for series in self._ensemble.roster.series],
             "open": [[*pair, to_json(anomaly)] for pair, anomaly in self._open.items()],
         }
-        return snapshots.dump(header, self._parts())
+        return snapshots.dump(header, {**self._parts(), "roster": self._ensemble.roster})
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot, in a stage that has processed nothing yet. Raises BadInput where it does not fit."""
         header, states = snapshots.load(snapshot)
         if header["methods"] != self._fingerprint():
             raise BadInput("the detectors' snapshot was taken with other methods or signals; start without it")
-        for definition in header["series"]:
-            self._ensemble.roster.learn(SeriesSet(definition["service"], (Series(**definition),)))
+        series = [Series(*definition) for definition in header["series"]]
+        self._ensemble.roster.restore(series, states["roster"])
         for name, part in self._parts().items():
             part.restore(states.get(name, {}))
         self._open = {(row, method): from_json(Anomaly, text) for row, method, text in header["open"]}
@@ -239,5 +238,5 @@ class DetectorStage:
         return {signal: list(watch.methods) for signal, watch in self._plan.items()}
 
 
-def _definition(series: Series) -> dict[str, object]:
-    return {name: value for name, value in asdict(series).items() if name != "id"}
+def _definition(series: Series) -> tuple[object, ...]:
+    return series.name, dict(series.labels), series.unit, series.kind, series.service, series.target

@@ -56,6 +56,12 @@ def test_an_event_is_caught_in_time_or_the_alarm_is_false(at: Sequence[int], cau
     assert (scores.events, scores.caught, scores.found, scores.false_alarms) == (1, caught, found, false)
 
 
+def test_an_event_may_fall_into_several_alarms() -> None:
+    scores = event_scores(series(500, (100, 150), (300, 310)), alarms(500, 105, 140, 200))
+
+    assert (scores.found, scores.told, scores.alarms_per_found_event) == (1, 2, 2.0)
+
+
 def test_an_event_of_the_warm_up_explains_alarms_but_is_not_scored() -> None:
     scores = event_scores(series(500, (90, 130), first_scored=100), alarms(500, 110))
 

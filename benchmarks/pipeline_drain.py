@@ -206,6 +206,6 @@ class Bare:
 
 
 def _batch(message: bytes) -> pa.RecordBatch:
-    with pa.ipc.open_stream(message) as stream:
+    with pa.ipc.open_stream(message, options=pa.ipc.IpcReadOptions(use_threads=False)) as stream:
         batch = stream.read_next_batch()
     return batch.set_column(0, "time_ms", batch.column(0).view(TIME)).replace_schema_metadata()

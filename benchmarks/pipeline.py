@@ -23,7 +23,7 @@ def pipeline(out: Console) -> Sequence[Row]:
 
     A backlog of 2 M samples a round is taken in turns by the sink and by a bare loop, which polls, reads Arrow, inserts a
     million rows at once into the same tables, and commits: each with an engine of its own, in its process or served.
-    CPU is that of all processes, the broker's among them. Then every service is published once a second, as soon as its
+    CPU is that of a side and its engine, over all rounds. Then every service is published once a second, as soon as its
     scrape begins, to the sink and to a detector worker; the first 20 of 50 s are left out. Detector workers are timed from
     a backlog of 50 ticks of 40 services until all is judged and published; figures are medians.
     """

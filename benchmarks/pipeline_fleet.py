@@ -1,4 +1,4 @@
-"""What the collectors of a fleet put on the bus: definitions first, then a message a target and one of signals, a service."""
+"""What the collectors of a fleet put on the bus: definitions first, then a message of every target and one of signals."""
 
 from __future__ import annotations
 

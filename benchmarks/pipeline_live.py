@@ -54,6 +54,7 @@ class Timed(Store):
 
 
 def live(place: Brokers, folder: Path, fleet: Fleet, out: Console) -> Iterator[Row]:
+    """Rows of a fleet that is watched for a while."""
     with ExitStack() as opened:
         bus = opened.enter_context(closing(kafka_bus(place)))
         dsn = opened.enter_context(serving(folder / "live"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import xxhash
 
@@ -111,11 +111,13 @@ class Sink:
 
     def _write(self) -> None:
         """Store series first, for samples mean nothing without them, then samples, then events."""
-        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, SeriesSet)]:
-            self._store_series(position)
-        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, Samples)]:
-            self._store_samples(position)
-        self._store_events()
+        self._store_series(self._of(SeriesSet))
+        self._store_samples(self._of(Samples))
+        self._store_events(list(self._writing))
+
+    def _of(self, word: type[SeriesSet | Samples]) -> Sequence[Position]:
+        """The partitions being written that carry this word."""
+        return [position for position, records in self._writing.items() if isinstance(records[0].message, word)]
 
     def _keep(self, record: Record, now_ms: int) -> None:
         position = Position(record.topic, record.partition)
@@ -127,25 +129,38 @@ class Sink:
         if self._kept_since_ms is None:
             self._kept_since_ms = now_ms
 
-    def _store_series(self, position: Position) -> None:
-        known = {series for record in self._writing[position] for series in record.message.series}
-        self._store.write_series(known - self._defined)
-        self._defined |= known
-        self._stored(position)
+    def _store_series(self, positions: Sequence[Position]) -> None:
+        known = {series for p in positions for record in self._writing[p] for series in record.message.series}
+        if new := known - self._defined:
+            self._store.write_series(new)
+            self._defined |= new
+        self._ended(positions)
 
-    def _store_samples(self, position: Position) -> None:
-        if position not in self._repeated:
-            self._find_repeated(position)
-        records, repeated = self._writing[position], self._repeated[position]
-        announced = {"end": records[-1].offset + 1} | ({"repeated": repeated} if repeated else {})
-        self._commit(position, records[0].offset, json.dumps(announced))
-        new = [record.message for record in records if record.offset not in repeated]
-        self._store.write_samples(new, insert_token(position, records))
-        self._stored(position)
-        del self._repeated[position]
-        stored = sum(map(len, new))
-        self.samples_stored[position.topic] += stored
-        self.samples_repeated[position.topic] += sum(len(record.message) for record in records) - stored
+    def _store_samples(self, positions: Sequence[Position]) -> None:
+        """Of all partitions the ranges are announced at once, and ended at once: each commit waits for the brokers."""
+        for position in positions:
+            if position not in self._repeated:
+                self._find_repeated(position)
+        announced = {position: json.dumps(self._announcement(position)) for position in positions}
+        self._commit({position: self._writing[position][0].offset for position in positions}, announced)
+        stored, repeated = Counter[str](), Counter[str]()
+        for position in positions:
+            records = self._writing[position]
+            new = [record.message for record in records if record.offset not in self._repeated[position]]
+            self._store.write_samples(new, insert_token(position, records))
+            rows = sum(map(len, new))
+            stored[position.topic] += rows
+            repeated[position.topic] += sum(len(record.message) for record in records) - rows
+        self._ended(positions)
+        for position in positions:
+            del self._repeated[position]
+        self.samples_stored.update(stored)
+        self.samples_repeated.update(repeated)
+
+    def _announcement(self, position: Position) -> Mapping[str, object]:
+        """Where the range ends, and the offsets in it that are left out, if any."""
+        end, repeated = self._writing[position][-1].offset + 1, self._repeated[position]
+        return {"end": end} | ({"repeated": repeated} if repeated else {})
 
     def _find_repeated(self, position: Position) -> None:
         """Once for a range, before any of it is stored. It ends where there are too many, for the brokers bound metadata."""
@@ -158,18 +173,20 @@ class Sink:
             self._repeats.forget(position)
         self._repeated[position] = repeated[:MOST_REPEATED]
 
-    def _store_events(self) -> None:
-        self._store.write_events([record.message for records in self._writing.values() for record in records])
-        for position, records in list(self._writing.items()):
-            self._stored(position)
-            self.events_stored += len(records)
+    def _store_events(self, positions: Sequence[Position]) -> None:
+        events = [record.message for position in positions for record in self._writing[position]]
+        self._store.write_events(events)
+        self._ended(positions)
+        self.events_stored += len(events)
 
-    def _stored(self, position: Position) -> None:
-        self._commit(position, self._writing[position][-1].offset + 1)
-        del self._writing[position]
+    def _ended(self, positions: Sequence[Position]) -> None:
+        self._commit({p: self._writing[p][-1].offset + 1 for p in positions}, dict.fromkeys(positions, ""))
+        for position in positions:
+            del self._writing[position]
 
-    def _commit(self, position: Position, offset: int, metadata: str = "") -> None:
-        self._offsets.commit({position: offset}, {position: metadata})
+    def _commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str]) -> None:
+        if offsets:
+            self._offsets.commit(offsets, metadata)
 
 
 def insert_token(position: Position, records: Sequence[Record]) -> str:

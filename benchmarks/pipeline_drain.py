@@ -37,7 +37,7 @@ from recwatch.core.store.sink import FLUSH_ROWS, Sink
 
 PARTITIONS = 4
 TICKS = 40
-ROUNDS = 6
+ROUNDS = 4
 START_MS = 1_700_000_000_000
 IDLE_S = 600.0
 """How long a side may wait for its turn and stay a member of its group."""
@@ -57,7 +57,8 @@ class Side:
 class Reader(Protocol):
     """Takes in what is on the broker; `messages` counts those that it was given so far."""
 
-    messages: int
+    @property
+    def messages(self) -> int: ...
 
     def step(self) -> None: ...
 

@@ -73,7 +73,8 @@ def live(place: Brokers, folder: Path, fleet: Fleet, out: Console) -> Iterator[R
             delays: Delays = sink.recv()
         judged.close()
     since_ms = begin_ms + 1000 * WARM_TICKS
-    stored_s = np.repeat(*zip(*[(delay_s, rows) for time_ms, delay_s, rows in delays if time_ms >= since_ms], strict=True))
+    stored = [(delay_s, rows) for time_ms, delay_s, rows in delays if time_ms >= since_ms]
+    stored_s = np.repeat([delay_s for delay_s, _ in stored], [rows for _, rows in stored])
     yield Row("offered", fleet.samples, "samples/s", ">= 50000")
     for share, name, of_judged, of_stored in ((0.5, "median", None, None), (0.99, "p99", "<= 1", f"<= {FLUSH_S + 1:g}")):
         yield Row(f"scrape to judged, {name}", float(np.quantile(judged.delays_s(since_ms), share)), "s", of_judged)

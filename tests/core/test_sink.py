@@ -18,7 +18,7 @@ from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Buffered
 from recwatch.core.store import Retention, Store
 from recwatch.core.store.connection import Embedded
-from recwatch.core.store.sink import Sink
+from recwatch.core.store.sink import FLUSH_RECORDS, Sink
 from tests.core.examples import INCIDENT, MARK, START_MS
 
 DEPTH = canonical_series("shop", "queue_depth")
@@ -113,6 +113,15 @@ def test_it_writes_at_once_when_there_is_much(store: Store, make_sink: MakeSink)
     assert store.samples_stored() == 0
     sink.process([tick(2)], NOW_MS)
     assert store.samples_stored() == 3
+
+
+def test_it_writes_at_once_when_there_are_many_messages(store: Store, make_sink: MakeSink) -> None:
+    sink = make_sink()
+    records = [tick(offset) for offset in range(FLUSH_RECORDS)]
+    sink.process(records[:-1], NOW_MS)
+    assert store.samples_stored() == 0
+    sink.process(records[-1:], NOW_MS)
+    assert store.samples_stored() == FLUSH_RECORDS
 
 
 def test_flush_stores_all_kinds(store: Store, make_sink: MakeSink, offsets: Subscription) -> None:

@@ -21,12 +21,16 @@ logger = logging.getLogger(__name__)
 FLUSH_S = 5.0
 FLUSH_ROWS = 1_000_000
 """The more ticks one insert holds, the less its roll-ups cost. At 24 bytes a row."""
+FLUSH_RECORDS = 5_000
+"""Half of what a partition of the bus in memory holds, whose publishers wait until the sink commits."""
 MOST_REPEATED = 150
 """How many offsets an announcement names: of metadata a broker takes 4 kB unless told otherwise."""
 
 
 class Sink:
-    """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
+    """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are many.
+
+    Many are `flush_rows` rows, or `FLUSH_RECORDS` records.
 
     Every sample is stored once, whoever dies when. Before rows are written, the offset of the first record is committed with
     the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
@@ -82,7 +86,7 @@ class Sink:
         for record in records:
             self._keep(record, now_ms)
         due = self._kept_since_ms is not None and now_ms - self._kept_since_ms >= self._flush_ms
-        if due or self._writing or self._kept_rows >= self._flush_rows:
+        if due or self._writing or self._kept_rows >= self._flush_rows or self._kept_records >= FLUSH_RECORDS:
             self.flush()
         return ()
 
@@ -97,9 +101,13 @@ class Sink:
             for position in ready:
                 self._begin(position)
             self._write()
-        self._kept_rows = sum(len(records) for records in self._kept.values())
+        self._kept_rows = self._kept_records
         if not self._kept:
             self._kept_since_ms = None
+
+    @property
+    def _kept_records(self) -> int:
+        return sum(map(len, self._kept.values()))
 
     def _begin(self, position: Position) -> None:
         """Move what is kept of a partition, up to where an announced range ends, to what is being written."""

@@ -30,7 +30,7 @@ MOST_REPEATED = 150
 class Sink:
     """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are many.
 
-    Many are `flush_rows` rows, or `FLUSH_RECORDS` records.
+    Many are `flush_rows` rows, or `FLUSH_RECORDS` records. What comes while it writes counts as come when that began.
 
     Every sample is stored once, whoever dies when. Before rows are written, the offset of the first record is committed with
     the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
@@ -60,6 +60,7 @@ class Sink:
         self._writing: dict[Position, list[Record]] = {}
         self._kept_rows = 0
         self._kept_since_ms: int | None = None
+        self._wrote_since_ms: int | None = None
         self._seen: dict[Position, int] = {}
         self._defined: set[Series] = set()
 
@@ -83,10 +84,13 @@ class Sink:
             self._repeats.forget(position)
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
+        came_ms = now_ms if self._wrote_since_ms is None else self._wrote_since_ms
         for record in records:
-            self._keep(record, now_ms)
+            self._keep(record, came_ms)
         due = self._kept_since_ms is not None and now_ms - self._kept_since_ms >= self._flush_ms
-        if due or self._writing or self._kept_rows >= self._flush_rows or self._kept_records >= FLUSH_RECORDS:
+        much = self._kept_rows >= self._flush_rows or self._kept_records >= FLUSH_RECORDS
+        self._wrote_since_ms = now_ms if due or much or self._writing else None
+        if self._wrote_since_ms is not None:
             self.flush()
         return ()
 
@@ -127,7 +131,7 @@ class Sink:
         """The partitions being written that carry this word."""
         return [position for position, records in self._writing.items() if isinstance(records[0].message, word)]
 
-    def _keep(self, record: Record, now_ms: int) -> None:
+    def _keep(self, record: Record, came_ms: int) -> None:
         position = Position(record.topic, record.partition)
         if record.offset < self._seen.get(position, 0):
             return
@@ -135,7 +139,7 @@ class Sink:
         self._kept.setdefault(position, []).append(record)
         self._kept_rows += len(record.message) if isinstance(record.message, Samples) else 1
         if self._kept_since_ms is None:
-            self._kept_since_ms = now_ms
+            self._kept_since_ms = came_ms
 
     def _store_series(self, positions: Sequence[Position]) -> None:
         known = {series for p in positions for record in self._writing[p] for series in record.message.series}

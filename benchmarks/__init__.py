@@ -16,6 +16,7 @@ from benchmarks.detect_size import detect_size
 from benchmarks.detect_speed import detect_speed
 from benchmarks.fleet import fleet
 from benchmarks.overhead import Overhead
+from benchmarks.pipeline import pipeline
 from benchmarks.report import Benchmark
 from benchmarks.scrape import scrape
 from benchmarks.spool import spool
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "backfill": backfill,
     "bus": bus,
     "spool": spool,
+    "pipeline": pipeline,
     "store": StoreBenchmark(samples=10_000_000),
     "store_large": StoreBenchmark(samples=100_000_000),
 }

@@ -110,7 +110,7 @@ def _snapshot_rows() -> list[Row]:
 
 def _stage(services: int) -> tuple[DetectorStage, Mapping[str, Sequence[Series]]]:
     """A stage that knows the signals of so many services, and these."""
-    series = {service: _series(service) for service in (f"shop-{number}" for number in range(services))}
+    series = {service: signals_of(service) for service in (f"shop-{number}" for number in range(services))}
     stage = DetectorStage(dict.fromkeys(series, LOOSE))
     stage.process([Record("series", 0, 0, name, SeriesSet(name, known)) for name, known in series.items()], now_ms=0)
     return stage, series
@@ -191,7 +191,7 @@ def _noise(rows: int) -> Iterator[Float64]:
     return cycle(10.0 + np.random.default_rng(rows).standard_normal((WARM_TICKS + 20, rows)))
 
 
-def _series(service: str) -> tuple[Series, ...]:
+def signals_of(service: str) -> tuple[Series, ...]:
     """Every judged signal of a service."""
     return tuple(canonical_series(service, name, labels) for name in PLAN for labels in _labels(SIGNALS[name].labels))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from threading import Event, Thread
 
 import psutil
 
+from benchmarks.child import child
 from benchmarks.fleet_pages import SERIES
 from collectors.collector import Collector, Tick
 from collectors.config import ServiceConfig
@@ -67,17 +67,11 @@ class Collecting:
 @contextmanager
 def collecting(urls: Sequence[str], *, stored: bool) -> Iterator[Collecting]:
     """A process that collects from all these targets."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    with tempfile.TemporaryDirectory() as folder:
-        process = context.Process(target=_collect, args=(urls, f"chdb://{folder}/store" if stored else None, there))
-        process.start()
-        there.close()
-        try:
-            yield Collecting(here)
-        finally:
-            process.terminate()
-            process.join()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        child(_collect, urls, f"chdb://{folder}/store" if stored else None) as told,
+    ):
+        yield Collecting(told)
 
 
 def _collect(urls: Sequence[str], dsn: str | None, told: Connection) -> None:

@@ -37,7 +37,7 @@ ODD_MS = 17 * 60_000
 
 @dataclass(frozen=True, slots=True)
 class StoreBenchmark:
-    """Rows go into the embedded engine as the sink inserts them, 50,000 at a time, beside a bare insert of the same rows.
+    """Rows go into the embedded engine 50,000 at a time, with a token, beside a bare insert of the same rows.
 
     Then a week of latency buckets is made inside the engine, 16 bounds a service, a row every 6 s, and merged; a read is the
     median of 15, warm.
@@ -88,7 +88,7 @@ def _speed(folder: Path, samples: int, progress: Progress) -> Iterator[Row]:
 
 
 def _inserts(store: Store, engine: Connection, progress: Progress) -> Iterator[Row]:
-    """Rows a second, as the sink inserts, and bare."""
+    """Rows a second, with all that the store does for a row, and bare."""
     engine.command(
         "CREATE TABLE bare (series_id UInt64, time DateTime64(3), value Float64) ENGINE = MergeTree ORDER BY time"
     )

@@ -18,7 +18,7 @@ from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Buffered
 from recwatch.core.store import Retention, Store
 from recwatch.core.store.connection import Embedded
-from recwatch.core.store.sink import Sink
+from recwatch.core.store.sink import FLUSH_RECORDS, Sink
 from tests.core.examples import INCIDENT, MARK, START_MS
 
 DEPTH = canonical_series("shop", "queue_depth")
@@ -100,11 +100,23 @@ def test_it_writes_when_the_first_record_has_waited_long_enough(
     assert (store.samples_stored(), sink.samples_stored.total(), committed(offsets)) == (0, 0, {})
     sink.process([], NOW_MS + 5_000)
     assert (store.samples_stored(), sink.samples_stored.total(), committed(offsets)) == (2, 2, {SHOP: 2})
-    sink.process([tick(2)], NOW_MS + 5_001)
+    sink.process([], NOW_MS + 5_001)
+    sink.process([tick(2)], NOW_MS + 5_002)
+    sink.process([], NOW_MS + 10_001)
+    assert store.samples_stored() == 2
+    sink.process([], NOW_MS + 10_002)
+    assert store.samples_stored() == 3
+
+
+def test_what_came_while_it_wrote_has_waited_since_then(store: Store, make_sink: MakeSink) -> None:
+    sink = make_sink(flush_s=5)
+    sink.process([tick(0)], NOW_MS)
+    sink.process([], NOW_MS + 5_000)
+    sink.process([tick(1)], NOW_MS + 8_000)
+    sink.process([], NOW_MS + 9_999)
+    assert store.samples_stored() == 1
     sink.process([], NOW_MS + 10_000)
     assert store.samples_stored() == 2
-    sink.process([], NOW_MS + 10_001)
-    assert store.samples_stored() == 3
 
 
 def test_it_writes_at_once_when_there_is_much(store: Store, make_sink: MakeSink) -> None:
@@ -113,6 +125,15 @@ def test_it_writes_at_once_when_there_is_much(store: Store, make_sink: MakeSink)
     assert store.samples_stored() == 0
     sink.process([tick(2)], NOW_MS)
     assert store.samples_stored() == 3
+
+
+def test_it_writes_at_once_when_there_are_many_messages(store: Store, make_sink: MakeSink) -> None:
+    sink = make_sink()
+    records = [tick(offset) for offset in range(FLUSH_RECORDS)]
+    sink.process(records[:-1], NOW_MS)
+    assert store.samples_stored() == 0
+    sink.process(records[-1:], NOW_MS)
+    assert store.samples_stored() == FLUSH_RECORDS
 
 
 def test_flush_stores_all_kinds(store: Store, make_sink: MakeSink, offsets: Subscription) -> None:

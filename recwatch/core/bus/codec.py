@@ -42,6 +42,8 @@ _COLUMNS: Mapping[str, tuple[pa.DataType, type[np.number[Any]]]] = {
     "value": (pa.float64(), np.float64),
 }
 _SCHEMA = pa.schema([(name, kind) for name, (kind, _) in _COLUMNS.items()])
+# A message is too small for its columns to be worth threads: with them it takes 2 to 3 times the CPU time.
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
 
 
 def encode(topic: str, message: Any, compression: str | None = COMPRESSION) -> bytes:
@@ -80,7 +82,9 @@ def _samples_bytes(samples: Samples, compression: str | None) -> bytes:
     columns = [_column(kind, getattr(samples, name).astype(dtype)) for name, (kind, dtype) in _COLUMNS.items()]
     batch = pa.RecordBatch.from_arrays(columns, schema=schema)
     out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
+    with pa.ipc.new_stream(
+        out, schema, options=pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
+    ) as stream:
         stream.write_batch(batch)
     return bytes(out.getvalue())
 
@@ -91,7 +95,7 @@ def _column(kind: pa.DataType, numbers: npt.NDArray[Any]) -> pa.Array:
 
 def _samples_of(data: bytes) -> Samples:
     try:
-        with pa.ipc.open_stream(data) as stream:
+        with pa.ipc.open_stream(data, options=_READING) as stream:
             schema, batch = stream.schema, stream.read_next_batch()
         batch.validate(full=True)
         metadata = {name.decode(): text.decode() for name, text in (schema.metadata or {}).items()}

@@ -29,6 +29,8 @@ SLICE_S = 0.25
 CATCH_UP_S = 30.0
 JOIN_MS = 1000
 """How long a poll stays while the group shares its partitions out, for who polls briefly to take part."""
+MOST_RECORDS, MOST_PARTITION_BYTES = 2_000, 4 * 2**20
+"""What one poll may bring: who has fallen behind pays for a poll, and for what follows each, less often."""
 REQUEST_MS = round(REQUEST_S * 1000)
 Raw = Any
 """A record as the client gives it: topic, partition, offset, key, value."""
@@ -77,6 +79,8 @@ class KafkaSubscription:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                max_poll_records=MOST_RECORDS,
+                max_partition_fetch_bytes=MOST_PARTITION_BYTES,
                 partition_assignment_strategy=[self._shares],
             )
             names = [f"{place.prefix}.{topic}" for topic in reading.topics]

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "RECWATCH_CLICKHOUSE_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
 # With less the engine may leave a table half made, and then never starts on that folder again.
 LEAST_FREE_BYTES = 64 * 2**20
-# An asynchronous insert would ignore its deduplication token. Strings come as bytes, because a snapshot is not text.
-SETTINGS: Mapping[str, Any] = {"async_insert": 0, "output_format_arrow_string_as_string": 0}
+# An asynchronous insert would ignore its deduplication token. To add a roll-up's rows up ahead of every insert would double
+# its CPU time; merging and reading add them up anyway. Strings come as bytes, because a snapshot is not text.
+SETTINGS: Mapping[str, Any] = {"async_insert": 0, "optimize_on_insert": 0, "output_format_arrow_string_as_string": 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import xxhash
 
@@ -18,13 +18,20 @@ from recwatch.core.store.repeats import Repeats
 
 logger = logging.getLogger(__name__)
 
+FLUSH_S = 5.0
+FLUSH_ROWS = 1_000_000
+"""The more ticks one insert holds, the less its roll-ups cost. At 24 bytes a row."""
+FLUSH_RECORDS = 5_000
+"""Half of what a partition of the bus in memory holds, whose publishers wait until the sink commits."""
 MOST_REPEATED = 150
 """How many offsets an announcement names: of metadata a broker takes 4 kB unless told otherwise."""
 Told = Callable[[Iterable[Samples]], None]
 
 
 class Sink:
-    """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are `flush_rows` rows.
+    """Keeps records back and writes them `flush_s` seconds after the first, or as soon as they are many.
+
+    Many are `flush_rows` rows, or `FLUSH_RECORDS` records. What comes while it writes counts as come when that began.
 
     Every sample is stored once, whoever dies when. Before rows are written, the offset of the first record is committed with
     the offset where the range ends as its metadata; the rows go under a token of that range; then its end is committed. Who
@@ -41,7 +48,9 @@ class Sink:
     name = "sink"
     topics = STORED
 
-    def __init__(self, store: Store, flush_s: float = 5.0, flush_rows: int = 50_000, told: Told = lambda _: None) -> None:
+    def __init__(
+        self, store: Store, flush_s: float = FLUSH_S, flush_rows: int = FLUSH_ROWS, told: Told = lambda _: None
+    ) -> None:
         self.samples_stored: Counter[str] = Counter()
         self.samples_repeated: Counter[str] = Counter()
         self.events_stored = 0
@@ -59,6 +68,7 @@ class Sink:
         self._writing: dict[Position, list[Record]] = {}
         self._kept_rows = 0
         self._kept_since_ms: int | None = None
+        self._wrote_since_ms: int | None = None
         self._seen: dict[Position, int] = {}
         self._defined: set[Series] = set()
 
@@ -82,10 +92,13 @@ class Sink:
             self._repeats.forget(position)
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:
+        came_ms = now_ms if self._wrote_since_ms is None else self._wrote_since_ms
         for record in records:
-            self._keep(record, now_ms)
+            self._keep(record, came_ms)
         due = self._kept_since_ms is not None and now_ms - self._kept_since_ms >= self._flush_ms
-        if due or self._writing or self._kept_rows >= self._flush_rows:
+        much = self._kept_rows >= self._flush_rows or self._kept_records >= FLUSH_RECORDS
+        self._wrote_since_ms = now_ms if due or much or self._writing else None
+        if self._wrote_since_ms is not None:
             self.flush()
         return ()
 
@@ -100,9 +113,13 @@ class Sink:
             for position in ready:
                 self._begin(position)
             self._write()
-        self._kept_rows = sum(len(records) for records in self._kept.values())
+        self._kept_rows = self._kept_records
         if not self._kept:
             self._kept_since_ms = None
+
+    @property
+    def _kept_records(self) -> int:
+        return sum(map(len, self._kept.values()))
 
     def _begin(self, position: Position) -> None:
         """Move what is kept of a partition, up to where an announced range ends, to what is being written."""
@@ -115,13 +132,15 @@ class Sink:
 
     def _write(self) -> None:
         """Store series first, for samples mean nothing without them, then samples, then events."""
-        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, SeriesSet)]:
-            self._store_series(position)
-        for position in [p for p, records in self._writing.items() if isinstance(records[0].message, Samples)]:
-            self._store_samples(position)
-        self._store_events()
+        self._store_series(self._of(SeriesSet))
+        self._store_samples(self._of(Samples))
+        self._store_events(list(self._writing))
 
-    def _keep(self, record: Record, now_ms: int) -> None:
+    def _of(self, word: type[SeriesSet | Samples]) -> Sequence[Position]:
+        """The partitions being written that carry this word."""
+        return [position for position, records in self._writing.items() if isinstance(records[0].message, word)]
+
+    def _keep(self, record: Record, came_ms: int) -> None:
         position = Position(record.topic, record.partition)
         if record.offset < self._seen.get(position, 0):
             self.records_repeated += 1
@@ -130,28 +149,42 @@ class Sink:
         self._kept.setdefault(position, []).append(record)
         self._kept_rows += len(record.message) if isinstance(record.message, Samples) else 1
         if self._kept_since_ms is None:
-            self._kept_since_ms = now_ms
+            self._kept_since_ms = came_ms
 
-    def _store_series(self, position: Position) -> None:
-        known = {series for record in self._writing[position] for series in record.message.series}
-        self._store.write_series(known - self._defined)
-        self._defined |= known
-        self._stored(position)
+    def _store_series(self, positions: Sequence[Position]) -> None:
+        known = {series for p in positions for record in self._writing[p] for series in record.message.series}
+        if new := known - self._defined:
+            self._store.write_series(new)
+            self._defined |= new
+        self._ended(positions)
 
-    def _store_samples(self, position: Position) -> None:
-        if position not in self._repeated:
-            self._find_repeated(position)
-        records, repeated = self._writing[position], self._repeated[position]
-        announced = {"end": records[-1].offset + 1} | ({"repeated": repeated} if repeated else {})
-        self._commit(position, records[0].offset, json.dumps(announced))
-        new = [record.message for record in records if record.offset not in repeated]
-        self._store.write_samples(new, insert_token(position, records))
-        self._stored(position)
-        del self._repeated[position]
-        stored = sum(map(len, new))
-        self.samples_stored[position.topic] += stored
-        self.samples_repeated[position.topic] += sum(len(record.message) for record in records) - stored
-        self._told(record.message for record in records)
+    def _store_samples(self, positions: Sequence[Position]) -> None:
+        """Of all partitions the ranges are announced at once, and ended at once: each commit waits for the brokers."""
+        for position in positions:
+            if position not in self._repeated:
+                self._find_repeated(position)
+        announced = {position: json.dumps(self._announcement(position)) for position in positions}
+        self._commit({position: self._writing[position][0].offset for position in positions}, announced)
+        stored, repeated = Counter[str](), Counter[str]()
+        heard = [record.message for position in positions for record in self._writing[position]]
+        for position in positions:
+            records = self._writing[position]
+            new = [record.message for record in records if record.offset not in self._repeated[position]]
+            self._store.write_samples(new, insert_token(position, records))
+            rows = sum(map(len, new))
+            stored[position.topic] += rows
+            repeated[position.topic] += sum(len(record.message) for record in records) - rows
+        self._ended(positions)
+        for position in positions:
+            del self._repeated[position]
+        self.samples_stored.update(stored)
+        self.samples_repeated.update(repeated)
+        self._told(heard)
+
+    def _announcement(self, position: Position) -> Mapping[str, object]:
+        """Where the range ends, and the offsets in it that are left out, if any."""
+        end, repeated = self._writing[position][-1].offset + 1, self._repeated[position]
+        return {"end": end} | ({"repeated": repeated} if repeated else {})
 
     def _find_repeated(self, position: Position) -> None:
         """Once for a range, before any of it is stored. It ends where there are too many, for the brokers bound metadata."""
@@ -164,18 +197,20 @@ class Sink:
             self._repeats.forget(position)
         self._repeated[position] = repeated[:MOST_REPEATED]
 
-    def _store_events(self) -> None:
-        self._store.write_events([record.message for records in self._writing.values() for record in records])
-        for position, records in list(self._writing.items()):
-            self._stored(position)
-            self.events_stored += len(records)
+    def _store_events(self, positions: Sequence[Position]) -> None:
+        events = [record.message for position in positions for record in self._writing[position]]
+        self._store.write_events(events)
+        self._ended(positions)
+        self.events_stored += len(events)
 
-    def _stored(self, position: Position) -> None:
-        self._commit(position, self._writing[position][-1].offset + 1)
-        del self._writing[position]
+    def _ended(self, positions: Sequence[Position]) -> None:
+        self._commit({p: self._writing[p][-1].offset + 1 for p in positions}, dict.fromkeys(positions, ""))
+        for position in positions:
+            del self._writing[position]
 
-    def _commit(self, position: Position, offset: int, metadata: str = "") -> None:
-        self._offsets.commit({position: offset}, {position: metadata})
+    def _commit(self, offsets: Mapping[Position, int], metadata: Mapping[Position, str]) -> None:
+        if offsets:
+            self._offsets.commit(offsets, metadata)
 
 
 def insert_token(position: Position, records: Sequence[Record]) -> str:

@@ -34,6 +34,7 @@ WRITE_SETTINGS = READ_SETTINGS | {
     "insert_deduplication_token",
     "max_execution_time",
     "max_memory_usage",
+    "optimize_on_insert",
 }
 _BEFORE = rb"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*"
 _GIVES_ROWS = re.compile(_BEFORE + rb"(?:SELECT|WITH|FROM|SHOW|DESC|DESCRIBE|EXISTS|EXPLAIN)\b", re.IGNORECASE | re.DOTALL)

@@ -1,0 +1,75 @@
+"""One fault run: start everything, do it, wait until all is well again, and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from cluster.kafka import LocalKafka
+from faults.cases import Case, Scene, Tell
+from faults.deployment import Deployment
+from faults.source import Source
+from faults.verdict import Verdict, judge
+from recwatch.core.clock import SystemClock
+from recwatch.core.errors import Unavailable
+
+EARLY, LATE = "early", "late"
+SERVICES = (EARLY, LATE, "steady-a", "steady-b", "steady-c", "steady-d")
+RECOVERS_S, TOLD_S = 180.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a fault was survived. `recovered_s` is None where it was not by itself.
+
+    It is the time from the fault's end until of every service a page that was served after it is stored and judged.
+    """
+
+    name: str
+    recovered_s: float | None
+    verdict: Verdict | None
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How all cases of one call are run."""
+
+    seed: int
+    short: bool
+    tell: Tell
+
+
+def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -> Outcome:
+    """Run one case over brokers that are there, on topics of its own."""
+    clock = SystemClock()
+    with ExitStack() as opened:
+        source = opened.enter_context(closing(Source(SERVICES, clock)))
+        deployment = Deployment(folder, f"kafka://{kafka.plain}/{name}", source)
+        opened.callback(deployment.stop)
+        recovered_s = None
+        try:
+            how.tell("starting")
+            deployment.start()
+            source.fail(EARLY)
+            deployment.wait_until(_told_of(deployment, EARLY), f"a message says that {EARLY} is in trouble")
+            case.do(Scene(deployment, kafka, Random(how.seed), how.short, lambda: source.fail(LATE), how.tell))
+            how.tell("waiting until all is well")
+            ended_ms, numbers = clock.now_ms(), {service: source.last(service) for service in SERVICES}
+            since_ms = ended_ms if case.judged else None
+            recovered_s = deployment.wait_until(
+                lambda: deployment.caught_up(numbers, since_ms), "every service is stored and judged again", RECOVERS_S
+            )
+            deployment.wait_until(_told_of(deployment, LATE), f"a message says that {LATE} is in trouble", TOLD_S)
+            how.tell("counting")
+            verdict = judge(deployment.finish(), (EARLY, LATE))
+        except Unavailable as error:
+            return Outcome(name, recovered_s, None, (str(error),))
+        return Outcome(name, recovered_s, verdict, tuple(verdict.broken))
+
+
+def _told_of(deployment: Deployment, service: str) -> Callable[[], bool]:
+    return lambda: any(notice.service == service for notice in deployment.notices)

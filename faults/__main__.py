@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +17,7 @@ from rich.console import Console
 
 from cluster.java import Missing
 from cluster.kafka import local_kafka
-from faults.cases import CASES, SHORT
+from faults.cases import CASES, SHORT, Tell
 from faults.report import table, write
 from faults.run import How, Outcome, run_case
 from recwatch.app.cli import main as set_up
@@ -31,6 +34,7 @@ def main(
 ) -> None:
     """Run faults on real processes over real brokers of this machine; exits 1 when any promise is broken."""
     set_up(verbose=False)
+    logging.getLogger("recwatch").setLevel(logging.ERROR)  # what is misled here is told by the processes' own logs
     wanted, out, outcomes = names or list(SHORT if short else CASES), Console(emoji=False), []
     if unknown := [name for name in wanted if name not in CASES]:
         raise typer.BadParameter(f"{unknown} are no faults; they are: {', '.join(CASES)}")
@@ -56,10 +60,11 @@ def _outcomes(names: Sequence[str], how: How) -> Iterator[Outcome]:
             for name in group:
                 there = Path(folder) / name
                 there.mkdir()
-                tell = how.tell
-                yield run_case(
-                    name, CASES[name], kafka, there, How(how.seed, how.short, lambda text: tell(f"{name}: {text}"))
-                )
+                yield run_case(name, CASES[name], kafka, there, replace(how, tell=partial(_tell, how.tell, name)))
+
+
+def _tell(tell: Tell, name: str, text: str) -> None:
+    tell(f"{name}: {text}")
 
 
 if __name__ == "__main__":

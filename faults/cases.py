@@ -11,9 +11,9 @@ from random import Random
 from threading import Event
 
 from cluster.kafka import LocalKafka
+from faults import raw
 from faults.deployment import ROLES, STORE, Deployment
 from faults.supervised import Supervised
-from faults import raw
 
 Tell = Callable[[str], None]
 

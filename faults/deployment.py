@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,19 +29,22 @@ STORE = "store"
 AUDIT = "audit"
 READY_S, STORED_S, BUS_AWAY_S = 90.0, 90.0, 10.0
 _NUMBERS = f"""
-    SELECT service, value, count() AS rows FROM samples INNER JOIN (SELECT id, service FROM series FINAL WHERE name = '{NUMBER}')
-    AS known ON series_id = known.id GROUP BY service, value
+    SELECT service, value, count() AS rows FROM samples
+    INNER JOIN (SELECT id, service FROM series FINAL WHERE name = '{NUMBER}') AS known ON series_id = known.id
+    GROUP BY service, value
 """
 _DOWN = """
-    SELECT service, toUnixTimestamp64Milli(time) AS at_ms FROM samples INNER JOIN (
-        SELECT id, service FROM series FINAL WHERE name = 'up') AS known ON series_id = known.id WHERE value = 0
+    SELECT service, toUnixTimestamp64Milli(time) AS at_ms FROM samples
+    INNER JOIN (SELECT id, service FROM series FINAL WHERE name = 'up') AS known ON series_id = known.id
+    WHERE value = 0
+"""
+_JUDGED = """
+    SELECT service, toUnixTimestamp64Milli(max(time)) AS at_ms FROM samples
+    INNER JOIN (SELECT id, service FROM series FINAL WHERE name = 'recwatch_score') AS known ON series_id = known.id
+    GROUP BY service
 """
 _ROWS = "SELECT count() AS rows, uniqExact(series_id, time) AS distinct_rows FROM samples"
 _EVENTS = "SELECT DISTINCT id FROM events WHERE kind IN ('anomaly', 'incident')"
-_JUDGED = """
-    SELECT service, toUnixTimestamp64Milli(max(time)) AS at_ms FROM samples INNER JOIN (
-        SELECT id, service FROM series FINAL WHERE name = 'recwatch_score') AS known ON series_id = known.id GROUP BY service
-"""
 
 
 class Deployment:

@@ -1,4 +1,4 @@
-"""What no part of recwatch does with its brokers: publish again, put there what cannot be read, and read what was put aside."""
+"""What no part of recwatch does with its brokers: publish again, put there what cannot be read, read what was put aside."""
 
 from __future__ import annotations
 

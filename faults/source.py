@@ -1,4 +1,4 @@
-"""What is watched in a fault run: services whose every page has a number of its own, and who know which pages they served."""
+"""What is watched in a fault run: services that number their pages, and know which of them they served whole."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _raised_wrongly(evidence: Evidence, regressed: Sequence[str]) -> Iterator[st
     for service in sorted({*regressed, *raised}):
         if (count := raised[service]) != (wanted := int(service in regressed)):
             yield f"{service} had {counted(count, 'incident')}, not {wanted}"
-    ids = {event.id for event in (*evidence.anomalies, *evidence.incidents)}
+    ids = {anomaly.id for anomaly in evidence.anomalies} | {incident.id for incident in evidence.incidents}
     if ids != evidence.stored_ids:
         yield f"{counted(len(ids ^ evidence.stored_ids), 'event')} of {len(ids)} on the bus or in the store, not in both"
 

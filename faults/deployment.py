@@ -17,7 +17,7 @@ from faults.source import NUMBER, Source
 from faults.supervised import Supervised
 from faults.verdict import Evidence, Interruption, Notice
 from recwatch.app.children import free_port
-from recwatch.core.bus import Bus
+from recwatch.core.bus import Bus, next_offsets
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import RecwatchError, Unavailable
@@ -27,7 +27,7 @@ ROLES = ("sink", "detectors", "alerting", "collectors")
 """Those that the promises are about. The sink is first, for it makes the tables."""
 STORE = "store"
 AUDIT = "audit"
-READY_S, STORED_S, BUS_AWAY_S = 90.0, 90.0, 10.0
+READY_S, STORED_S, BUS_AWAY_S, LOOK_S = 90.0, 90.0, 10.0, 0.25
 _NUMBERS = f"""
     SELECT service, value, count() AS rows FROM samples
     INNER JOIN (SELECT id, service FROM series FINAL WHERE name = '{NUMBER}') AS known ON series_id = known.id
@@ -169,7 +169,7 @@ class Deployment:
             if self.clock.monotonic_s() - begun_s > within_s:
                 said = [f"{name}: {line}" for name, process in self.processes.items() for line in process.lines[-4:]]
                 raise Unavailable("\n".join([f"Within {within_s:.0f} s this did not happen: {what}.", *said]))
-            pause.wait(0.1)
+            pause.wait(LOOK_S)
         return self.clock.monotonic_s() - begun_s
 
     def answers(self) -> bool:
@@ -192,13 +192,13 @@ class Deployment:
     def _heard(self) -> dict[str, dict[str, Any]]:
         """The last version of each event on the bus, by topic and id."""
         heard: dict[str, dict[str, Any]] = {"anomalies": {}, "incidents": {}}
-        left = self._bus.lag(AUDIT)
+        until_s = self.clock.monotonic_s() + READY_S
         with closing(self._bus.subscribe(AUDIT, [*heard])) as reader:
-            while left > 0:
-                records = reader.poll(READY_S)
-                if not records:
-                    raise Unavailable(f"{left} events on the bus could not be read within {READY_S:.0f} s.")
-                left -= len(records)
+            while self._bus.lag(AUDIT) > 0:
+                if self.clock.monotonic_s() > until_s:
+                    raise Unavailable(f"The events on the bus could not be read within {READY_S:.0f} s.")
+                if records := reader.poll(1.0):
+                    reader.commit(next_offsets(records))
                 for record in records:
                     heard[record.topic][record.message.id] = record.message
         return heard

@@ -16,7 +16,7 @@ from recwatch.app.children import Child
 
 RESTART_S = 1.0
 DRAINED_S = 15.0
-LOOK_S = 0.02
+LOOK_S = 0.05
 
 
 class Supervised:
@@ -30,6 +30,7 @@ class Supervised:
         self._away_s = RESTART_S
         self._killed = self._over = False
         self._awake = Event()
+        self._client = httpx.Client(timeout=5.0, trust_env=False)
         self._child = Child(name, command, cwd=cwd)
         self._thread = Thread(target=self._supervise, name=f"supervise {name}", daemon=True)
         self._thread.start()
@@ -41,7 +42,7 @@ class Supervised:
         if url is None or not self._child.running():
             return False
         with suppress(httpx.TransportError):
-            return httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False).is_success
+            return self._client.get(f"{url}/readyz").is_success
         return False
 
     def kill(self, away_s: float = RESTART_S) -> None:
@@ -66,6 +67,7 @@ class Supervised:
         self._over = True
         self._awake.set()
         self._thread.join()
+        self._client.close()
         self._child.stop(DRAINED_S)
         code = self._child.exit_code
         if code:

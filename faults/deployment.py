@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from cluster.mailbox import Mailbox
+from cluster.ports import free_ports
 from faults.source import NUMBER, Source
 from faults.supervised import Supervised
 from faults.verdict import Evidence, Interruption, Notice
-from recwatch.app.children import free_port
 from recwatch.core.bus import Bus, next_offsets
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock, SystemClock
@@ -60,7 +60,7 @@ class Deployment:
         self._interruptions: list[Interruption] = []
         self._crashes: list[str] = []
         self._mailbox = Mailbox(self._take)
-        self._store_port = free_port()
+        [self._store_port] = free_ports(1)  # one that nobody takes while the store is away
         self._dsn = f"clickhouse://recwatch@127.0.0.1:{self._store_port}/default"
         self._opened = ExitStack()
         self._opened.callback(self._mailbox.close)
@@ -77,7 +77,7 @@ class Deployment:
         os.environ.pop(PASSWORD_VARIABLE, None)
         os.environ[f"{PASSWORD_VARIABLE}_FILE"] = str(password)  # for the roles, and to count in the store
         passwords = ["--password-file", str(password), "--reader-password-file", str(self.folder / "reader-password")]
-        serve = ["store", "serve", f"chdb://{self.folder}/store", "--port", str(self._store_port), *passwords]
+        serve = ["store", "serve", f"chdb://{self.folder}/chdb", "--port", str(self._store_port), *passwords]
         self._run(STORE, [*_recwatch(), *serve])
         self.wait_until(self.answers, "the store answers")
         self._bus = self._opened.enter_context(closing(open_bus(self.bus_dsn, BUS_AWAY_S)))
@@ -204,7 +204,9 @@ class Deployment:
         return heard
 
     def _run(self, name: str, command: Sequence[str]) -> Supervised:
-        self.processes[name] = process = Supervised(name, command, self.folder)
+        home = self.folder / name  # where a collector finds its spool again
+        home.mkdir(exist_ok=True)
+        self.processes[name] = process = Supervised(name, command, home)
         return process
 
     def _take(self, told: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ def test_a_page_that_comes_just_before_the_end_is_published(tmp_path: Path, monk
         [service] = parse_config(watched(tmp_path, server), "recwatch.yaml").services
         reader = bus.subscribe("reader", ["samples"])
         clock = SystemClock()
-        scraping = Scraping(service, clock, loop, Publisher(bus, clock))
+        scraping = Scraping(service, clock, loop, Publisher(bus.publish, clock))
         scraping.ask_to_end()
         scraping.worker.start()
         scraping.worker.join()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +14,12 @@ from threading import Event
 
 from cluster.kafka import LocalKafka
 from faults import raw
-from faults.deployment import ROLES, STORE, Deployment
+from faults.deployment import ROLES, STORE, Deployment, recwatch
 from faults.supervised import Supervised
 
+DISK_KIB = 256
+PRIVATE = ("unshare", "--mount")
+"""Begins a command whose mounts are its own, and end with it."""
 Tell = Callable[[str], None]
 
 
@@ -135,6 +140,22 @@ def clock_steps(scene: Scene) -> None:
     scene.sleep(10)
 
 
+def disk_full(scene: Scene) -> None:
+    """The broker does nothing for a minute, and the disk under the collectors' spool is full after some seconds."""
+    small = f'mkdir -p .recwatch/spool && mount -t tmpfs -o size={DISK_KIB}k tmpfs .recwatch/spool && exec "$@"'
+    scene.deployment.end("collectors")
+    collectors = scene.deployment.add("collectors", command=[*PRIVATE, "sh", "-c", small, "sh", *recwatch(), "run"])
+    scene.deployment.wait_until(collectors.ready, "collectors with a small disk are ready")
+    scene.sleep(5)
+    broker_paused(scene)
+
+
+def _no_private_mounts() -> str:
+    """Why a process cannot have a small disk of its own here; empty where it can."""
+    tried = shutil.which(PRIVATE[0]) and subprocess.run([*PRIVATE, "true"], check=False, capture_output=True).returncode == 0
+    return "" if tried else "only root may mount a small disk"
+
+
 def _halves(scene: Scene, seconds: float) -> None:
     scene.sleep(seconds / 2)
     scene.regress()
@@ -143,17 +164,22 @@ def _halves(scene: Scene, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A fault, over so many brokers. What is scraped after it is judged again, unless `judged` says otherwise."""
+    """A fault, over so many brokers. What is scraped after it is judged again, unless `judged` says otherwise.
+
+    `lacks` says what this machine lacks for it, and nothing where it lacks nothing.
+    """
 
     do: Callable[[Scene], None]
     brokers: int = 1
     judged: bool = True
+    lacks: Callable[[], str] = lambda: ""
 
 
 CASES: Mapping[str, Case] = {
     "kills": Case(kills),
     "rebalances": Case(rebalances),
     "broker-paused": Case(broker_paused),
+    "disk-full": Case(disk_full, lacks=_no_private_mounts),
     "broker-killed": Case(broker_killed, brokers=3),
     "store-away": Case(store_away),
     "delivered-twice": Case(delivered_twice),

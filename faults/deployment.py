@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,11 +18,13 @@ from cluster.mailbox import Mailbox
 from cluster.ports import free_ports
 from faults.source import NUMBER, Source
 from faults.supervised import Supervised
-from faults.verdict import Evidence, Interruption, Notice
+from faults.verdict import Evidence, Gap, Interruption, Notice
 from recwatch.core.bus import Bus, next_offsets
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import RecwatchError, Unavailable
+from recwatch.core.event_json import from_json
+from recwatch.core.events import Mark
 from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, parse_dsn
 
 ROLES = ("sink", "detectors", "alerting", "collectors")
@@ -44,6 +48,8 @@ _JUDGED = """
     GROUP BY service
 """
 _ROWS = "SELECT count() AS rows, uniqExact(series_id, time) AS distinct_rows FROM samples"
+_MARKS = "SELECT DISTINCT json FROM events WHERE kind = 'mark'"
+_GAP = re.compile(r"\d samples? from (.+) UTC to (.+) UTC were dropped$")
 _EVENTS = "SELECT DISTINCT id FROM events WHERE kind IN ('anomaly', 'incident')"
 
 
@@ -78,7 +84,7 @@ class Deployment:
         os.environ[f"{PASSWORD_VARIABLE}_FILE"] = str(password)  # for the roles, and to count in the store
         passwords = ["--password-file", str(password), "--reader-password-file", str(self.folder / "reader-password")]
         serve = ["store", "serve", f"chdb://{self.folder}/chdb", "--port", str(self._store_port), *passwords]
-        self._run(STORE, [*_recwatch(), *serve])
+        self._run(STORE, [*recwatch(), *serve])
         self.wait_until(self.answers, "the store answers")
         self._bus = self._opened.enter_context(closing(open_bus(self.bus_dsn, BUS_AWAY_S)))
         self._bus.subscribe(AUDIT, ["anomalies", "incidents"]).close()  # what is published from here on is read at the end
@@ -90,7 +96,7 @@ class Deployment:
 
     def add(self, role: str, name: str = "", command: Sequence[str] = ()) -> Supervised:
         """Start one more process of a role, known as `name`, with the command line's own program unless told otherwise."""
-        begin = command or [*_recwatch(), "run"]
+        begin = command or [*recwatch(), "run"]
         return self._run(name or role, [*begin, role, str(self.folder / "recwatch.yaml"), "--port", "0"])
 
     def kill(self, name: str, **how: float) -> None:
@@ -146,6 +152,7 @@ class Deployment:
         heard = self._heard()
         numbers, down, ids = self._rows(_NUMBERS), self._rows(_DOWN), self._rows(_EVENTS)
         [[rows, distinct_rows]] = self._rows(_ROWS)
+        gaps = [gap for [text] in self._rows(_MARKS) if (gap := _gap_of(from_json(Mark, text))) is not None]
         self.end(STORE)
         return Evidence(
             served=self.source.served,
@@ -154,6 +161,7 @@ class Deployment:
             distinct_rows=distinct_rows,
             down_ms={name: [at_ms for service, at_ms in down if service == name] for name in self.source.services},
             interruptions=self._interruptions,
+            gaps=gaps,
             anomalies=list(heard["anomalies"].values()),
             incidents=list(heard["incidents"].values()),
             stored_ids=frozenset(id_ for [id_] in ids),
@@ -234,5 +242,14 @@ class Deployment:
         }
 
 
-def _recwatch() -> Sequence[str]:
+def _gap_of(mark: Mark) -> Gap | None:
+    """The gap that a mark names, to the second; None for another mark."""
+    if (found := _GAP.search(mark.text)) is None:
+        return None
+    start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in found.groups())
+    return Gap(mark.service, round(start.timestamp() * 1000), round(end.timestamp() * 1000) + 999)
+
+
+def recwatch() -> Sequence[str]:
+    """The command line's own program."""
     return [str(Path(sys.executable).with_name("recwatch"))]

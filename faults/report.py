@@ -35,8 +35,13 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         v = outcome.verdict
         counts = (
-            (v.served, v.lost, v.doubled, v.in_hand, v.failed, v.anomalies, v.incidents, v.messages, v.again) if v else ()
+            (v.served, v.lost, v.doubled, v.marked, v.in_hand, v.failed, v.anomalies, v.incidents, v.messages, v.again)
+            if v
+            else ()
         )
+        if outcome.lacking:
+            shown.add_row(outcome.name, *[""] * (len(COLUMNS) - 1), f"not run: {outcome.lacking}")
+            continue
         recovered = "no" if outcome.recovered_s is None else f"{outcome.recovered_s:.1f} s"
         cells = [*map(str, counts)] or [""] * (len(COLUMNS) - 2)
         shown.add_row(outcome.name, *cells, recovered, "[red]no[/]" if outcome.broken else "[green]yes[/]")

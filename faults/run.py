@@ -23,15 +23,17 @@ RECOVERS_S, TOLD_S = 180.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a fault was survived. `recovered_s` is None where it was not by itself.
+    """How a fault was survived, unless this machine is `lacking` something for it.
 
-    It is the time from the fault's end until of every service a page that was served after it is stored and judged.
+    `recovered_s` is the time from the fault's end until of every service a page that was served after it is stored and
+    judged; None where that did not come by itself. `broken` says which promises were not kept.
     """
 
     name: str
-    recovered_s: float | None
-    verdict: Verdict | None
-    broken: tuple[str, ...]
+    recovered_s: float | None = None
+    verdict: Verdict | None = None
+    broken: tuple[str, ...] = ()
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class How:
 
 def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -> Outcome:
     """Run one case over brokers that are there, on topics of its own."""
+    if lacking := case.lacks():
+        return Outcome(name, lacking=lacking)
     clock = SystemClock()
     with ExitStack() as opened:
         source = opened.enter_context(closing(Source(SERVICES, clock)))

@@ -26,6 +26,15 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """What a mark says: from when to when samples of a service were dropped."""
+
+    service: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A message that came: its id, why it was sent, and about which incident of which service."""
 
@@ -50,6 +59,7 @@ class Evidence:
     distinct_rows: int
     down_ms: Mapping[str, Sequence[int]]
     interruptions: Sequence[Interruption]
+    gaps: Sequence[Gap]
     anomalies: Sequence[Anomaly]
     incidents: Sequence[Incident]
     stored_ids: frozenset[str]
@@ -61,8 +71,9 @@ class Evidence:
 class Verdict:
     """Counts, and a sentence for every promise that was broken.
 
-    `served` pages were stored but for `lost` ones; not lost are those of scrapes that `failed`, and what a collector had
-    `in_hand` when it was interrupted: one page of each service at most. `again` are messages sent again under their id.
+    `served` pages were stored but for `lost` ones; not lost are those of scrapes that `failed`, those in gaps that are
+    `marked`, and what a collector had `in_hand` when it was interrupted: one page of each service at most. `again` are
+    messages sent again under their id.
     """
 
     served: int
@@ -70,6 +81,7 @@ class Verdict:
     doubled: int
     in_hand: int
     failed: int
+    marked: int
     anomalies: int
     incidents: int
     messages: int
@@ -81,8 +93,9 @@ def judge(evidence: Evidence, regressed: Sequence[str]) -> Verdict:
     """Judge a run in which the services `regressed`, and no others, were in trouble, once each and to the end."""
     missing = [page for page in evidence.served if not evidence.stored.get((page.service, page.number))]
     failed = [page for page in missing if _failed(page, evidence.down_ms.get(page.service, ()))]
-    in_hand = _in_hand([page for page in missing if page not in failed], evidence.interruptions)
-    lost = [page for page in missing if page not in failed and page not in in_hand]
+    marked = [page for page in missing if page not in failed and _marked(page, evidence.gaps)]
+    in_hand = _in_hand([page for page in missing if page not in failed and page not in marked], evidence.interruptions)
+    lost = [page for page in missing if page not in failed and page not in marked and page not in in_hand]
     doubled = evidence.rows - evidence.distinct_rows
     sent = Counter(notice.id for notice in evidence.notices)
     broken = []
@@ -97,6 +110,7 @@ def judge(evidence: Evidence, regressed: Sequence[str]) -> Verdict:
         doubled,
         len(in_hand),
         len(failed),
+        len(marked),
         len(evidence.anomalies),
         len(evidence.incidents),
         len(sent),
@@ -108,6 +122,13 @@ def judge(evidence: Evidence, regressed: Sequence[str]) -> Verdict:
 def _failed(page: Page, down_ms: Sequence[int]) -> bool:
     """Whether the collectors say that the scrape which this page answered failed; it began less than a time-out before."""
     return any(page.time_ms - INTERVAL_MS - SLACK_MS <= at_ms <= page.time_ms + SLACK_MS for at_ms in down_ms)
+
+
+def _marked(page: Page, gaps: Sequence[Gap]) -> bool:
+    """Whether a mark names its absence; the samples of a page are of the time at which its scrape began."""
+    return any(
+        gap.service == page.service and gap.start_ms <= page.time_ms <= gap.end_ms + INTERVAL_MS + SLACK_MS for gap in gaps
+    )
 
 
 def _in_hand(missing: Sequence[Page], interruptions: Sequence[Interruption]) -> set[Page]:

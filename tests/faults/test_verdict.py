@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from faults.source import Page
-from faults.verdict import Evidence, Interruption, Notice, judge
+from faults.verdict import Evidence, Gap, Interruption, Notice, judge
 from recwatch.core.events import Anomaly, Cause, Incident, RankedCause
 from recwatch.core.progress import OWN
 
@@ -34,6 +34,7 @@ GOOD = Evidence(
     distinct_rows=30,
     down_ms={},
     interruptions=[],
+    gaps=[],
     anomalies=[anomaly(5000)],
     incidents=[incident("i")],
     stored_ids=frozenset({anomaly(5000).id, "i"}),
@@ -91,6 +92,13 @@ def test_a_scrape_that_the_collectors_say_failed_is_not_lost() -> None:
     verdict = judge(without(5, down_ms={"shop": [4100]}), ["shop"])
     assert (verdict.lost, verdict.failed) == (0, 1)
     assert judge(without(5, down_ms={"shop": [1000, 9000]}), ["shop"]).lost == 1
+
+
+def test_a_page_in_a_gap_that_is_marked_is_not_lost() -> None:
+    verdict = judge(without(4, 5, gaps=[Gap("shop", 3900, 4900)]), ["shop"])
+    assert (verdict.lost, verdict.marked, verdict.broken) == (0, 2, [])
+    assert judge(without(4, 5, gaps=[Gap("till", 3900, 4900)]), ["shop"]).lost == 2
+    assert judge(without(4, 8, gaps=[Gap("shop", 3900, 4900)]), ["shop"]).lost == 1
 
 
 def test_messages_under_one_id_and_what_recwatch_says_of_itself_are_counted_and_no_fault() -> None:

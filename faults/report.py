@@ -10,42 +10,33 @@ from pathlib import Path
 from rich.table import Table
 
 from faults.run import Outcome
+from faults.verdict import Verdict
 
-COLUMNS = (
-    "fault",
-    "pages",
-    "lost",
-    "doubled",
-    "in hand",
-    "failed",
-    "anomalies",
-    "incidents",
-    "messages",
-    "again",
-    "recovered",
-)
+COUNTS = ("served", "lost", "doubled", "marked", "in_hand", "failed", "anomalies", "incidents", "messages", "again")
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """A row for each run."""
     shown = Table(title="Fault runs", title_justify="left")
-    for column in COLUMNS:
-        shown.add_column(column, justify="left" if column == COLUMNS[0] else "right")
-    shown.add_column("kept")
+    shown.add_column("fault")
+    for count in COUNTS:
+        shown.add_column(count.replace("_", " "), justify="right")
+    for last in ("recovered", "took", "kept"):
+        shown.add_column(last, justify="right")
     for outcome in outcomes:
-        v = outcome.verdict
-        counts = (
-            (v.served, v.lost, v.doubled, v.marked, v.in_hand, v.failed, v.anomalies, v.incidents, v.messages, v.again)
-            if v
-            else ()
-        )
-        if outcome.lacking:
-            shown.add_row(outcome.name, *[""] * (len(COLUMNS) - 1), f"not run: {outcome.lacking}")
-            continue
-        recovered = "no" if outcome.recovered_s is None else f"{outcome.recovered_s:.1f} s"
-        cells = [*map(str, counts)] or [""] * (len(COLUMNS) - 2)
-        shown.add_row(outcome.name, *cells, recovered, "[red]no[/]" if outcome.broken else "[green]yes[/]")
+        shown.add_row(outcome.name, *_counts(outcome.verdict), *_end(outcome))
     return shown
+
+
+def _counts(verdict: Verdict | None) -> Sequence[str]:
+    return [""] * len(COUNTS) if verdict is None else [str(getattr(verdict, count)) for count in COUNTS]
+
+
+def _end(outcome: Outcome) -> Sequence[str]:
+    if outcome.lacking:
+        return "", "", f"not run: {outcome.lacking}"
+    recovered = "no" if outcome.recovered_s is None else f"{outcome.recovered_s:.1f} s"
+    return recovered, f"{outcome.took_s:.0f} s", "[red]no[/]" if outcome.broken else "[green]yes[/]"
 
 
 def write(outcomes: Sequence[Outcome], path: Path) -> None:

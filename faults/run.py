@@ -34,6 +34,7 @@ class Outcome:
     verdict: Verdict | None = None
     broken: tuple[str, ...] = ()
     lacking: str = ""
+    took_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -
     if lacking := case.lacks():
         return Outcome(name, lacking=lacking)
     clock = SystemClock()
+    begun_s = clock.monotonic_s()
     with ExitStack() as opened:
         source = opened.enter_context(closing(Source(SERVICES, clock)))
         deployment = Deployment(folder, f"kafka://{kafka.plain}/{name}", source)
@@ -71,8 +73,8 @@ def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -
             how.tell("counting")
             verdict = judge(deployment.finish(), (EARLY, LATE))
         except Unavailable as error:
-            return Outcome(name, recovered_s, None, (str(error),))
-        return Outcome(name, recovered_s, verdict, tuple(verdict.broken))
+            return Outcome(name, recovered_s, None, (str(error),), took_s=clock.monotonic_s() - begun_s)
+        return Outcome(name, recovered_s, verdict, tuple(verdict.broken), took_s=clock.monotonic_s() - begun_s)
 
 
 def _told_of(deployment: Deployment, service: str) -> Callable[[], bool]:

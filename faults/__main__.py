@@ -42,6 +42,8 @@ def main(
         with out.status("starting brokers") as status:
             for outcome in _outcomes(wanted, How(seed, short, status.update)):
                 outcomes.append(outcome)
+                if outcome.lacking:
+                    out.print(f"{outcome.name} is not run: {outcome.lacking}.", style="yellow", highlight=False)
                 for sentence in outcome.broken:
                     out.print(f"{outcome.name}: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
     except Missing as lacking:

@@ -34,7 +34,7 @@ def _counts(verdict: Verdict | None) -> Sequence[str]:
 
 def _end(outcome: Outcome) -> Sequence[str]:
     if outcome.lacking:
-        return "", "", f"not run: {outcome.lacking}"
+        return "", "", "not run"
     recovered = "no" if outcome.recovered_s is None else f"{outcome.recovered_s:.1f} s"
     return recovered, f"{outcome.took_s:.0f} s", "[red]no[/]" if outcome.broken else "[green]yes[/]"
 

@@ -98,8 +98,7 @@ def store_away(scene: Scene) -> None:
     scene.tell("the store is killed")
     scene.deployment.kill(STORE, away_s=20)
     _halves(scene, 20)
-    answers = scene.deployment.answers
-    scene.deployment.wait_until(answers, "the store answers again")
+    scene.deployment.wait_until(scene.deployment.findings.answer, "the store answers again")
     scene.sleep(5)
     scene.tell("the store hangs")
     scene.deployment.processes[STORE].pause()

@@ -67,7 +67,9 @@ def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -
             ended_ms, numbers = clock.now_ms(), {service: source.last(service) for service in SERVICES}
             since_ms = ended_ms if case.judged else None
             recovered_s = deployment.wait_until(
-                lambda: deployment.caught_up(numbers, since_ms), "every service is stored and judged again", RECOVERS_S
+                lambda: deployment.findings.caught_up(numbers, since_ms),
+                "every service is stored and judged again",
+                RECOVERS_S,
             )
             deployment.wait_until(_told_of(deployment, LATE), f"a message says that {LATE} is in trouble", TOLD_S)
             how.tell("counting")

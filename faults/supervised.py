@@ -70,7 +70,7 @@ class Supervised:
         self._client.close()
         self._child.stop(DRAINED_S)
         code = self._child.exit_code
-        if code:
+        if code and not self._killed:
             self.crashes.append(self._child.failure())
         return code or 0
 

@@ -67,9 +67,9 @@ def rebalances(scene: Scene) -> None:
         else:
             joined[name] = deployment.add(role, name)
             deployment.wait_until(joined[name].ready, f"{name} is ready")
+        scene.sleep(max(0.0, 5.0 - (deployment.clock.now_ms() - begun_ms) / 1000))
         if role == "collectors":
             deployment.interrupted(begun_ms)
-        scene.sleep(max(0.0, 5.0 - (deployment.clock.now_ms() - begun_ms) / 1000))
     for name in joined:
         deployment.end(name)
 

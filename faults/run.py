@@ -56,7 +56,8 @@ def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -
         source = opened.enter_context(closing(Source(SERVICES, clock)))
         deployment = Deployment(folder, f"kafka://{kafka.plain}/{name}", source)
         opened.callback(deployment.stop)
-        recovered_s = None
+        broken: list[str] = []
+        recovered_s = verdict = None
         try:
             how.tell("starting")
             deployment.start()
@@ -64,19 +65,26 @@ def run_case(name: str, case: Case, kafka: LocalKafka, folder: Path, how: How) -
             deployment.wait_until(_told_of(deployment, EARLY), f"a message says that {EARLY} is in trouble")
             case.do(Scene(deployment, kafka, Random(how.seed), how.short, lambda: source.fail(LATE), how.tell))
             how.tell("waiting until all is well")
-            ended_ms, numbers = clock.now_ms(), {service: source.last(service) for service in SERVICES}
-            since_ms = ended_ms if case.judged else None
-            recovered_s = deployment.wait_until(
-                lambda: deployment.findings.caught_up(numbers, since_ms),
-                "every service is stored and judged again",
-                RECOVERS_S,
-            )
-            deployment.wait_until(_told_of(deployment, LATE), f"a message says that {LATE} is in trouble", TOLD_S)
+            try:
+                recovered_s = _recovered_s(deployment, source, judged=case.judged)
+                deployment.wait_until(_told_of(deployment, LATE), f"a message says that {LATE} is in trouble", TOLD_S)
+            except Unavailable as error:
+                broken.append(str(error))
             how.tell("counting")
             verdict = judge(deployment.finish(), (EARLY, LATE))
+            broken += verdict.broken
         except Unavailable as error:
-            return Outcome(name, recovered_s, None, (str(error),), took_s=clock.monotonic_s() - begun_s)
-        return Outcome(name, recovered_s, verdict, tuple(verdict.broken), took_s=clock.monotonic_s() - begun_s)
+            broken.append(str(error))
+    return Outcome(name, recovered_s, verdict, tuple(broken), took_s=clock.monotonic_s() - begun_s)
+
+
+def _recovered_s(deployment: Deployment, source: Source, *, judged: bool) -> float:
+    """Seconds from now until of every service a page that is served from now on is stored and, if asked, judged."""
+    numbers = {service: source.last(service) for service in source.services}
+    since_ms = deployment.clock.now_ms() if judged else None
+    return deployment.wait_until(
+        lambda: deployment.findings.caught_up(numbers, since_ms), "every service is stored and judged again", RECOVERS_S
+    )
 
 
 def _told_of(deployment: Deployment, service: str) -> Callable[[], bool]:

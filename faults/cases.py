@@ -54,7 +54,7 @@ def kills(scene: Scene) -> None:
 
 
 def rebalances(scene: Scene) -> None:
-    """Every five seconds a second process of a role joins, or leaves again."""
+    """Every five seconds, or as soon as the last one is ready, a second process of a role joins, or leaves again."""
     deployment, joined = scene.deployment, dict[str, Supervised]()
     for number, role in zip(range(2 if scene.short else 12), cycle(ROLES), strict=False):
         name = f"{role}-2"

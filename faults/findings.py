@@ -90,7 +90,7 @@ class Findings:
     def gaps(self) -> Sequence[Gap]:
         """What was dropped, as marks say."""
         marks = (from_json(Mark, text) for [text] in self._select(_MARKS))
-        return [gap for mark in marks if (gap := _gap_of(mark)) is not None]
+        return [gap for mark in marks if (gap := gap_of(mark)) is not None]
 
     def event_ids(self) -> frozenset[str]:
         """The ids of all anomalies and incidents."""
@@ -103,7 +103,7 @@ class Findings:
         return [[value.decode() if isinstance(value, bytes) else value for value in row] for row in rows]
 
 
-def _gap_of(mark: Mark) -> Gap | None:
+def gap_of(mark: Mark) -> Gap | None:
     """The gap that a mark names, to the second; None for another mark."""
     if (found := _GAP.search(mark.text)) is None:
         return None

@@ -49,6 +49,7 @@ def kills(scene: Scene) -> None:
         scene.tell(f"kill {number} of {total}: {victim}")
         if number == total // 2:
             scene.regress()
+        scene.deployment.wait_until(scene.deployment.processes[victim].running, f"{victim} runs")
         scene.deployment.kill(victim)
         scene.sleep(scene.random.uniform(1, 5) if scene.short else scene.random.uniform(2, 8))
 

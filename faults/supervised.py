@@ -45,6 +45,10 @@ class Supervised:
             return self._client.get(f"{url}/readyz").is_success
         return False
 
+    def running(self) -> bool:
+        """Whether it is there just now."""
+        return self._child.running()
+
     def kill(self, away_s: float = RESTART_S) -> None:
         """Kill it, as a crash of its machine would; it is back after `away_s`."""
         self._away_s, self._killed = away_s, True

@@ -25,7 +25,7 @@ from recwatch.core.errors import Unavailable
 from recwatch.core.store.connection import PASSWORD_VARIABLE
 
 ROLES = ("sink", "detectors", "alerting", "collectors")
-"""Those that the promises are about. The sink is first, for it makes the tables."""
+"""Those that the promises are about."""
 STORE = "store"
 AUDIT = "audit"
 READY_S, STORED_S, BUS_AWAY_S, LOOK_S = 90.0, 90.0, 10.0, 0.25
@@ -69,8 +69,6 @@ class Deployment:
         self._bus.subscribe(AUDIT, HEARD).close()  # what is published from here on is read at the end
         for role in ROLES:
             self.add(role)
-            if role == ROLES[0]:
-                self.wait_until(self.processes[role].ready, f"{role} is ready")
         self.wait_until(lambda: all(self.processes[role].ready() for role in ROLES), "all roles are ready")
 
     def add(self, role: str, name: str = "", command: Sequence[str] = ()) -> Supervised:

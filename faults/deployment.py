@@ -24,8 +24,9 @@ from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.store.connection import PASSWORD_VARIABLE
 
-ROLES = ("sink", "detectors", "alerting", "collectors")
-"""Those that the promises are about."""
+STARTS = (("sink", "detectors", "alerting"), ("collectors",))
+"""The roles that the promises are about. Collectors start once all who read what they publish have joined."""
+ROLES = tuple(role for together in STARTS for role in together)
 STORE = "store"
 AUDIT = "audit"
 READY_S, STORED_S, BUS_AWAY_S, LOOK_S = 90.0, 90.0, 10.0, 0.25
@@ -67,9 +68,12 @@ class Deployment:
         self.wait_until(self.findings.answer, "the store answers")
         self._bus = self._opened.enter_context(closing(open_bus(self.bus_dsn, BUS_AWAY_S)))
         self._bus.subscribe(AUDIT, HEARD).close()  # what is published from here on is read at the end
-        for role in ROLES:
-            self.add(role)
-        self.wait_until(lambda: all(self.processes[role].ready() for role in ROLES), "all roles are ready")
+        for together in STARTS:
+            for role in together:
+                self.add(role)
+            self.wait_until(
+                lambda: all(process.ready() for name, process in self.processes.items() if name != STORE), "all are ready"
+            )
 
     def add(self, role: str, name: str = "", command: Sequence[str] = ()) -> Supervised:
         """Start one more process of a role, known as `name`, with the command line's own program unless told otherwise."""

@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 export UV_PYTHON_PREFERENCE := only-system
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup demo demo-kafka test check bench docs lock clean
+.PHONY: setup demo demo-kafka faults test check bench docs lock clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -21,6 +21,10 @@ demo: setup
 
 demo-kafka: setup
 	@$(BIN)/python -m cluster demo --once --fault $(FAULT)
+
+# Real processes are killed and paused on real brokers of this machine; about a quarter of an hour.
+faults: setup
+	@$(BIN)/python -m faults
 
 test: setup
 	@$(BIN)/python -m pytest

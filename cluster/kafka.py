@@ -189,7 +189,8 @@ def _settings(broker: Broker, all_: Sequence[Broker], store: Path) -> Mapping[st
 
 def _format(brokers: Sequence[Broker]) -> None:
     """Prepare the folders of all brokers at a time."""
-    name = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    # The first byte keeps it from beginning with a dash, as if it were an option.
+    name = base64.urlsafe_b64encode(b"r" + secrets.token_bytes(15)).decode().rstrip("=")
     scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
     with ExitStack() as stack:
         formatting = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
-Take = Callable[[str, str], None]
-"""Is given the incident's id and the message's text."""
+Take = Callable[[Mapping[str, Any]], None]
+"""Is given what `alerting.payload` says."""
 
 
 class Mailbox:
@@ -17,8 +18,7 @@ class Mailbox:
     def __init__(self, take: Take) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                take(told["incident"]["id"], told["text"])
+                take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(204)
                 self.end_headers()
 

@@ -42,7 +42,7 @@ class Processes:
         self._clock: Clock = SystemClock()
         self._folder = folder
         self._inbox = inbox
-        self._mailbox = Mailbox(inbox.take)
+        self._mailbox = Mailbox(lambda told: inbox.take(told["incident"]["id"], told["text"]))
         roles = [role for together in STARTS for role in together if role != "console" or content["console"]]
         self._store_url, *urls = (f"http://127.0.0.1:{port}" for port in free_ports(1 + len(roles)))
         self._health = dict(zip(roles, urls, strict=True))

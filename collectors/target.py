@@ -36,7 +36,7 @@ class CollectorCounters:
     samples_repeated: int = 0  # stated for a time for which there was one before
     samples_ahead: int = 0  # stated for a time that is more than `AHEAD_MS` ahead
     ticks_dropped: int = 0  # not later than the tick before
-    scrapes_out_of_order: int = 0  # not later than the target's scrape before
+    scrapes_out_of_order: int = 0  # not later than the target's scrapes before
     stale_targets: int = 0  # targets left out of the signals of a tick
     scrapes_failed: Counter[str] = field(default_factory=Counter)  # by reason
     rows_unreadable: Counter[str] = field(default_factory=Counter)  # by reason
@@ -84,7 +84,7 @@ class Target:
         self._layout: Layout | None = None
         self._reader = Reader(max_gap_ms)
         self._model: Labels | None = None
-        self._last_ms: int | None = None
+        self._newest_ms = NO_TIME_MS
         self._times_ms = np.zeros(0, np.int64)
         self.series: tuple[Series, ...] = ()
         self.reading: Reading | None = None
@@ -98,8 +98,8 @@ class Target:
     def absorb(self, scrape: Scrape) -> Absorbed:
         """The samples and marks of a scrape; of one that failed, only what tells that it did.
 
-        One that is not later than the one before, because the clock stepped back, has no samples and is counted. What it
-        read is kept, so that the rates are right when time has caught up.
+        One that is not later than those before, because the clock stepped back, is counted. What it read is kept, so that
+        the rates are right when time has caught up.
         """
         time_ms, page = scrape.started_ms, scrape.outcome
         self.series = self.series or self._own
@@ -152,10 +152,8 @@ class Target:
         return new
 
     def _samples(self, time_ms: int, ids: UInt64, values: Float64, times_ms: Int64) -> Samples:
-        if self._last_ms is not None and time_ms <= self._last_ms:
-            self._counters.scrapes_out_of_order += 1
-            return Samples.of(self._service, self.url, time_ms, {})
-        self._last_ms = time_ms
+        self._counters.scrapes_out_of_order += time_ms <= self._newest_ms
+        self._newest_ms = max(time_ms, self._newest_ms)
         there = ~np.isnan(values)
         if not there.all():
             ids, values, times_ms = ids[there], values[there], times_ms[there]

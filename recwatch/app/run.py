@@ -18,7 +18,7 @@ from recwatch.app.roles import RoleName
 from recwatch.app.roles.role import Shared
 from recwatch.app.server import Server
 from recwatch.core.bus.registry import MEMORY, open_bus
-from recwatch.core.clock import SystemClock
+from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import BadInput
 from recwatch.core.store import Store, open_store
 from recwatch.core.store.connection import Embedded, parse_dsn
@@ -26,7 +26,9 @@ from recwatch.core.store.connection import Embedded, parse_dsn
 BUS_AWAY_S = 1.0
 
 
-def run_role(name: RoleName, config: Config, port: int | None, api_url: str | None, out: Console) -> None:
+def run_role(  # noqa: PLR0913, PLR0917  (what the command line is given, and the clock)
+    name: RoleName, config: Config, port: int | None, api_url: str | None, out: Console, clock: Clock | None = None
+) -> None:
     """Play the role until told to end; then finish what is begun, and leave. Raises what a part of it died of.
 
     What is asked of the process is answered on `port`: any free one unless given, but for the API, which has its own.
@@ -41,7 +43,7 @@ def run_role(name: RoleName, config: Config, port: int | None, api_url: str | No
         if name is RoleName.console:
             check = _open_console(config, api_url, server, out, opened)
         else:
-            check = _open_role(name, config, server, opened)
+            check = _open_role(name, config, clock or SystemClock(), server, opened)
         for sentence in _said(name, config, server.url):
             out.print(sentence, markup=False, highlight=False)
         pause = Event()
@@ -74,9 +76,9 @@ def _require_usable(name: RoleName, config: Config, api_url: str | None) -> None
         raise BadInput("api.port is 0, so nobody knows where the API is; say it with --api-url")
 
 
-def _open_role(name: RoleName, config: Config, server: Server, opened: ExitStack) -> Callable[[], None]:
+def _open_role(name: RoleName, config: Config, clock: Clock, server: Server, opened: ExitStack) -> Callable[[], None]:
     """Start a role that reads from the bus. Returns what raises what it died of."""
-    shared = Shared(config, SystemClock(), opened.enter_context(closing(open_bus(config.bus, BUS_AWAY_S))))
+    shared = Shared(config, clock, opened.enter_context(closing(open_bus(config.bus, BUS_AWAY_S))))
     # Collectors go on while the store is away.
     store = None if name is RoleName.collectors else opened.enter_context(closing(open_store(config.store)))
     process = Process(shared, server, store)

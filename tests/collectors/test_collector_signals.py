@@ -225,17 +225,19 @@ def test_a_process_that_outgrew_its_old_counts_still_started_anew(shop: Shop) ->
     assert [mark.kind for mark in tick.marks] == ["restart"]
 
 
-def test_a_clock_that_steps_back_gives_no_rows_and_then_the_right_rates(pair: Shop) -> None:
+def test_a_clock_that_steps_back_gives_what_was_read_but_no_signals_and_then_the_right_rates(pair: Shop) -> None:
     shown = [Recommender(ok=10 * n) for n in range(6)]
     pair.tick(shown[0], shown[0])
     pair.tick(shown[1], shown[1])
     back = [pair.tick(shown[2], shown[2], seconds=-1.5), pair.tick(shown[3], shown[3])]
-    assert [tick.samples for tick in back] == [(), ()]
+    assert [pair.watch.signals(tick) for tick in back] == [{}, {}]
+    rows = {len(pair.watch.raw(tick, url)) for tick in back for url in pair.urls}
+    assert pair.watch.collector.counters.scrapes_out_of_order == 4
     assert pair.watch.collector.counters.ticks_dropped == 2
     forward = pair.tick(shown[4], shown[4])
     assert pair.watch.signals(forward)["requests_per_second"] == 20.0
     complete = {len(pair.watch.raw(forward, url)) for url in pair.urls}
-    assert complete == {len(pair.watch.raw(pair.tick(shown[5], shown[5]), pair.urls[0]))}
+    assert complete == rows == {len(pair.watch.raw(pair.tick(shown[5], shown[5]), pair.urls[0]))}
     assert marks_of([*back, forward]) == []
 
 

@@ -55,6 +55,8 @@ class Scraping:
         ending = False
         while not ending:
             ending = self._ending.wait(max(0.0, due_s - clock.monotonic_s()))
+            if ending:
+                collector.close()  # first, for what ends after the last tick would be lost
             tick = collector.tick(clock.now_ms())
             listing.now("; ".join(collector.scrapes.troubles))
             for news in (tick.series, *tick.samples):

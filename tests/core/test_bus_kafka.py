@@ -66,6 +66,22 @@ def send_raw(brokers: Brokers, topic: str, *values: bytes) -> None:
     producer.close()
 
 
+def test_a_backlog_larger_than_two_polls_is_read_on_after_a_definition_came(brokers: Brokers, make_bus: MakeBus) -> None:
+    """A poll takes 500; reading the definition pauses the rest, which is the client's to give back."""
+    bus = make_bus()
+    bus.subscribe("reader", ["series", "marks"]).close()
+    producer = KafkaProducer(**brokers.arguments())
+    for number in range(1100):
+        producer.send(f"{brokers.prefix}.marks", encode("marks", word("marks", "shop", number)), b"shop")
+    producer.flush()
+    producer.close()
+    reader = bus.subscribe("reader", ["series", "marks"])
+    found = gathered(reader, 500)
+    publish(bus, "series", "shop", "new")
+    found += gathered(reader, 1101 - len(found))
+    assert contents([record for record in found if record.topic == "marks"]) == [*range(1100)]
+
+
 def raw_records(brokers: Brokers, topic: str, count: int) -> list[object]:
     consumer = KafkaConsumer(**brokers.arguments(), auto_offset_reset="earliest", enable_auto_commit=False)
     consumer.assign([TopicPartition(f"{brokers.prefix}.{topic}", 0)])

@@ -189,6 +189,10 @@ class KafkaSubscription:
     def _fetch(self, wait_s: float) -> None:
         """Take part in rebalances, and take the next records into `_held`."""
         self._tell_of_gains()
+        if not self._consumer._fetcher._next_partition_records:
+            # kafka-python 3.0.12 gives what it had read of a paused partition back only where this is None, and not where it
+            # is used up; such a partition would be silent for good.
+            self._consumer._fetcher._next_partition_records = None
         fetched = self._consumer.poll(timeout_ms=round(wait_s * 1000))
         if not fetched and self._sharing_out:
             fetched = self._consumer.poll(timeout_ms=JOIN_MS)

@@ -13,7 +13,7 @@ from benchmarks.detect_baselines import BASELINES
 from benchmarks.report import Row
 from benchmarks.simulated_days import MINUTES, MINUTES_A_DAY, STEP_S, Days, latency_curve, simulated_days
 from detectors.event_score import Alarms
-from detectors.fusion import Hysteresis, Persistence
+from detectors.fusion import Hysteresis
 from detectors.labelled import LabelledSeries
 from detectors.latency_given_load import CACHE, LOAD, LatencyGivenLoad
 from detectors.panel import Batch, Detector
@@ -55,19 +55,19 @@ def detect_load(out: Console) -> Sequence[Row]:
 
 
 def _panel_alarms(method: Detector, worlds: Worlds) -> list[list[Alarms]]:
-    """Where anomalies start, as in the stage: what lasts counts double, two readings make one, fast answers make none."""
+    """Where anomalies start, as in the stage: two readings make one, fast answers make none."""
     latency, load, hits = (
         np.array([[getattr(days, signal) for days in run] for run in worlds]).reshape(-1, MINUTES)
         for signal in ("latency_mean_seconds", LOAD, CACHE)
     )
     row = np.arange(len(latency))
-    lasting, hysteresis = Persistence(), Hysteresis(methods=1)
+    hysteresis = Hysteresis(methods=1)
     alarms = np.zeros(latency.shape, dtype=np.bool_)
     for minute in range(MINUTES):
         time_ms = np.full(len(row), round(1000 * STEP_S * minute), dtype=np.int64)
         value = latency[:, minute]
         told = method.update(Batch(row, time_ms, value, {LOAD: load[:, minute], CACHE: hits[:, minute]}))
-        score = np.where(value < told.expected, 0.0, lasting.raised(row, told.score))
+        score = np.where(value < told.expected, 0.0, told.score)
         for index, _ in hysteresis.update(row, time_ms, score[:, None]).started:
             alarms[index, minute] = True
     return [list(run) for run in alarms.reshape(len(worlds), len(SLOWER), MINUTES)]

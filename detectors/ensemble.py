@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from detectors import METHODS
 from detectors.band import uncalibrated
 from detectors.exhaustion import LIMIT
-from detectors.fusion import Persistence, explained, tempered
+from detectors.fusion import explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
 from detectors.plan import IN_OWN_TERMS, Watch
@@ -54,7 +54,6 @@ class Ensemble:
     ) -> None:
         planned = [name for name in PREFERENCE if any(name in watch.methods for watch in plan.values())]
         self.methods: dict[str, Detector] = {name: METHODS[name](**settings.get(name, {})) for name in planned}
-        self.lasting = {name: Persistence() for name in self.methods if name not in IN_OWN_TERMS}
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
         self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
         ahead = {name: method.foresees for name, method in self.foresees.items()}
@@ -112,8 +111,7 @@ class Ensemble:
         if name in self.foresees:
             into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
         if name not in IN_OWN_TERMS:
-            score = self.lasting[name].raised(own_row, judgement.score)
-            judgement = self._tempered(replace(judgement, score=score), row, value)
+            judgement = self._tempered(judgement, row, value)
             told = np.flatnonzero(~np.isnan(judgement.score))
             into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
         into.score[mine, number] = judgement.score

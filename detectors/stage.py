@@ -230,9 +230,8 @@ class DetectorStage:
                 self._orphans.remove(orphan)
 
     def _parts(self) -> dict[str, snapshots.Keeps]:
-        lasting = {f"lasting {name}": kept for name, kept in self._ensemble.lasting.items()}
         shared: dict[str, snapshots.Keeps] = {"rows": self._ensemble.rows, "hysteresis": self._hysteresis}
-        return {**self._ensemble.methods, **lasting, **shared}
+        return {**self._ensemble.methods, **shared}
 
     def _fingerprint(self) -> dict[str, list[str]]:
         return {signal: list(watch.methods) for signal, watch in self._plan.items()}

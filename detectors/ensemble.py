@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -77,19 +78,17 @@ class Ensemble:
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:
         """The judged readings of all ticks, with nothing said of them yet."""
-        services, parts, start = {}, [], 0
-        for tick in ticks:
-            layout = self.roster.layout(tick)
-            self.rows.reserve(layout.row)
-            time_ms = tick.time_ms[layout.take]
-            value = tick.value[layout.take]
-            fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & np.isfinite(value))
-            readings = np.append(np.where(np.isfinite(tick.value), tick.value, np.nan), np.nan)
-            beside = [readings[layout.beside[name]][fresh] for name in self._needs]
-            parts.append((layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST), *beside))
-            services[tick.service] = slice(start, start + len(fresh))
-            start += len(fresh)
-        row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        layout = self.roster.layout(ticks)
+        self.rows.reserve(layout.row)
+        time_ms = np.concatenate([tick.time_ms for tick in ticks])[layout.take]
+        readings = np.concatenate([*(tick.value for tick in ticks), [np.nan]])
+        readings[~np.isfinite(readings)] = np.nan
+        value = readings[layout.take]
+        fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & ~np.isnan(value))
+        row, time_ms, value = layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST)
+        beside = [readings[layout.beside[name][fresh]] for name in self._needs]
+        edges = np.searchsorted(fresh, layout.starts).tolist()
+        services = {name: slice(*ends) for name, ends in zip(layout.services, pairwise(edges), strict=True)}
         last_ms = self.rows["last_ms"][row]
         self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
         self.rows["last_ms"][row] = time_ms

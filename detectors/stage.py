@@ -79,11 +79,12 @@ class DetectorStage:
         values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
         times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
+        before = np.concatenate(([0], np.cumsum(np.count_nonzero(told, axis=1)))).tolist()
+        times, ids, values = times[told], ids[told], values[told]
         for service, rows in judged.services.items():
-            kept = told[rows]
-            if kept.any():
-                samples = Samples(service, "", times[rows][kept], ids[rows][kept], values[rows][kept])
-                yield Outgoing("judgements", service, samples)
+            own = slice(before[rows.start], before[rows.stop])
+            if own.stop > own.start:
+                yield Outgoing("judgements", service, Samples(service, "", times[own], ids[own], values[own]))
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
         columns = self._ensemble.roster.columns

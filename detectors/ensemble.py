@@ -111,8 +111,9 @@ class Ensemble:
             into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
         if name not in IN_OWN_TERMS:
             judgement = self._tempered(judgement, row, value)
-            told = np.flatnonzero(~np.isnan(judgement.score))
-            into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
+            told = ~np.isnan(judgement.score)
+            for column, edge in enumerate((judgement.expected, judgement.lower, judgement.upper)):
+                into.band[mine[told], column] = edge[told]
         into.score[mine, number] = judgement.score
         warming = self.rows["warming"][row, number]
         if warming.any():

@@ -75,12 +75,12 @@ class DetectorStage:
         columns = self._ensemble.roster.columns
         row = judged.row
         ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
-        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)
         values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
-        times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
-        before = np.concatenate(([0], np.cumsum(np.count_nonzero(told, axis=1)))).tolist()
-        times, ids, values = times[told], ids[told], values[told]
+        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)[told]
+        count = np.count_nonzero(told, axis=1)
+        times, values = np.repeat(judged.time_ms, count), values[told]
+        before = np.concatenate(([0], np.cumsum(count))).tolist()
         for service, rows in judged.services.items():
             own = slice(before[rows.start], before[rows.stop])
             if own.stop > own.start:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from detectors import METHODS
 from detectors.band import uncalibrated
 from detectors.exhaustion import LIMIT
-from detectors.fusion import Persistence, explained, tempered
+from detectors.fusion import explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
 from detectors.plan import IN_OWN_TERMS, Watch
@@ -54,7 +55,6 @@ class Ensemble:
     ) -> None:
         planned = [name for name in PREFERENCE if any(name in watch.methods for watch in plan.values())]
         self.methods: dict[str, Detector] = {name: METHODS[name](**settings.get(name, {})) for name in planned}
-        self.lasting = {name: Persistence() for name in self.methods if name not in IN_OWN_TERMS}
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
         self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
         ahead = {name: method.foresees for name, method in self.foresees.items()}
@@ -78,19 +78,17 @@ class Ensemble:
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:
         """The judged readings of all ticks, with nothing said of them yet."""
-        services, parts, start = {}, [], 0
-        for tick in ticks:
-            layout = self.roster.layout(tick)
-            self.rows.reserve(layout.row)
-            time_ms = tick.time_ms[layout.take]
-            value = tick.value[layout.take]
-            fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & np.isfinite(value))
-            readings = np.append(np.where(np.isfinite(tick.value), tick.value, np.nan), np.nan)
-            beside = [readings[layout.beside[name]][fresh] for name in self._needs]
-            parts.append((layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST), *beside))
-            services[tick.service] = slice(start, start + len(fresh))
-            start += len(fresh)
-        row, time_ms, value, *beside = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        layout = self.roster.layout(ticks)
+        self.rows.reserve(layout.row)
+        time_ms = np.concatenate([tick.time_ms for tick in ticks])[layout.take]
+        readings = np.concatenate([*(tick.value for tick in ticks), [np.nan]])
+        readings[~np.isfinite(readings)] = np.nan
+        value = readings[layout.take]
+        fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & ~np.isnan(value))
+        row, time_ms, value = layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST)
+        beside = [readings[layout.beside[name][fresh]] for name in self._needs]
+        edges = np.searchsorted(fresh, layout.starts).tolist()
+        services = {name: slice(*ends) for name, ends in zip(layout.services, pairwise(edges), strict=True)}
         last_ms = self.rows["last_ms"][row]
         self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
         self.rows["last_ms"][row] = time_ms
@@ -112,10 +110,10 @@ class Ensemble:
         if name in self.foresees:
             into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
         if name not in IN_OWN_TERMS:
-            score = self.lasting[name].raised(own_row, judgement.score)
-            judgement = self._tempered(replace(judgement, score=score), row, value)
-            told = np.flatnonzero(~np.isnan(judgement.score))
-            into.band[mine[told]] = np.stack((judgement.expected, judgement.lower, judgement.upper), axis=1)[told]
+            judgement = self._tempered(judgement, row, value)
+            told = ~np.isnan(judgement.score)
+            for column, edge in enumerate((judgement.expected, judgement.lower, judgement.upper)):
+                into.band[mine[told], column] = edge[told]
         into.score[mine, number] = judgement.score
         warming = self.rows["warming"][row, number]
         if warming.any():

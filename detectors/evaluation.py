@@ -16,6 +16,7 @@ from detectors.fusion import Hysteresis
 from detectors.labelled import NAB, LabelledSeries
 from detectors.nab_score import nab_score
 from detectors.panel import Batch
+from detectors.plan import UNLISTED
 from detectors.robust_band import RobustBand
 from recwatch.core.signals import Float64, Int64
 
@@ -24,10 +25,7 @@ Told = tuple[Float64, Alarms]
 
 
 class LabelledPanel:
-    """The method that judges nearly every signal, with the starts and ends of the stage; one setting for all series.
-
-    `level_shift` is left out: it does not know the time of day, and alarmed at every daily peak.
-    """
+    """What the stage makes of series of which nothing is known but their readings (`plan.UNLISTED`); one setting for all."""
 
     def __init__(self) -> None:
         self._method = RobustBand()
@@ -40,7 +38,8 @@ class LabelledPanel:
         """
         judgement = self._method.update(Batch(row, time_ms, value, {}))
         alarms = np.zeros(len(row), dtype=np.bool_)
-        for index, _ in self._hysteresis.update(row, time_ms, judgement.score[:, None], starts_after=1).started:
+        starts = UNLISTED.starts_after, UNLISTED.starts_at_once
+        for index, _ in self._hysteresis.update(row, time_ms, judgement.score[:, None], *starts).started:
             alarms[index] = True
         return np.where(np.isnan(judgement.score), 0.0, judgement.score), alarms
 

@@ -16,8 +16,6 @@ STARTS_AFTER = 2
 """Consecutive readings with a score of at least 1 that start an anomaly, where the plan says nothing else."""
 STARTS_AT_ONCE = 3.0
 """A score that starts an anomaly by itself, where the plan says nothing else."""
-LASTS_ROWS = 5
-"""Readings over which a deviation must hold to count as lasting."""
 ENDS_AFTER = 5
 """Consecutive readings below 1, or steps without one, that end it."""
 
@@ -45,31 +43,6 @@ def explained(score: Float64, by: Float64) -> Float64:
     array([0.5, 4. , nan])
     """
     return np.where(score > by, by, score)
-
-
-class Persistence:
-    """Raises the score of what is no outlier but lasts: half way to the edge for `LASTS_ROWS` readings counts as the edge.
-
-    Noise goes out and comes back; a shift of half the band's width that stays is none. Rows are those of one method.
-    """
-
-    def __init__(self) -> None:
-        self.rows = Rows(next=0, ring=np.zeros(LASTS_ROWS))
-
-    def raised(self, row: Int64, score: Float64) -> Float64:
-        """The score of each row, or twice the least of its last ones where that is more; NaN stays NaN."""
-        self.rows.reserve(row)
-        slot = self.rows["next"][row]
-        self.rows["ring"][row, slot] = np.nan_to_num(score)
-        self.rows["next"][row] = (slot + 1) % LASTS_ROWS
-        raised: Float64 = np.maximum(score, 2.0 * self.rows["ring"][row].min(axis=1))
-        return raised
-
-    def state(self) -> dict[str, npt.NDArray[Any]]:
-        return self.rows.state()
-
-    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        self.rows.restore(state)
 
 
 class Changes(NamedTuple):

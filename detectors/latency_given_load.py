@@ -30,6 +30,8 @@ SLOPE_DRIFT = 1e-7
 LOAD_SECONDS = 5.0
 """Time constant of the load that counts; a reading a minute counts whole."""
 LASTING_ROWS = 30.0
+SUSTAINED_ROWS = 5
+"""So many readings on one side, each half way to the edge of a band, count as one at the edge: noise comes back."""
 CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 """A band is wider where few readings were seen near the load, by so many over their number."""
 
@@ -107,6 +109,8 @@ class LatencyGivenLoad:
             usual_misses=np.nan,
             noise=0.1,
             lasting=0.0,
+            next=0,
+            scores=np.zeros(SUSTAINED_ROWS),
         )
 
     def update(self, batch: Batch) -> Judgement:
@@ -139,6 +143,7 @@ class LatencyGivenLoad:
         score = np.where(expected.familiar, score, np.nan)
         self._learn(at, expected, residual, half_width, score >= 1.0)
         self._lasting_band.learn(row, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
+        score = np.maximum(score, 2.0 * self._sustained(row, np.copysign(score, residual)))
         told = np.where(expected.familiar, half_width, np.nan)
         seconds = np.exp(expected.log + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
@@ -178,6 +183,16 @@ class LatencyGivenLoad:
         lasting = np.where(expected.familiar, before + (held - before) / LASTING_ROWS, before)
         self._rows["lasting"][row] = lasting
         return lasting
+
+    def _sustained(self, row: Int64, score: Float64) -> Float64:
+        """The least score of the last `SUSTAINED_ROWS` readings where all were on one side, which the sign tells."""
+        rows = self._rows
+        slot = rows["next"][row]
+        rows["scores"][row, slot] = np.nan_to_num(score)
+        rows["next"][row] = (slot + 1) % SUSTAINED_ROWS
+        last = rows["scores"][row]
+        sustained: Float64 = np.maximum(last.min(axis=1), -last.max(axis=1))
+        return sustained
 
     def _learn(
         self,

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.forecast import FORECAST
+from detectors.layout import NONE, Layout, joined
 from detectors.panel import Rows
 from detectors.plan import IN_OWN_TERMS, Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
-from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet, UInt64
+from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
 BAND = ("recwatch_expected", "recwatch_lower", "recwatch_upper")
 SIDES = {"above": 1.0, "both": 0.0, "below": -1.0}
 IDS = ("band_id", "score_id", "warmup_id", "ahead_id")
-NONE = -1
 AHEAD = 3
 """Columns of a method that looks ahead: what it foresees, and both ends of its interval."""
 OBJECTIVE = "objective"
 WATCHED = ("least_change", "least_change_ratio", "limit", "starts_after", "starts_at_once")
 """What of a `Watch` is a column under its own name."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """Where the judged readings of a tick lie: positions `take` hold the series of `row`; `NONE` in `beside`: absent.
-
-    Of a series that is there twice the first reading counts.
-    """
-
-    series_id: UInt64
-    take: Int64
-    row: Int64
-    beside: Mapping[str, Int64]
 
 
 class Roster:
@@ -70,6 +56,7 @@ class Roster:
         self._rows_of: dict[str, list[int]] = {}
         self._taken = np.zeros(len(self._methods), dtype=np.int64)
         self._layouts: dict[str, Layout] = {}
+        self._layout: Layout | None = None
         self._beside_id: dict[str, dict[str, int]] = {}
         self.series: list[Series] = []
         a_method = np.zeros(len(self._methods), dtype=np.uint64)
@@ -111,8 +98,15 @@ class Roster:
         """Every series under which judgements of the service are published."""
         return SeriesSet(service, tuple(self._derived(service)))
 
-    def layout(self, tick: Samples) -> Layout:
-        """Where the judged readings of this tick lie; kept from tick to tick while the order of series stays."""
+    def layout(self, ticks: Sequence[Samples]) -> Layout:
+        """Where the judged readings of these ticks lie; kept from round to round while services and their series stay."""
+        kept, series_id = self._layout, np.concatenate([tick.series_id for tick in ticks])
+        same = kept is not None and kept.services == tuple(tick.service for tick in ticks)
+        if kept is None or not same or not np.array_equal(kept.series_id, series_id):
+            self._layout = kept = joined([self._layout_of(tick) for tick in ticks])
+        return kept
+
+    def _layout_of(self, tick: Samples) -> Layout:
         cached = self._layouts.get(tick.service)
         if cached is not None and np.array_equal(cached.series_id, tick.series_id):
             return cached
@@ -124,7 +118,8 @@ class Roster:
             wanted = self._beside_id.get(tick.service, {}).get(name)
             beside[name] = np.full(len(take), ids.index(wanted) if wanted in ids else NONE, dtype=np.int64)
         row = np.array([self._row_of[ids[position]] for position in take], dtype=np.int64)
-        layout = Layout(tick.series_id, np.array(take, dtype=np.int64), row, beside)
+        starts = np.array([0, len(take)], dtype=np.int64)
+        layout = Layout((tick.service,), tick.series_id, np.array(take, dtype=np.int64), row, beside, starts)
         self._layouts[tick.service] = layout
         return layout
 
@@ -142,6 +137,7 @@ class Roster:
         """Give new series their rows, with all that the plan says of them."""
         rows = range(len(self.series), len(self.series) + len(new))
         self.series.extend(new)
+        self._layout = None
         for row, series in zip(rows, new, strict=True):
             self._row_of[series.id] = row
             self._rows_of.setdefault(series.service, []).append(row)

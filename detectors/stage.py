@@ -75,15 +75,16 @@ class DetectorStage:
         columns = self._ensemble.roster.columns
         row = judged.row
         ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
-        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)
         values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
-        times = np.broadcast_to(judged.time_ms[:, None], ids.shape)
         told = np.isfinite(values)
+        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)[told]
+        count = np.count_nonzero(told, axis=1)
+        times, values = np.repeat(judged.time_ms, count), values[told]
+        before = np.concatenate(([0], np.cumsum(count))).tolist()
         for service, rows in judged.services.items():
-            kept = told[rows]
-            if kept.any():
-                samples = Samples(service, "", times[rows][kept], ids[rows][kept], values[rows][kept])
-                yield Outgoing("judgements", service, samples)
+            own = slice(before[rows.start], before[rows.stop])
+            if own.stop > own.start:
+                yield Outgoing("judgements", service, Samples(service, "", times[own], ids[own], values[own]))
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
         columns = self._ensemble.roster.columns
@@ -230,9 +231,8 @@ class DetectorStage:
                 self._orphans.remove(orphan)
 
     def _parts(self) -> dict[str, snapshots.Keeps]:
-        lasting = {f"lasting {name}": kept for name, kept in self._ensemble.lasting.items()}
         shared: dict[str, snapshots.Keeps] = {"rows": self._ensemble.rows, "hysteresis": self._hysteresis}
-        return {**self._ensemble.methods, **lasting, **shared}
+        return {**self._ensemble.methods, **shared}
 
     def _fingerprint(self) -> dict[str, list[str]]:
         return {signal: list(watch.methods) for signal, watch in self._plan.items()}

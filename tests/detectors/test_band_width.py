@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from detectors.latency_given_load import CACHE, LOAD, LatencyGivenLoad
 from detectors.panel import Batch
@@ -63,3 +64,24 @@ def test_readings_at_an_unfamiliar_load_leave_the_band_as_it_was() -> None:
     assert [after[f"band.{name}"][0] for name in ("scale", "tail")] == [
         before[f"band.{name}"][0] for name in ("scale", "tail")
     ]
+
+
+@pytest.mark.parametrize(("share", "alarms"), [(0.6, True), (0.4, False), (-0.6, True), (None, False)])
+def test_a_deviation_of_half_the_band_counts_once_it_lasts_on_one_side(share: float | None, alarms: bool) -> None:
+    method, rng = LatencyGivenLoad(), np.random.default_rng(2)
+
+    def update(second: int, latency_s: float) -> Judgement:
+        beside = {LOAD: np.array([110.0]), CACHE: np.array([np.nan])}
+        return method.update(Batch(np.zeros(1, dtype=np.int64), np.array([1000 * second]), np.array([latency_s]), beside))
+
+    told = Judgement.abstain(1)
+    for second in range(WARM_S):
+        told = update(second, 0.025 * float(np.exp(0.1 * rng.standard_normal())))
+    scores = []
+    for second in range(WARM_S, WARM_S + 6):
+        away = share if share is not None else 0.6 * (-1) ** second
+        told = update(second, float((told.expected * (told.upper / told.expected) ** away)[0]))
+        scores.append(float(told.score[0]))
+
+    assert max(scores[:4]) < 1.0
+    assert (max(scores) >= 1.0) is alarms

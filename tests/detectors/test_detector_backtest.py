@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.backtest import Alarm, Backtest, Marked, Readings, SeriesResult, readings_of
+from detectors.evaluation import labelled_series_detector
 from detectors.event_score import EventScores
 from detectors.plan import DetectionConfig
 from detectors.stage import DetectorStage
@@ -61,6 +62,21 @@ def test_it_tells_what_the_stage_tells_when_the_stage_tells_it() -> None:
 
     assert all(ours == theirs for theirs, ours in said)
     assert [second for second, (ours, _) in enumerate(said) if ours] == [120, 134]
+
+
+def test_of_a_series_that_is_no_signal_it_tells_what_the_published_scores_are_made_of() -> None:
+    rng = np.random.default_rng(6)
+    values = 10.0 + rng.standard_normal(2_000).cumsum() + rng.standard_normal(2_000)
+    values[1_500:1_540] += 20.0
+    backtest = Backtest(SeriesSet("shop", (ODD,)), {}, DetectionConfig())
+    alone = labelled_series_detector({"kind": "interval", "step_s": 60.0})
+    scored = [60_000 * at for at, value in enumerate(values.tolist()) if alone.update(60.0 * at, value)[1]]
+
+    for at, value in enumerate(values.tolist()):
+        backtest.judge(Samples.of("shop", "", 60_000 * at, {ODD.id: value}))
+    (result,) = backtest.results({ODD.id: Readings(len(values), 0, 60_000 * len(values))}, (), 60.0, 0)
+
+    assert [alarm.told_ms for alarm in result.alarms] == scored == [60_000 * 1_500]
 
 
 def test_an_alarm_counts_from_when_it_was_told_and_as_it_ended() -> None:

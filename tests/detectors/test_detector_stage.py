@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from detectors.fusion import Persistence
 from detectors.plan import PLAN, DetectionConfig
 from detectors.stage import DetectorStage
 from recwatch.core.bus import Record
@@ -292,13 +291,6 @@ def test_a_river_model_can_judge_a_signal() -> None:
 def test_a_configuration_of_what_does_not_exist_is_refused(also: Mapping[str, tuple[str, ...]]) -> None:
     with pytest.raises(ValidationError, match="they are"):
         DetectionConfig.model_validate({"also": also})
-
-
-def test_a_deviation_counts_double_once_it_lasts() -> None:
-    lasting, row = Persistence(), np.zeros(1, dtype=np.int64)
-    told = [lasting.raised(row, np.array([score])).item() for score in (0.6, 0.7, 0.6, 0.6, 0.6, 0.8, 0.0, 0.6)]
-
-    assert told == [0.6, 0.7, 0.6, 0.6, 1.2, 1.2, 0.0, 0.6]
 
 
 def test_what_does_not_matter_is_no_anomaly_however_long_it_lasts() -> None:

@@ -31,12 +31,22 @@ class ActingStage(Stage, Acts, Protocol):
 class Duty:
     """Has the stage that `make` makes run in one of the processes that have this duty, over all partitions of its topics.
 
+    `name` and `topics` are those of the stage.
+
     The owner is whoever the group of the duty assigns the topic of duties. It confirms that it still is before every round,
     by a commit that the coordinator refuses anyone else, and its snapshots carry the group's generation. Whoever waits takes
     over, from the owner's last snapshot, when that one leaves or dies.
     """
 
-    def __init__(self, name: str, make: Callable[[], ActingStage], bus: Bus, clock: Clock, store: Snapshots) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  (what a stage of its own would be given, and how to make it)
+        self,
+        name: str,
+        topics: Sequence[str],
+        make: Callable[[], ActingStage],
+        bus: Bus,
+        clock: Clock,
+        store: Snapshots,
+    ) -> None:
         self.name = self.group = name
         self.counts = StageCounts(Handled(clock))
         self.stage: ActingStage | None = None
@@ -47,6 +57,8 @@ class Duty:
         self._generation: int | None = None
         self._runner: StageRunner | None = None
         self._trouble = Trouble(f"duty {name}")
+        # Nothing that is published before there is an owner may be lost to it.
+        bus.subscribe(name, topics).close()
         self._subscription = bus.subscribe(f"duty-{name}", [DUTIES], self._take_on, self._give_up)
 
     @property

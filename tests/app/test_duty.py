@@ -47,7 +47,7 @@ class Watchman:
         fate = fate or Fate()
         self.bus = FatedBus(bus, fate)
         self._kept = FatedStore(store, fate, corner=f"{phone.number} ")
-        self.duty = Duty("outbox", lambda: self._outbox(phone), self.bus, FakeClock(), self._kept)
+        self.duty = Duty("outbox", Outbox.topics, lambda: self._outbox(phone), self.bus, FakeClock(), self._kept)
 
     @staticmethod
     def _outbox(phone: Phone) -> Outbox:
@@ -70,7 +70,6 @@ def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
         opened: Bus = LastingBus(partitions=2)
     else:
         opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=6.0, stall_s=300.0)
-    opened.subscribe("outbox", Outbox.topics).close()
     yield opened
     opened.close()
 
@@ -163,3 +162,11 @@ def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(brokers: B
     assert [message.incident.id for message in phone.rang] == ["incident-1"]
     assert [watchman.owns for watchman in (sleeper, heir)] == [False, True]
     bus.close()
+
+
+def test_what_was_published_before_there_is_an_owner_is_sent(bus: Bus, store: Store) -> None:
+    phone = Phone()
+    watchman = Watchman(bus, store, phone)
+    publish(bus, 1)
+    work(watchman, until=1, phone=phone)
+    watchman.duty.close()

@@ -97,6 +97,7 @@ def test_an_api_that_is_gone_is_said_with_what_to_do(world: World, page: Page) -
 
 def test_the_chosen_service_is_kept_from_page_to_page_and_by_the_address(world: World, page: Page) -> None:
     rate = canonical_series("search", "requests_per_second")
+    world.watched.append("search")
     world.live.take(SeriesSet("search", (rate,)))
     world.live.take(Samples.of("search", "", world.view.clock.now_ms(), {rate.id: 5.0}))
     page.get_by_role("link", name="shop", exact=True).click(timeout=PATIENCE_MS)

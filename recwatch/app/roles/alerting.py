@@ -32,8 +32,8 @@ class AlertingRole(StagedRole):
         place = (shared.bus, shared.clock, store)
         stages = (
             StageRunner(self.stage, *place, again=make),
-            Duty(OwnLag.name, self._own_lag, *place),
-            Duty(Outbox.name, self._new_outbox, *place),
+            Duty(OwnLag.name, OwnLag.topics, self._own_lag, *place),
+            Duty(Outbox.name, Outbox.topics, self._new_outbox, *place),
         )
         super().__init__(shared, stages)
 

@@ -17,4 +17,5 @@ class TuningRole(StagedRole):
         tuned = {s.name: s.tuning for s in shared.config.services if s.tuning}
         make = partial(TuningStage, tuned, shared.objectives())
         make().close()  # raises where one cannot be tuned
-        super().__init__(shared, [Duty(TuningStage.name, make, shared.bus, shared.clock, store)])
+        duty = Duty(TuningStage.name, TuningStage.topics, make, shared.bus, shared.clock, store)
+        super().__init__(shared, [duty])

@@ -148,7 +148,6 @@ class Connection:
 
 # What the engine's codes mean for the person at the keyboard. Any other code is a bug of ours, and crashes.
 _MEANINGS: Mapping[int, tuple[type[RecwatchError], str]] = {
-    60: (Unavailable, "a table is gone that was there; see who else changes its tables"),
     75: (Unavailable, "its disk refuses to be written; see whether it is full"),
     81: (BadInput, "there is no such database; create it with CREATE DATABASE"),
     159: (Unavailable, "it took too long; ask for less, or try again"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import stamina
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import BadInput
 from recwatch.core.store.connection import Connection
 from recwatch.core.store.migrations import MIGRATIONS, VERSIONS, TableEngine, with_engine
 
@@ -32,8 +32,10 @@ def migrate(connection: Connection, engine: TableEngine) -> None:
     else may write to them. Processes that find an empty store together may all begin: who fails of what another has just
     done begins that step again.
     """
+    from clickhouse_connect.driver.exceptions import DatabaseError  # noqa: PLC0415 (heavy, and there once a store is open)
+
     connection.command(with_engine(VERSIONS, engine))
-    for attempt in stamina.retry_context(on=Unavailable, attempts=ATTEMPTS, wait_initial=0.1):
+    for attempt in stamina.retry_context(on=DatabaseError, attempts=ATTEMPTS, wait_initial=0.1):
         with attempt:
             for number, statements in list(enumerate(MIGRATIONS, start=1))[_version(connection) :]:
                 for statement in statements:

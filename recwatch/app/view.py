@@ -201,7 +201,7 @@ class ApiView:
 
 
 def _tells(labels: Mapping[str, str]) -> bool:
-    """Whether a service is not warm before this method has seen enough of this signal; what looks ahead may take its time."""
+    """Whether a service is not warm before this method has seen enough of this signal: what looks ahead may take longer."""
     return labels["signal"] in TELLING and labels["method"] != FORECAST
 
 

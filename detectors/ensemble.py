@@ -11,6 +11,7 @@ import numpy as np
 from detectors import METHODS
 from detectors.band import uncalibrated
 from detectors.exhaustion import LIMIT
+from detectors.forecast import FORECAST
 from detectors.fusion import explained, tempered
 from detectors.objective import BOUND
 from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
@@ -116,7 +117,7 @@ class Ensemble:
                 into.band[mine[told], column] = edge[told]
         into.score[mine, number] = judgement.score
         warming = self.rows["warming"][row, number]
-        if warming.any():
+        if warming.any() and name != FORECAST:
             into.warmup[mine[warming], number] = ratio = method.warmup_ratio(own_row[warming])
             self.rows["warming"][row[warming], number] = ratio < 1.0
 

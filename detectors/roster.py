@@ -171,8 +171,8 @@ class Roster:
             if any(self._methods[method] not in (*IN_OWN_TERMS, FORECAST) for method in judging):
                 yield from self._band(row)
             for method in judging:
-                score, warmup = self._by_method(row, method)
-                yield from (warmup,) if self._methods[method] == FORECAST else (score, warmup)
+                if self._methods[method] != FORECAST:
+                    yield from self._by_method(row, method)
                 yield from self._ahead(row, method)
 
     def _judging(self, row: int) -> list[int]:

@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from alerting.explain import explain, series_named
-from detectors.forecast import FORECAST
 from recwatch.app.live import LiveView
 from recwatch.app.measured import unmeasured
 from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStatus, SignalStatus, TargetStatus
@@ -128,7 +127,7 @@ class ApiView:
         if self._unmeasured(name):
             return "unmeasured"
         judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
-        known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if _tells(s.labels)]
+        known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]
         return "healthy" if judged and all(done[1] >= 1.0 for done in known if done) else "warming_up"
 
     def signals(self, service: str) -> tuple[SignalStatus, ...]:
@@ -198,11 +197,6 @@ class ApiView:
 
     def event(self, kind: type[E], event_id: str) -> E | None:
         return self.live.event(kind, event_id) or self.store.event(kind, event_id)
-
-
-def _tells(labels: Mapping[str, str]) -> bool:
-    """Whether a service is not warm before this method has seen enough of this signal: what looks ahead may take longer."""
-    return labels["signal"] in TELLING and labels["method"] != FORECAST
 
 
 def started_ms(event: Event) -> int:

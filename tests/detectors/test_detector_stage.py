@@ -110,6 +110,16 @@ def test_the_warm_up_is_told_until_it_is_over() -> None:
     np.testing.assert_allclose(told, np.arange(1, 26) / 25)
 
 
+def test_all_that_judges_what_users_feel_is_warm_within_a_minute_of_readings() -> None:
+    judge = stage()
+    outgoing = give(judge, KNOWN, *(tick(second) for second in range(60)))
+    warmups = {s.id: s.key for s in outgoing[0].message.series if s.name == "recwatch_warmup_ratio"}
+    last = {warmups[series_id]: value for (series_id, _), value in sorted(published(outgoing).items()) if series_id in warmups}
+
+    assert set(warmups.values()) == set(last)
+    assert set(last.values()) == {1.0}
+
+
 def test_an_objective_is_judged_from_the_first_reading() -> None:
     judge = stage()
     outgoing = [*give(judge, KNOWN), *(out for second in range(7) for out in give(judge, tick(second, p99_s=0.600)))]

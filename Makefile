@@ -26,8 +26,9 @@ demo-kafka: setup
 faults: setup
 	@$(BIN)/python -m faults
 
+# Four at once on two cores: half of a run is waiting, for brokers, sessions and restarts. A file's tests stay together.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.1"
 
@@ -35,7 +40,16 @@ def _class_path() -> str:
     except ImportError:
         raise Missing("the package jgo, which fetches Kafka's jars, is not installed") from None
     try:
-        jars = jgo.build(KAFKA).all_jars
+        with _one_at_a_time():
+            jars = jgo.build(KAFKA).all_jars
     except Exception as error:
         raise Missing(f"Kafka's jars cannot be fetched: {error}") from error
     return ":".join(map(str, jars))
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep processes that begin together, as tests do, from filling one cache at once."""
+    with Path(gettempdir(), f"recwatch-kafka-jars-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -13,8 +13,9 @@ from random import Random
 from threading import Event
 
 from cluster.kafka import LocalKafka
+from cluster.program import PROGRAM
 from faults import raw
-from faults.deployment import ROLES, STORE, Deployment, recwatch
+from faults.deployment import ROLES, STORE, Deployment
 from faults.supervised import Supervised
 
 DISK_KIB = 256
@@ -129,7 +130,7 @@ def poison(scene: Scene) -> None:
 def clock_steps(scene: Scene) -> None:
     """The clock of the collectors steps an hour on; later, an hour back."""
     scene.deployment.end("collectors")
-    collectors = scene.deployment.add("collectors", command=[sys.executable, "-m", "faults.stepped"])
+    collectors = scene.deployment.add("collectors", program=[sys.executable, "-m", "faults.stepped"])
     scene.deployment.wait_until(collectors.ready, "collectors with a clock of their own are ready")
     scene.sleep(5)
     scene.tell("an hour on")
@@ -144,7 +145,7 @@ def disk_full(scene: Scene) -> None:
     """The broker does nothing for a minute, and the disk under the collectors' spool is full after some seconds."""
     small = f'mkdir -p .recwatch/spool && mount -t tmpfs -o size={DISK_KIB}k tmpfs .recwatch/spool && exec "$@"'
     scene.deployment.end("collectors")
-    collectors = scene.deployment.add("collectors", command=[*PRIVATE, "sh", "-c", small, "sh", *recwatch(), "run"])
+    collectors = scene.deployment.add("collectors", program=[*PRIVATE, "sh", "-c", small, "sh", *PROGRAM])
     scene.deployment.wait_until(collectors.ready, "collectors with a small disk are ready")
     scene.sleep(5)
     broker_paused(scene)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,6 +12,7 @@ import yaml
 
 from cluster.mailbox import Mailbox
 from cluster.ports import free_ports
+from cluster.program import PROGRAM, ServedStore, role_command
 from faults.findings import HEARD, Findings, heard_on
 from faults.source import Source
 from faults.supervised import Supervised
@@ -22,7 +21,6 @@ from recwatch.core.bus import Bus
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import Unavailable
-from recwatch.core.store.connection import PASSWORD_VARIABLE
 
 STARTS = (("sink", "detectors", "alerting"), ("collectors",))
 """The roles that the promises are about. Collectors start once all who read what they publish have joined."""
@@ -45,9 +43,8 @@ class Deployment:
         self._interruptions: list[Interruption] = []
         self._crashes: list[str] = []
         self._mailbox = Mailbox(self._take)
-        [self._store_port] = free_ports(1)  # one that nobody takes while the store is away
-        self._dsn = f"clickhouse://recwatch@127.0.0.1:{self._store_port}/default"
-        self.findings = Findings(self._dsn)
+        self._store = ServedStore(folder, *free_ports(1))  # on one that nobody takes while it is away
+        self.findings = Findings(self._store.dsn)
         self._opened = ExitStack()
         self._opened.callback(self._mailbox.close)
         self._bus: Bus
@@ -59,12 +56,8 @@ class Deployment:
     def start(self) -> None:
         """Start the store, then every role; returns once all are ready."""
         (self.folder / "recwatch.yaml").write_text(yaml.safe_dump(self._content()))
-        password = self.folder / "store-password"
-        os.environ.pop(PASSWORD_VARIABLE, None)
-        os.environ[f"{PASSWORD_VARIABLE}_FILE"] = str(password)  # for the roles, and to count in the store
-        passwords = ["--password-file", str(password), "--reader-password-file", str(self.folder / "reader-password")]
-        serve = ["store", "serve", f"chdb://{self.folder}/chdb", "--port", str(self._store_port), *passwords]
-        self._run(STORE, [*recwatch(), *serve])
+        self._opened.enter_context(self._store.password_known())  # to the roles, and to count in the store
+        self._run(STORE, self._store.command)
         self.wait_until(self.findings.answer, "the store answers")
         self._bus = self._opened.enter_context(closing(open_bus(self.bus_dsn, BUS_AWAY_S)))
         self._bus.subscribe(AUDIT, HEARD).close()  # what is published from here on is read at the end
@@ -75,10 +68,9 @@ class Deployment:
                 lambda: all(process.ready() for name, process in self.processes.items() if name != STORE), "all are ready"
             )
 
-    def add(self, role: str, name: str = "", command: Sequence[str] = ()) -> Supervised:
-        """Start one more process of a role, known as `name`, with the command line's own program unless told otherwise."""
-        begin = command or [*recwatch(), "run"]
-        return self._run(name or role, [*begin, role, str(self.folder / "recwatch.yaml"), "--port", "0"])
+    def add(self, role: str, name: str = "", program: Sequence[str] = PROGRAM) -> Supervised:
+        """Start one more process of a role, known as `name`."""
+        return self._run(name or role, role_command(role, self.folder / "recwatch.yaml", program))
 
     def kill(self, name: str, **how: float) -> None:
         """Kill a process; whoever looks after it starts it again."""
@@ -172,13 +164,8 @@ class Deployment:
                 for service in self.source.services
             ],
             "bus": self.bus_dsn,
-            "store": self._dsn,
+            "store": self._store.dsn,
             "token_file": str(self.folder / "token"),
             "console": None,
             "notify": [{"type": "webhook", "url": self._mailbox.url}],
         }
-
-
-def recwatch() -> Sequence[str]:
-    """The command line's own program."""
-    return [str(Path(sys.executable).with_name("recwatch"))]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
-import httpx
-
-from recwatch.app.children import Child
+from cluster.program import Answering
 
 RESTART_S = 1.0
 DRAINED_S = 15.0
@@ -30,20 +26,13 @@ class Supervised:
         self._away_s = RESTART_S
         self._killed = self._over = False
         self._awake = Event()
-        self._client = httpx.Client(timeout=5.0, trust_env=False)
-        self._child = Child(name, command, cwd=cwd)
+        self._child = Answering(name, command, cwd=cwd)
         self._thread = Thread(target=self._supervise, name=f"supervise {name}", daemon=True)
         self._thread.start()
 
     def ready(self) -> bool:
         """Whether it answers, and says that it can do its work."""
-        said = (re.search(r" answers at (http://\S+)", line) for line in list(self._child.lines))
-        url = next((found[1].rstrip(".") for found in said if found), None)
-        if url is None or not self._child.running():
-            return False
-        with suppress(httpx.TransportError):
-            return self._client.get(f"{url}/readyz").is_success
-        return False
+        return self._child.answers()
 
     def running(self) -> bool:
         """Whether it is there just now."""
@@ -71,7 +60,6 @@ class Supervised:
         self._over = True
         self._awake.set()
         self._thread.join()
-        self._client.close()
         self._child.stop(DRAINED_S)
         code = self._child.exit_code
         if code and not self._killed:
@@ -94,4 +82,4 @@ class Supervised:
             self._away_s, self._killed = RESTART_S, False
             if not self._over:
                 self._child.stop()
-                self._child = Child(self.name, self._command, cwd=self._cwd)
+                self._child = Answering(self.name, self._command, cwd=self._cwd)

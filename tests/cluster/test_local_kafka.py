@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from typing import Any, cast
 
@@ -19,8 +18,7 @@ from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.errors import Unavailable
 from tests.conftest import kafka_here, let_go_of_sockets
 from tests.core.messages import contents, word
-
-LONG_S = 60.0
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +26,6 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     with kafka_here(tmp_path_factory.mktemp("three"), brokers=3) as running:
         yield running
     let_go_of_sockets()
-
-
-def until(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LONG_S
-    while not done():
-        assert time.monotonic() < deadline, f"within {LONG_S:.0f} s this did not happen: {what}"
-        time.sleep(0.1)
 
 
 def publish(bus: Bus, number: int) -> None:

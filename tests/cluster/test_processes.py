@@ -1,34 +1,62 @@
-"""Every role a process of its own, on a real broker and a served store: what is scraped is stored, once."""
+"""Every role a process of its own, on a real broker and a served store."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from io import StringIO
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
 
-from cluster.processes import Processes
+from cluster.processes import STARTS, STORE, Processes
+from faults.source import Source
 from recwatch.app.cast import Inbox
 from recwatch.core.bus.brokers import Brokers
 from recwatch.core.clock import SystemClock
-from recwatch.core.store.connection import PASSWORD_VARIABLE
-from tests.app.shop import shop, until, watched
+from tests.waiting import until
 
 
-def test_what_many_processes_scraped_is_stored_once(
-    tmp_path: Path, brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def source() -> Iterator[Source]:
+    """A shop, some of whose requests fail."""
+    with closing(Source(["shop"], SystemClock())) as source:
+        source.fail("shop")
+        yield source
+
+
+def test_many_processes_tell_an_incident_and_store_what_they_scraped_once(
+    tmp_path: Path, brokers: Brokers, source: Source
 ) -> None:
-    for variable in (PASSWORD_VARIABLE, f"{PASSWORD_VARIABLE}_FILE"):
-        monkeypatch.setenv(variable, "as it was")  # the processes' own is set below; this takes it back in the end
-    with shop() as server:
-        monitor = Processes(str(brokers), watched(tmp_path, server), tmp_path, Inbox(Console(), SystemClock()))
-        try:
-            monitor.start()
-            asked = len(server.requests)
-            until(lambda: len(server.requests) >= asked + 5, "the page is scraped")
-            monitor.check()
-        finally:
-            monitor.stop()
-        counts = monitor.counts()
-    assert counts.samples_scraped == counts.samples_stored
-    assert counts.samples_stored >= 5
+    page = source.url("shop")
+    promised = {"latency_p99": "100ms", "errors_ratio": 0.01}
+    content = {
+        "services": [{"name": "shop", "targets": [page], "scrape_interval": "500ms", "objective": promised}],
+        "spool": {"folder": f"{tmp_path}/spool"},
+        "token_file": f"{tmp_path}/token",
+        "console": None,
+    }
+    out = StringIO()
+    inbox = Inbox(Console(file=out), SystemClock())
+    monitor = Processes(str(brokers), content, tmp_path, inbox)
+    try:
+        monitor.start()
+        assert {*monitor.processes} == {role for together in STARTS for role in together} - {"console"} | {STORE}
+        until(lambda: inbox.messages, "the incident is told")
+        assert "shop" in out.getvalue()
+        services = f"{monitor.addresses['API']}/api/services"
+        until(lambda: httpx.get(services, trust_env=False).json()[0]["targets"], "the API hears of the targets")
+        (service,) = httpx.get(services, trust_env=False).json()
+        assert [(target["url"], target["up"], target["job"]) for target in service["targets"]] == [(page, True, "triton")]
+        assert service["state"] == "incident"
+        told = monitor.processes["detectors"].get("/metrics").text
+        assert re.search(r'^recwatch_delay_seconds_count\{stage="detectors"\} [1-9]', told, re.MULTILINE)
+        monitor.check()
+    finally:
+        monitor.stop()  # raises for a role that did not end well
+    counts = monitor.counts()
+    assert counts.samples_scraped == counts.samples_stored > 0
+    assert counts.alerts_sent == inbox.messages.total()

@@ -12,7 +12,7 @@ import httpx
 from faults.source import NUMBER, Source
 from faults.supervised import Supervised
 from recwatch.core.clock import FakeClock
-from tests.app.shop import until
+from tests.waiting import until
 
 WAITS = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
 ENDS = "print('it is of no use', flush=True); raise SystemExit(3)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.console import Console
 from cluster.java import Missing
 from cluster.kafka import local_kafka
 from cluster.processes import Processes
-from recwatch.app.cli import Fault, Plain
+from recwatch.app.cli import Fault, FaultOption, FiguresOption, OnceOption, Plain, SeedOption
 from recwatch.app.cli import main as set_up
 from recwatch.app.demo import Options, run_demo
 from recwatch.core.errors import Unavailable
@@ -29,10 +28,7 @@ def main() -> None:
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Without a person: approve, verify, and exit.")] = False,
-    fault: Annotated[Fault, typer.Option(help="What goes wrong.")] = Fault.surge,
-    json: Annotated[Path | None, typer.Option(help="Write the figures of the story to this file.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the data and of the load.")] = 7,
+    once: OnceOption = False, fault: FaultOption = Fault.surge, json: FiguresOption = None, seed: SeedOption = 7
 ) -> None:
     """Run the whole story over a real Kafka broker and a served store, a process for every role."""
     out = Console(emoji=False)

@@ -63,6 +63,12 @@ class Fault(StrEnum):
     throttle = "throttle"
 
 
+OnceOption = Annotated[bool, typer.Option("--once", help="Without a person: approve, verify, and exit.")]
+FaultOption = Annotated[Fault, typer.Option("--fault", help="What goes wrong.")]
+FiguresOption = Annotated[Path | None, typer.Option("--json", help="Write the figures of the story to this file.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the data and of the load.")]
+
+
 @app.callback()
 def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is going on.")] = False) -> None:
     """Set up logging for every command, and Arrow's memory."""
@@ -82,10 +88,7 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Without a person: approve, verify, and exit.")] = False,
-    fault: Annotated[Fault, typer.Option(help="What goes wrong.")] = Fault.surge,
-    json: Annotated[Path | None, typer.Option(help="Write the figures of the story to this file.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the data and of the load.")] = 7,
+    once: OnceOption = False, fault: FaultOption = Fault.surge, json: FiguresOption = None, seed: SeedOption = 7
 ) -> None:
     """Run the whole story on this machine: load, a fault, the incident, the proposal, the measured recovery."""
     from recwatch.app.demo import Options, run_demo  # noqa: PLC0415 - heavy

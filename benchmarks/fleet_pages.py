@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 import numpy as np
 
+from benchmarks.child import child
 from recommender_ref.metrics import LATENCY_BUCKETS
 
 SERIES = 1_000
@@ -84,16 +84,8 @@ def _application_rows(number: int, count: int) -> list[str]:
 @contextmanager
 def served_fleet(targets: int) -> Iterator[Sequence[str]]:
     """The addresses of so many pages."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(targets, there), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield [f"http://127.0.0.1:{port}/metrics" for port in here.recv()]
-    finally:
-        process.terminate()
-        process.join()
+    with child(_serve, targets) as line:
+        yield [f"http://127.0.0.1:{port}/metrics" for port in line.recv()]
 
 
 def _serve(targets: int, ports_to: Connection) -> None:

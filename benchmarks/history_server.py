@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import parse_qs
 
+from benchmarks.child import child
 from recommender_ref.metrics import LATENCY_BUCKETS
 
 DAY_S = 86_400.0
@@ -64,19 +64,11 @@ def answer(targets: int, of_each: int, asked: Mapping[str, float]) -> bytes:
 @contextmanager
 def served_history(targets: int, of_each: int) -> Iterator[str]:
     """The URL of its API."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(there, targets, of_each), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
+    with child(_serve, targets, of_each) as line:
+        yield f"http://127.0.0.1:{line.recv()}"
 
 
-def _serve(port_to: Connection, targets: int, of_each: int) -> None:
+def _serve(targets: int, of_each: int, port_to: Connection) -> None:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

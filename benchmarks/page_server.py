@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from typing import Any
 
 from prometheus_client import Histogram
 
+from benchmarks.child import child
 from recommender_ref.knobs import Knobs
 from recommender_ref.metrics import LATENCY_BUCKETS, Metrics
 
@@ -20,16 +20,8 @@ FURTHER_HISTOGRAMS = 3
 @contextmanager
 def served_page() -> Iterator[str]:
     """The URL of the reference recommender's page, some histograms longer; every answer differs from the last."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(there,), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}/metrics"
-    finally:
-        process.terminate()
-        process.join()
+    with child(_serve) as line:
+        yield f"http://127.0.0.1:{line.recv()}/metrics"
 
 
 def _serve(port_to: Connection) -> None:

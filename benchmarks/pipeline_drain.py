@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.child import child
+from benchmarks.disk import FOREVER
 from benchmarks.pipeline_fleet import Fleet
 from benchmarks.ratios import median_ratio
 from benchmarks.report import Row
-from benchmarks.store import FOREVER
 from recwatch.app.access import keep_token
 from recwatch.app.runner import StageRunner
 from recwatch.app.store_server import WRITER, StoreServer

@@ -14,10 +14,10 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.child import child
+from benchmarks.disk import FOREVER
 from benchmarks.pipeline_drain import serving
 from benchmarks.pipeline_fleet import Fleet
 from benchmarks.report import Row
-from benchmarks.store import FOREVER
 from detectors.stage import DetectorStage
 from recwatch.app.runner import StageRunner
 from recwatch.core.bus import Bus, next_offsets

@@ -14,16 +14,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.disk import bytes_a_sample
+from benchmarks.disk import FOREVER, bytes_a_sample
 from benchmarks.report import Row
 from recwatch.core.buckets import quantile_of_all
 from recwatch.core.canonical import canonical_series
 from recwatch.core.signals import Float64, Int64, Samples, Series
-from recwatch.core.store import Retention, Store, open_store
+from recwatch.core.store import Store, open_store
 from recwatch.core.store.connection import Connection, parse_dsn
 from recwatch.core.store.rows import sample_rows
 
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000, hourly_days=10_000)
 DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS
 DAYS, STEP_MS = 7, 6_000

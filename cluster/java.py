@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.1"
 
@@ -49,7 +47,9 @@ def _class_path() -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keep processes that begin together, as tests do, from filling one cache at once."""
-    with Path(gettempdir(), f"recwatch-kafka-jars-{os.getuid()}.lock").open("w") as lock:
+    """Keep processes that begin together, as tests do, from filling the cache of this home at once."""
+    caches = Path.home() / ".cache"
+    caches.mkdir(exist_ok=True)
+    with (caches / "recwatch-kafka-jars.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -88,6 +88,11 @@ THROTTLE = {
     "gpu_temperature_celsius": 88.0,
 }
 
+HUNG = {"requests_per_second": 0.0, "errors_ratio": 0.0, "queue_depth": 90.0, "gpu_busy_ratio": 1.0}
+
+Events = dict[int, list[Anomaly | Mark]]
+"""What arrives beside samples, by the second."""
+
 
 def labels_of(name: str) -> Mapping[str, str]:
     return GPU if name.startswith("gpu_") else {}
@@ -171,9 +176,9 @@ def story(
         yield tick(second, readings, noise), events.get(second, [])
 
 
-def raised(*anomalies: Anomaly, mended_s: int = MENDED_S + 6) -> dict[int, list[Anomaly | Mark]]:
+def raised(*anomalies: Anomaly, mended_s: int = MENDED_S + 6) -> Events:
     """Each anomaly at its start, and again, ended, at `mended_s`."""
-    events: dict[int, list[Anomaly | Mark]] = {}
+    events: Events = {}
     for a in anomalies:
         second = (a.start_ms - START_MS) // 1000
         events.setdefault(second, []).append(a)
@@ -189,7 +194,7 @@ def at_once(notifiers: Mapping[str, Notifier], config: OutboxConfig | None = Non
     return Outbox(notifiers, config, start=lambda work: work())
 
 
-def surge_events() -> dict[int, list[Anomaly | Mark]]:
+def surge_events() -> Events:
     return raised(
         anomaly("requests_per_second", 120),
         anomaly("queue_depth", 121),
@@ -203,7 +208,7 @@ def surge_events() -> dict[int, list[Anomaly | Mark]]:
 DEPLOYED = Mark.of(SERVICE, "deploy", at(119.4), "ranker v2", by="ci")
 
 
-def deploy_events() -> dict[int, list[Anomaly | Mark]]:
+def deploy_events() -> Events:
     events = raised(
         anomaly("batch_duration_mean_seconds", 121),
         anomaly("latency_p50_seconds", 123),
@@ -213,7 +218,7 @@ def deploy_events() -> dict[int, list[Anomaly | Mark]]:
     return events
 
 
-def throttle_events() -> dict[int, list[Anomaly | Mark]]:
+def throttle_events() -> Events:
     return raised(
         anomaly("gpu_sm_clock_hertz", 121, direction="below", value=5.2e8, expected=1.41e9),
         anomaly("gpu_throttled_ratio", 121),

@@ -1,21 +1,21 @@
-"""A shop to watch: one real page that numbers its answers, a configuration for it, and bounded waiting."""
+"""A shop to watch: one real page that numbers its answers, and a configuration for it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event
 from typing import Any
 
+from recwatch.app.config import parse_config
+from recwatch.app.pipeline import Pipeline
+from recwatch.core.clock import SystemClock
 from recwatch.core.store import open_store
 from tests.collectors.server import Answer, PageServer, page, serving
 
 PATH = "/metrics"
 NUMBER = "shop_answers_total"
-ENOUGH_S = 60.0
 
 
 @contextmanager
@@ -45,12 +45,9 @@ def watched(folder: Path, server: PageServer, **more: Any) -> dict[str, Any]:
     }
 
 
-def until(happened: Callable[[], object], what: str) -> None:
-    """Wait for something that comes by itself; fail in words when it does not."""
-    pause, deadline = Event(), time.monotonic() + ENOUGH_S
-    while not happened():
-        assert time.monotonic() < deadline, f"this did not happen: {what}"
-        pause.wait(0.02)
+def pipeline_of(content: Mapping[str, Any], **more: Any) -> Pipeline:
+    """The embedded deployment of such a configuration, not yet started."""
+    return Pipeline(parse_config(content, "recwatch.yaml"), SystemClock(), **more)
 
 
 def stored_numbers(content: Mapping[str, Any]) -> list[int]:

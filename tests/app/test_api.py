@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
-from recwatch.app.access import keep_token, refusal
 from recwatch.app.live import LiveView
 from recwatch.app.measured import SCRAPES
 from recwatch.app.restart import prime
-from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.clock import FakeClock
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import Unavailable
 from recwatch.core.events import Incident, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.progress import OWN
 from recwatch.core.proposals import Decision
 from recwatch.core.signals import Samples, Series, SeriesSet
-from tests.app.world import TOKEN, World
+from tests.app.world import AUTH, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident, verified
 
 NOW_MS = FakeClock().now_ms()
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def world(clock: FakeClock) -> Iterator[World]:
-    with World(clock) as world:
-        yield world
 
 
 def ask(world: World, path: str, **query: Any) -> Any:
@@ -282,104 +264,6 @@ def test_a_failing_store_is_unavailable_with_a_time_to_retry(world: World, monke
     answer = world.http.get("/api/incidents?since_ms=0")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
     assert answer.json() == {"detail": "The database does not answer."}
-
-
-@pytest.mark.parametrize(
-    ("method", "changed", "status"),
-    [
-        ("GET", {}, None),
-        ("GET", {"origin": "http://127.0.0.1:8300"}, None),
-        ("GET", {"host": "evil.example"}, 421),
-        ("GET", {"host": "127.0.0.1.evil.example:8300"}, 421),
-        ("GET", {"host": "127.0.0.1@evil.example"}, 421),
-        ("GET", {"host": ""}, 421),
-        ("GET", {"host": "["}, 421),
-        ("GET", {"origin": "http://127.0.0.1:9999"}, 403),
-        ("GET", {"origin": "null"}, 403),
-        ("POST", {}, None),
-        ("POST", {"content-type": "application/json; charset=utf-8"}, None),
-        ("POST", {"content-type": "text/plain"}, 415),
-        ("POST", {"content-type": ""}, 415),
-        ("POST", {"authorization": "Bearer wrong"}, 401),
-        ("POST", {"authorization": "Bearer " + "é"}, 401),
-        ("POST", {"authorization": ""}, 401),
-        ("DELETE", {"authorization": ""}, 401),
-    ],
-)
-def test_who_may_ask(method: str, changed: dict[str, str], status: int | None) -> None:
-    usual = {"host": "127.0.0.1:8300", "authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
-    refused = refusal(method, usual | changed, TOKEN, ("127.0.0.1", "localhost", "::1"))
-    assert (refused.status if refused else None) == status
-
-
-def test_the_guard_stands_before_every_route(world: World) -> None:
-    for path in ("/api/services", "/metrics", "/openapi.json", "/nothing"):
-        assert world.http.get(path, headers={"Host": "evil.example"}).status_code == 421
-    assert world.http.post("/api/marks", json={}).status_code == 401
-    assert world.http.post("/api/marks", content="{}", headers=AUTH | {"Content-Type": "text/plain"}).status_code == 415
-
-
-def test_the_token_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "token"
-    token = keep_token(path)
-    assert len(token) > 40
-    assert path.read_text() == token
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_a_token_is_kept_from_start_to_start_unless_it_is_empty(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    token = keep_token(path)
-    assert keep_token(path) == token
-    path.write_text("\n")
-    assert keep_token(path) not in ("", token)
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
-def test_a_token_file_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "token"
-    path.write_text("old")
-    path.chmod(mode)
-    with pytest.raises(BadInput, match=rf"is not its user's alone \(mode {mode:04o}, .+ Remove it: the next"):
-        keep_token(path)
-    assert path.read_text() == "old"
-
-
-def test_a_token_that_is_shared_may_be_read_by_its_group_and_by_nobody_else(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text("theirs\n")
-    path.chmod(0o640)
-    assert keep_token(path, shared=True) == "theirs"
-    for mode in (0o644, 0o660):
-        path.chmod(mode)
-        with pytest.raises(BadInput, match=f"mode {mode:04o}"):
-            keep_token(path, shared=True)
-
-
-def test_metrics_hold_signals_judgements_and_counts_under_declared_names(world: World) -> None:
-    text = world.http.get("/metrics").text
-    assert 'recwatch_incidents_open{cause="load_surge",service="shop",severity="page"} 1.0' in text
-    assert 'recwatch_target_up{service="shop",url="http://127.0.0.1:9/metrics"} 0.0' in text
-    assert 'recwatch_replicas{service="shop"} 1.0' in text
-    assert 'recwatch_expected{service="shop",signal="queue_depth"} 3.0' in text
-    exported = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-    assert exported <= metric_names()
-
-
-def test_totals_are_counters_with_one_label() -> None:
-    registry = CollectorRegistry()
-    registry.register(TotalCollector(lambda: {"recwatch_alerts_failed": {"webhook-0": 3, "printer-1": 0}}))
-    lines = generate_latest(registry).decode().splitlines()
-    assert 'recwatch_alerts_failed_total{notifier="webhook-0"} 3.0' in lines
-    assert 'recwatch_alerts_failed_total{notifier="printer-1"} 0.0' in lines
-    assert "recwatch_alerts_failed_total" in metric_names()
-
-
-def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
-    clock = FakeClock(NOW_MS + 60_000)
-    registry = CollectorRegistry()
-    registry.register(SignalCollector(world.live, clock, lambda: ()))
-    assert "recwatch_queue_depth" not in generate_latest(registry).decode()
 
 
 def test_a_restart_shows_what_the_store_kept(world: World) -> None:

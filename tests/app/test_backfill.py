@@ -22,9 +22,9 @@ from recwatch.app.pipeline import Pipeline
 from recwatch.core.clock import SystemClock
 from recwatch.core.store import open_store
 from recwatch.core.store.connection import Connection, parse_dsn
-from tests.app.shop import until
 from tests.collectors.prometheus import Prometheus
 from tests.conftest import require
+from tests.waiting import until
 
 STEP_S = 60
 HOURS = 15

@@ -18,10 +18,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from cluster.ports import free_ports
 from recwatch.app.cli import app
 from recwatch.core.store import open_store
-from tests.app.shop import ENOUGH_S, shop, stored_numbers, until, watched
+from tests.app.shop import stored_numbers
 from tests.collectors.server import PageServer
+from tests.waiting import ENOUGH_S, until
 
 UP = "import sys; from recwatch.app.cli import app; app(['up', sys.argv[1]])"
 
@@ -50,17 +52,6 @@ app(["up", sys.argv[1]])
 """
 
 
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with shop() as server:
-        yield server
-
-
-@pytest.fixture
-def content(tmp_path: Path, server: PageServer) -> dict[str, Any]:
-    return watched(tmp_path, server)
-
-
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
@@ -86,12 +77,6 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     """Exit code and lines of standard error."""
     _, said = process.communicate(timeout=ENOUGH_S)
     return process.returncode, said.splitlines()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def answers(url: str) -> bool:
@@ -130,7 +115,7 @@ def test_a_check_finds_a_pattern_that_fits_no_file(tmp_path: Path, content: dict
 
 
 def test_a_start_says_where_a_prometheus_sends_to(tmp_path: Path, content: dict[str, Any]) -> None:
-    port, token = free_port(), f"{tmp_path}/received"
+    [port], token = free_ports(1), f"{tmp_path}/received"
     received = [{"name": "sent", "receive": ['{job="sent"}']}]
     with up(tmp_path, content | {"services": received, "receive_token_file": token, "api": {"port": port}}) as process:
         until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the API answers")
@@ -223,7 +208,8 @@ def test_an_unknown_command_is_refused() -> None:
 
 @pytest.mark.parametrize("command", [["incidents"], ["incident", "x"], ["explain", "x"], ["proposals"]])
 def test_an_api_that_is_away_is_one_sentence(command: list[str]) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    [port] = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
     result = run(*command, "--url", url)
     assert result.exit_code == 1
     assert result.stderr == (
@@ -243,7 +229,7 @@ def test_writing_without_a_token_is_one_sentence(command: list[str], tmp_path: P
 def test_ctrl_c_stores_everything_and_ends_the_console_too(
     tmp_path: Path, content: dict[str, Any], server: PageServer
 ) -> None:
-    console = free_port()
+    [console] = free_ports(1)
     with up(tmp_path, content | {"console": {"port": console}}) as process:
         until(lambda: answers(f"http://127.0.0.1:{console}/_stcore/health"), "the console answers")
         until(lambda: len(server.requests) >= 2, "the page is scraped twice")
@@ -259,7 +245,7 @@ def test_ctrl_c_stores_everything_and_ends_the_console_too(
 
 
 def test_the_console_does_not_outlive_a_recwatch_that_is_killed(tmp_path: Path, content: dict[str, Any]) -> None:
-    console = free_port()
+    [console] = free_ports(1)
     with up(tmp_path, content | {"console": {"port": console}}) as process:
         until(lambda: answers(f"http://127.0.0.1:{console}/_stcore/health"), "the console answers")
         family = psutil.Process(process.pid).children(recursive=True)
@@ -310,7 +296,7 @@ def test_what_a_full_disk_does_not_take_is_said_at_the_end(
 
 
 def test_a_bug_ends_it_with_everything_stopped(tmp_path: Path, content: dict[str, Any]) -> None:
-    port = free_port()
+    [port] = free_ports(1)
     with up(tmp_path, content | {"api": {"port": port}}, UP_WITH_A_BUG) as process:
         code, said = ended(process)
     assert code == 1

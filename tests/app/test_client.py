@@ -18,12 +18,6 @@ NOW_MS = FakeClock().now_ms()
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with World(FakeClock()) as world:
-        yield world
-
-
-@pytest.fixture
 def client(world: World) -> Iterator[Client]:
     client = Client(world.url, TOKEN)
     yield client

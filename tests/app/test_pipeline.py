@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import logging
 import socket
-import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,50 +15,21 @@ from fastapi import FastAPI
 
 from alerting.message import Message, message_of
 from alerting.own_lag import FOLLOWERS, READER
-from recwatch.app.config import Config, parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.app.server import Server
 from recwatch.app.threads import Trouble
 from recwatch.core.bus.memory import MemoryBus
-from recwatch.core.bus.spool import Spool
 from recwatch.core.clock import SystemClock
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import Unavailable
 from recwatch.core.stage import Snapshot
 from recwatch.core.store import Store, open_store
 from recwatch.core.store.sink import Sink
-from tests.app.shop import PATH, numbered, shop, stored_numbers, until, watched
+from tests.app.shop import PATH, numbered, pipeline_of, stored_numbers, watched
 from tests.collectors.server import PageServer, page, stalled
 from tests.dashboards.story import surge_incident
+from tests.waiting import until
 
 MEMORIES = ("detectors", "alerting", "tuning", "outbox", "own_lag")
-
-# Opens a store, says so, and holds it until its input ends.
-HOLDER = """
-import sys
-from recwatch.core.store import open_store
-store = open_store(sys.argv[1])
-print("open", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with shop() as server:
-        yield server
-
-
-@pytest.fixture
-def content(tmp_path: Path, server: PageServer) -> dict[str, Any]:
-    return watched(tmp_path, server, scrape_interval="200ms")
-
-
-def configured(content: dict[str, Any]) -> Config:
-    return parse_config(content, "recwatch.yaml")
-
-
-def pipeline_of(content: dict[str, Any], **more: Any) -> Pipeline:
-    return Pipeline(configured(content), SystemClock(), **more)
 
 
 def run_until_scraped(pipeline: Pipeline, samples: int = 20) -> None:
@@ -141,57 +107,6 @@ def test_a_restart_shows_the_past_and_goes_on_from_what_was_learnt(content: dict
     assert memory_of(content, "detectors") == learnt
 
 
-def test_the_token_is_for_its_owner(content: dict[str, Any], tmp_path: Path) -> None:
-    pipeline = pipeline_of(content)
-    pipeline.stop()
-    assert (tmp_path / "token").read_text() == pipeline.token
-    assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
-
-
-def test_a_taken_port_is_a_sentence_and_leaves_nothing_behind(content: dict[str, Any], tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(Unavailable, match=rf"^The API cannot listen on 127.0.0.1:{port} \(.+\). Free the port or set"):
-            pipeline_of(content | {"api": {"port": port}})
-        assert list(tmp_path.iterdir()) == []
-    pipeline = pipeline_of(content | {"api": {"port": port}})
-    assert pipeline.url == f"http://127.0.0.1:{port}"
-    pipeline.stop()
-
-
-def test_a_store_that_another_process_holds_leaves_nothing_behind(content: dict[str, Any], tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    content |= {"api": {"port": port}}
-    command = [sys.executable, "-c", HOLDER, content["store"]]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "open\n"
-        with pytest.raises(BadInput, match=rf"/store: process {holder.pid} has it open; stop that one"):
-            pipeline_of(content)
-    assert not (tmp_path / "token").exists()
-    socket.create_server(("127.0.0.1", port)).close()
-    pipeline_of(content).stop()
-
-
-def test_a_full_disk_is_a_sentence_and_leaves_a_folder_that_can_be_used(
-    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as disk:
-        disk.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=3_500_000))
-        with pytest.raises(Unavailable, match=rf"^store {tmp_path}/store: its disk is full but for 3 MiB; free 64 MiB, or"):
-            pipeline_of(content)
-    assert [found for found in tmp_path.rglob("*") if found.is_file()] == []
-    pipeline_of(content).stop()
-
-
-def test_a_token_file_that_cannot_be_written_lets_go_of_port_and_store(content: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match=r"The token file .+/file/token cannot be written: "):
-        pipeline_of(content | {"token_file": str(tmp_path / "file/token")})
-    pipeline_of(content).stop()
-
-
 def test_a_stage_that_dies_of_a_bug_is_told_and_the_others_store_what_they_have(content: dict[str, Any]) -> None:
     pipeline = pipeline_of(content, notifiers={"deaf": Deaf()})
     run_until_scraped(pipeline)
@@ -234,14 +149,6 @@ def test_what_the_store_refuses_waits_on_disk_and_is_stored_in_the_end(
     assert told[0].startswith("bus: samples partition 0 is full: sink has not committed its 30 records")
     assert told[0].endswith(f"until then what is measured waits in {tmp_path}/spool")
     assert told[1] == "bus: it has taken all that waited."
-
-
-def test_a_spool_that_another_process_uses_leaves_nothing_open(content: dict[str, Any], tmp_path: Path) -> None:
-    held = Spool(tmp_path / "spool", MemoryBus(), 2**26)
-    with pytest.raises(BadInput, match=rf"^spool {tmp_path}/spool: process \d+ uses it"):
-        pipeline_of(content)
-    held.close()
-    pipeline_of(content).stop()
 
 
 def test_stopping_does_not_wait_for_a_stage_that_is_stuck(content: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from cluster.ports import free_ports
 from recwatch.app.config import parse_config
 from recwatch.app.pipeline import Pipeline
 from recwatch.core.clock import SystemClock
 from recwatch.core.store import open_store
-from tests.app.shop import until
-from tests.collectors.prometheus import Prometheus, free_port, key_of
+from tests.collectors.prometheus import Prometheus, key_of
 from tests.collectors.server import PageServer, page, serving
+from tests.waiting import until
 
 INTERVAL = "200ms"
 
@@ -32,7 +33,7 @@ def numbered_page(server: PageServer) -> Any:
 
 
 def test_nothing_is_lost_or_doubled_while_both_sides_restart_in_turn(tmp_path: Path) -> None:
-    port = free_port()
+    [port] = free_ports(1)
     content: dict[str, Any] = {
         "services": [{"name": "shop", "receive": ['{job="shop"}'], "scrape_interval": INTERVAL}],
         "store": f"chdb://{tmp_path}/store",

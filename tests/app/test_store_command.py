@@ -16,13 +16,14 @@ from recwatch.app.config import parse_config
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Samples
-from recwatch.core.store import Retention, open_store
+from recwatch.core.store import open_store
 from recwatch.core.store.connection import PASSWORD_VARIABLE
-from tests.app.shop import ENOUGH_S, shop, watched
+from tests.app.shop import shop, watched
 from tests.app.test_cli import ended, up
+from tests.core.examples import FOREVER
+from tests.waiting import ENOUGH_S
 
 SERVE = "from recwatch.app.cli import app; app(['store', 'serve', '--port', '0'])"
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
 NOW_MS = 1_700_000_000_000
 DEPTH = canonical_series("shop", "queue_depth")
 

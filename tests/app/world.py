@@ -26,6 +26,7 @@ from recwatch.core.targets import TargetSet, TargetState
 from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposal, surge_incident
 
 TOKEN = "a-token"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Shelf:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +13,10 @@ from typing import Any
 import httpx
 import yaml
 
+from cluster.ports import free_ports
 from tests.conftest import require
 
 Rows = dict[int, float]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Prometheus:
@@ -39,7 +32,7 @@ class Prometheus:
             **more,
         }
         (folder / "prometheus.yml").write_text(yaml.safe_dump(content))
-        port = free_port()
+        [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
             str(program),

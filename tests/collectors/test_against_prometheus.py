@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.shop import until
 from tests.collectors.prometheus import Prometheus, key_of
 from tests.collectors.scenes import Watch
 from tests.collectors.server import Answer, page, serving
+from tests.waiting import until
 
 SCRAPES = 15
 THEIRS_ONLY = {"scrape_duration_seconds", "scrape_samples_post_metric_relabeling", "scrape_series_added"}

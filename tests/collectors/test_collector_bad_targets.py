@@ -2,7 +2,7 @@
 
 import gzip
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from tests.collectors.server import (
     page,
     raw,
     redirect,
-    serving,
     stalled,
 )
 
@@ -69,12 +68,6 @@ def bad_pages() -> dict[str, Bad]:
         "a long value": Bad(lambda _: page(f'a{{b="{"é" * 31}"}} 1\n'), "label_limit", "b longer than label_value_length"),
         "redirects in circles": Bad(lambda s: redirect(s.url("/bad")), "unreachable", "redirects"),
     }
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with serving() as running:
-        yield running
 
 
 def watch_both(server: PageServer, timeout_s: float = 5.0) -> Watch:

@@ -10,13 +10,7 @@ from collectors.collector import Tick
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.signals import SeriesSet
 from tests.collectors.scenes import Reading, Recommender, Watch, marks_of, only
-from tests.collectors.server import PageServer, page, serving
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with serving() as running:
-        yield running
+from tests.collectors.server import PageServer, page
 
 
 class Shop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.collectors.remote_writer import COUNTER, STALE, message, metadata, packed, request, series
 from tests.collectors.scenes import START_MS, Reading, Recommender, Watch, short
-from tests.collectors.server import PageServer, page, serving
+from tests.collectors.server import PageServer, page
 
 RANKER = {"job": "ranker", "instance": "10.0.0.1:8000"}
 UP = {"__name__": "up", **RANKER}
@@ -169,12 +169,6 @@ def test_a_type_that_comes_later_is_announced() -> None:
     sent = len(wire.sent)
     wire.receiver.write(packed(message([], [metadata("rpc_seconds", 3)])))
     assert len(wire.sent) == sent
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with serving() as running:
-        yield running
 
 
 SETTLED_MS = 7_000

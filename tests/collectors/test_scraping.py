@@ -1,9 +1,7 @@
 """When targets are scraped, and that one does not hold up another; in real time, waiting for what comes by itself."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from threading import Event
 
 import pytest
 
@@ -11,29 +9,16 @@ from collectors.collector import Collector
 from collectors.config import ServiceConfig
 from collectors.scraping import ScrapeLoop, Scrapes, next_due, offset_s, quiet_offset_s
 from recwatch.core.clock import FakeClock, SystemClock
-from tests.collectors.server import PageServer, page, serving, stalled
+from tests.collectors.server import PageServer, page, stalled
+from tests.waiting import until
 
 URLS = [f"http://10.0.{rack}.{host}:8000/metrics" for rack in range(4) for host in range(50)]
-ENOUGH_S = 60.0
-
-
-@pytest.fixture
-def server() -> Iterator[PageServer]:
-    with serving() as running:
-        yield running
 
 
 @pytest.fixture
 def loop() -> Iterator[ScrapeLoop]:
     with closing(ScrapeLoop()) as running:
         yield running
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    pause, deadline = Event(), time.monotonic() + ENOUGH_S
-    while not happened():
-        assert time.monotonic() < deadline, f"this did not happen: {what}"
-        pause.wait(0.01)
 
 
 def test_targets_are_spread_over_the_interval_and_keep_their_moment() -> None:

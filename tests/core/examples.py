@@ -1,12 +1,14 @@
-"""One event of every kind, with everything in it that can be, and texts that are hard to keep."""
+"""One event of every kind, with everything in it that can be; texts that are hard to keep; a retention that keeps them."""
 
 from __future__ import annotations
 
 from recwatch.core.event_json import Event
 from recwatch.core.events import Anomaly, Cause, Evidence, Incident, Mark, RankedCause, Silence, Transition
 from recwatch.core.proposals import Action, Decision, Interval, Prediction, Proposal
+from recwatch.core.store import Retention
 
 START_MS = 1_700_000_000_000
+FOREVER = Retention(samples_days=10_000, rollup_days=10_000, hourly_days=10_000)
 NASTY_TEXTS = (
     "it's",
     'say "no"',

@@ -1,16 +1,19 @@
-"""Words of each topic that hold whatever a test wants to find again."""
+"""Words of each topic that hold whatever a test wants to find again, and reading them."""
 
 from __future__ import annotations
 
+import time
 from ast import literal_eval
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from recwatch.core.bus import Bus, Record
+from recwatch.core.bus import Bus, Record, Subscription
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series, SeriesSet
+
+LONG_S = 30.0
 
 
 def word(topic: str, key: str, content: object) -> Any:
@@ -43,3 +46,13 @@ def _text(message: Samples | SeriesSet | Mark) -> str:
             return message.series[0].name
         case Mark():
             return message.text
+
+
+def gathered(reader: Subscription, count: int) -> list[Record]:
+    """The next `count` records, or those that came in time; never more."""
+    records: list[Record] = []
+    deadline = time.monotonic() + LONG_S
+    while len(records) < count and time.monotonic() < deadline:
+        records += reader.poll(LONG_S)
+    assert len(records) <= count
+    return records

@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from cluster.kafka import PASSWORD, USER, LocalKafka
-from recwatch.core.bus import DUTIES, TOPICS, Bus, Position, Record, Subscription, next_offsets
+from recwatch.core.bus import DUTIES, TOPICS, Bus, Position, Record, next_offsets
 from recwatch.core.bus.brokers import (
     CA_VARIABLE,
     PASSWORD_FILE_VARIABLE,
@@ -21,11 +21,11 @@ from recwatch.core.bus.brokers import (
     parse_brokers,
 )
 from recwatch.core.bus.codec import encode
+from recwatch.core.bus.member import MOST_RECORDS
 from recwatch.core.bus.registry import check_bus, kafka_bus, open_bus
 from recwatch.core.errors import BadInput, Unavailable
-from tests.core.messages import contents, publish, word
+from tests.core.messages import LONG_S, contents, gathered, publish, word
 
-LONG_S = 30.0
 fails_to_connect = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """kafka-python leaves sockets open where a connection fails."""
 MakeBus = Callable[..., Bus]
@@ -51,14 +51,6 @@ def admin(brokers: Brokers) -> Iterator[KafkaAdminClient]:
     client.close()
 
 
-def gathered(reader: Subscription, count: int) -> list[Record]:
-    records: list[Record] = []
-    deadline = time.monotonic() + LONG_S
-    while len(records) < count and time.monotonic() < deadline:
-        records += reader.poll(LONG_S)
-    return records
-
-
 def send_raw(brokers: Brokers, topic: str, *values: bytes) -> None:
     producer = KafkaProducer(**brokers.arguments())
     for value in values:
@@ -67,19 +59,21 @@ def send_raw(brokers: Brokers, topic: str, *values: bytes) -> None:
 
 
 def test_a_backlog_larger_than_two_polls_is_read_on_after_a_definition_came(brokers: Brokers, make_bus: MakeBus) -> None:
-    """A poll takes 500; reading the definition pauses the rest, which is the client's to give back."""
+    """Reading the definition pauses what a poll has left of a fetch, which is the client's to give back."""
+    count = 2 * MOST_RECORDS + 100
     bus = make_bus()
     bus.subscribe("reader", ["series", "marks"]).close()
     producer = KafkaProducer(**brokers.arguments())
-    for number in range(1100):
+    for number in range(count):
         producer.send(f"{brokers.prefix}.marks", encode("marks", word("marks", "shop", number)), b"shop")
     producer.flush()
     producer.close()
     reader = bus.subscribe("reader", ["series", "marks"])
-    found = gathered(reader, 500)
+    found = [*reader.poll(LONG_S)]
+    assert 0 < len(found) <= MOST_RECORDS
     publish(bus, "series", "shop", "new")
-    found += gathered(reader, 1101 - len(found))
-    assert contents([record for record in found if record.topic == "marks"]) == [*range(1100)]
+    found += gathered(reader, count + 1 - len(found))
+    assert contents([record for record in found if record.topic == "marks"]) == [*range(count)]
 
 
 def raw_records(brokers: Brokers, topic: str, count: int) -> list[object]:

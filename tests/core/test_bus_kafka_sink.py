@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,41 +18,15 @@ from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Samples
-from recwatch.core.store import Retention, Store
+from recwatch.core.store import Store
 from recwatch.core.store.connection import Embedded
 from recwatch.core.store.sink import Sink
+from tests.core.examples import FOREVER, START_MS
+from tests.fates import Died, Fate
 
 LONG_S = 60.0
-START_MS = 1_700_000_000_000
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
 STEPS = ("announcing", "storing", "ending")
 SERVICES = [f"service-{number}" for number in range(6)]
-
-
-class Died(BaseException):
-    """The end of an owner, which nothing of it survives."""
-
-
-class Fate:
-    """What happens to one owner: it meets `end` right before or after one of its `STEPS`, the first time."""
-
-    def __init__(self, when: str = "", end: Callable[[], None] | None = None) -> None:
-        self._when = when
-        self._end = end
-
-    def meet(self, step: str, do: Callable[[], None]) -> None:
-        self._perhaps(f"before {step}")
-        do()
-        self._perhaps(f"after {step}")
-
-    def _perhaps(self, now: str) -> None:
-        if now == self._when and self._end is not None:
-            end, self._end = self._end, None
-            end()
-
-
-def die() -> None:
-    raise Died
 
 
 class FatedStore:
@@ -113,13 +87,6 @@ def bus(brokers: Brokers) -> Iterator[Bus]:
     opened.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Embedded(tmp_path / "store"), FOREVER)
-    yield opened
-    opened.close()
-
-
 def publish(bus: Bus, first: int, last: int) -> None:
     """A sample of each number of this range, of all services in turns; the number is series, time and value."""
     for number in range(first, last):
@@ -150,7 +117,7 @@ def assert_stored_once(store: Store, count: int) -> None:
 @pytest.mark.parametrize("when", [f"{side} {step}" for step in STEPS for side in ("before", "after")])
 def test_an_owner_dies_between_two_steps(bus: Bus, store: Store, when: str) -> None:
     publish(bus, 0, 20)
-    first = Owner(bus, store, Fate(when, die))
+    first = Owner(bus, store, Fate(when))
     with pytest.raises(Died):
         own(first)
     first.subscription.close()
@@ -165,7 +132,7 @@ def test_owners_die_one_after_the_other_at_every_step(bus: Bus, store: Store) ->
         for side in ("before", "after"):
             publish(bus, number, number + 8)
             number += 8
-            owner = Owner(bus, store, Fate(f"{side} {step}", die))
+            owner = Owner(bus, store, Fate(f"{side} {step}"))
             with pytest.raises(Died):
                 own_until_nothing_is_left(owner, bus)
             owner.subscription.close()
@@ -189,7 +156,7 @@ def test_an_owner_sleeps_between_two_steps_and_wakes_when_another_has_done_its_w
         own_until_nothing_is_left(heir, bus)
         assert store.samples_stored() == 40
 
-    sleeper = Owner(bus, store, Fate(when, sleep))
+    sleeper = Owner(bus, store, Fate(when, end=sleep))
     with pytest.raises(Unavailable, match="another member"):
         own(sleeper)
     assert_stored_once(store, 40)
@@ -237,10 +204,13 @@ from recwatch.core.bus.brokers import parse_brokers
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.store import Store
 from recwatch.core.store.connection import Embedded
-from tests.core.test_bus_kafka_sink import FOREVER, Fate, Owner
+from tests.fates import Fate
+from tests.core.examples import FOREVER
+from tests.core.test_bus_kafka_sink import Owner
 dsn, folder, when = sys.argv[1:]
 store = Store(Embedded(Path(folder)), FOREVER)
-owner = Owner(kafka_bus(parse_brokers(dsn), session_s=3.0), store, Fate(when, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+dies = Fate(when, end=lambda: os.kill(os.getpid(), signal.SIGKILL))
+owner = Owner(kafka_bus(parse_brokers(dsn), session_s=3.0), store, dies)
 while True:
     owner.step()
 """

@@ -16,10 +16,10 @@ from recwatch.core.errors import Unavailable
 from recwatch.core.events import Incident, Mark, Transition
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Buffered
-from recwatch.core.store import Retention, Store
+from recwatch.core.store import Store
 from recwatch.core.store.connection import Embedded
 from recwatch.core.store.sink import FLUSH_RECORDS, Sink
-from tests.core.examples import INCIDENT, MARK, START_MS
+from tests.core.examples import FOREVER, INCIDENT, MARK, START_MS
 
 DEPTH = canonical_series("shop", "queue_depth")
 WATTS = canonical_series("shop", "gpu_power_watts", {"gpu": "0"})
@@ -43,7 +43,7 @@ class Interrupted(Store):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Interrupted]:
-    opened = Interrupted(Embedded(tmp_path / "store"), Retention(samples_days=10_000, rollup_days=10_000))
+    opened = Interrupted(Embedded(tmp_path / "store"), FOREVER)
     yield opened
     opened.close()
 

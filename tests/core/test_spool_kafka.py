@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
 
@@ -19,13 +19,11 @@ from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.bus.spool import Spool
 from recwatch.core.signals import Samples
-from recwatch.core.store import Retention, Store
-from recwatch.core.store.connection import Embedded
+from recwatch.core.store import Store
 from recwatch.core.store.sink import Sink
+from tests.core.examples import START_MS
+from tests.waiting import ENOUGH_S, until
 
-LONG_S = 60.0
-START_MS = 1_700_000_000_000
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
 SERVICES = 5
 
 # Publishes numbers from the first on, of a few services in turns, each from a thread of its own, as collectors do; says each
@@ -79,7 +77,7 @@ class Publisher:
         self._reading.start()
 
     def until_done(self, count: int) -> None:
-        wait_for(lambda: len(self.done) >= count or self.process.poll() is not None)
+        until(lambda: len(self.done) >= count or self.process.poll() is not None, f"{count} are done")
         assert self.process.poll() is None
 
     def kill(self) -> list[int]:
@@ -93,8 +91,8 @@ class Publisher:
         return self._ended()
 
     def _ended(self) -> list[int]:
-        self.process.wait(LONG_S)
-        self._reading.join(LONG_S)
+        self.process.wait(ENOUGH_S)
+        self._reading.join(ENOUGH_S)
         assert self.process.stdin is not None
         self.process.stdin.close()
         return self.done
@@ -105,13 +103,6 @@ class Publisher:
             for line in said:
                 if line.endswith("\n"):
                     self.done.append(int(line))
-
-
-def wait_for(happened: object) -> None:
-    pause, deadline = Event(), time.monotonic() + LONG_S
-    while not happened():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
 
 
 @contextmanager
@@ -132,18 +123,11 @@ def bus(brokers: Brokers) -> Iterator[Bus]:
     opened.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(Embedded(tmp_path / "store"), FOREVER)
-    yield opened
-    opened.close()
-
-
 def sink_everything(bus: Bus, store: Store) -> Sink:
     """Store all that is on the bus, in small ranges."""
     sink = Sink(store, flush_rows=200)
     reader = bus.subscribe("sink", ["samples"], lambda positions: sink.take_on(positions, reader))
-    deadline = time.monotonic() + LONG_S
+    deadline = time.monotonic() + ENOUGH_S
     while bus.lag("sink") and time.monotonic() < deadline:
         sink.process(reader.poll(0.2), 0)
         sink.flush()
@@ -167,11 +151,11 @@ def test_while_the_broker_is_away_nothing_is_lost_doubled_or_out_of_order(
             spool.publish("samples", f"service-{number % SERVICES}", numbered(number))
         assert spool.replay() > 0
         assert "cannot be reached" in spool.bus_trouble
-    wait_for(lambda: spool.replay() > 0 and not spool.bus_trouble)
+    until(lambda: spool.replay() > 0 and not spool.bus_trouble, "all that waited is on the bus")
     for number in range(60, 80):
         spool.publish("samples", f"service-{number % SERVICES}", numbered(number))
     found: list[int] = []
-    deadline = time.monotonic() + LONG_S
+    deadline = time.monotonic() + ENOUGH_S
     while len(found) < 80 and time.monotonic() < deadline:
         records = reader.poll(1.0)
         found += [int(record.message.value[0]) for record in records]
@@ -197,7 +181,7 @@ def test_publishers_are_killed_while_they_write_and_while_they_replay(
             if random.random() < 0.5:
                 done += publisher.kill()
                 continue
-        wait_for(lambda: waits(folder) < 2**14 or random.random() < 0.02)
+        until(lambda: waits(folder) < 2**14 or random.random() < 0.04, "it has replayed for a while")
         done += publisher.kill()
     publisher = Publisher(brokers, folder, beyond(done), pause_s=0.002)
     publisher.until_done(50)

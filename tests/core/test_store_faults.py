@@ -13,18 +13,19 @@ from pathlib import Path
 import pytest
 
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.store import Retention, open_store
+from recwatch.core.store import open_store
 from recwatch.core.store.connection import PASSWORD_VARIABLE, Connection, Embedded, Server, parse_dsn
+from tests.core.examples import FOREVER
 
 ENOUGH_S = 60
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000)
 
 # Says "stored N" after each acknowledged insert, for as long as somebody listens.
 WRITER = """
 import sys
 from recwatch.core.signals import Samples
-from recwatch.core.store import Retention, open_store
-store = open_store(sys.argv[1], Retention(samples_days=10_000, rollup_days=10_000))
+from recwatch.core.store import open_store
+from tests.core.examples import FOREVER
+store = open_store(sys.argv[1], FOREVER)
 for number in range(100_000):
     tick = {series_id: float(number) for series_id in range(7)}
     store.write_samples([Samples.of("shop", "", 1_700_000_000_000 + number, tick)], str(number))

@@ -20,10 +20,9 @@ from recwatch.core.store import Retention, Store, open_store
 from recwatch.core.store.connection import Connection, parse_dsn
 from recwatch.core.store.migrations import MIGRATIONS, VERSIONS, TableEngine, with_engine
 from recwatch.core.store.schema import migrate
-from tests.core.examples import INCIDENT
+from tests.core.examples import FOREVER, INCIDENT
 
 GOLDEN = Path(__file__).with_name("schema.sql")
-FOREVER = Retention(samples_days=10_000, rollup_days=10_000, hourly_days=10_000)
 DEPTH = canonical_series("shop", "queue_depth")
 HOUR_S = 3600
 START_S = 1_700_000_000 // HOUR_S * HOUR_S

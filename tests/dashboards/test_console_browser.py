@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cluster.ports import free_ports
 from dashboards.console.launch import command
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
 from recwatch.core.bus import Subscription
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import SystemClock
@@ -21,6 +22,7 @@ from recwatch.core.signals import Samples, SeriesSet
 from tests.app.world import TOKEN, World
 from tests.conftest import require
 from tests.dashboards.story import proposal, surge_incident, verified
+from tests.waiting import until
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 60_000
@@ -46,10 +48,10 @@ def world() -> Iterator[World]:
 def page(world: World, tmp_path: Path) -> Iterator[Page]:
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
-    port = free_port()
+    [port] = free_ports(1)
     with Child("the console", command(world.url, token_file, port)) as child, sync_playwright() as playwright:
-        while not any("URL:" in line for line in list(child.lines)):
-            child.require_running()
+        until(lambda: any("URL:" in line for line in list(child.lines)) or child.failure(), "the console is up")
+        child.require_running()
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"http://127.0.0.1:{port}/", timeout=PATIENCE_MS)

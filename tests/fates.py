@@ -28,7 +28,7 @@ def die() -> None:
 class Fate:
     """What happens to one process: it meets `end` right before or after the `nth` of its steps of one kind.
 
-    The steps are polling, publishing, keeping and committing.
+    A step has a name, such as polling, publishing, keeping or committing.
     """
 
     def __init__(self, when: str = "", nth: int = 0, end: Callable[[], None] = die) -> None:

@@ -69,7 +69,7 @@ def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     if request.param == "memory":
         opened: Bus = LastingBus(partitions=2)
     else:
-        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=3.0, stall_s=300.0)
+        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=6.0, stall_s=300.0)
     yield opened
     opened.close()
 
@@ -143,7 +143,7 @@ def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, stor
 
 
 def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(brokers: Brokers, store: Store) -> None:
-    bus = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+    bus = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=5.0)
     phone = Phone()
     heir = Watchman(bus, store, phone)
 

@@ -91,7 +91,7 @@ def expected() -> Outcome:
 
 @pytest.fixture
 def kafka(brokers: Brokers, stall_s: float) -> Iterator[Bus]:
-    opened = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=stall_s)
+    opened = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=stall_s)
     yield opened
     opened.close()
 
@@ -217,7 +217,7 @@ def assert_heir_goes_on(bus: Bus, store: Store, expected: Outcome, fate: Fate) -
     assert_as_expected(fleet.outcome, expected, rows_of(expected, 3))
 
 
-@pytest.mark.parametrize("stall_s", [3.0])
+@pytest.mark.parametrize("stall_s", [5.0])
 @pytest.mark.parametrize(("when", "nth"), [("before publishing", 60), ("before keeping", 2), ("before committing", 20)])
 def test_who_sleeps_between_two_steps_wakes_and_changes_nothing(
     kafka: Bus, store: Store, expected: Outcome, when: str, nth: int

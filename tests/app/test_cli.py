@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from cluster.ports import free_ports
 from recwatch.app.cli import app
 from recwatch.core.store import open_store
-from tests.app.shop import stored_numbers
+from tests.app.shop import stored_numbers, watched
 from tests.collectors.server import PageServer
 from tests.waiting import ENOUGH_S, until
 
@@ -50,6 +50,12 @@ def process(stage, records, now_ms):
 AlertingStage.process = process
 app(["up", sys.argv[1]])
 """
+
+
+@pytest.fixture
+def content(tmp_path: Path, server: PageServer) -> dict[str, Any]:
+    """Scraped so seldom that, while a test lasts, nothing is said of what its page lacks."""
+    return watched(tmp_path, server)
 
 
 def run(*arguments: str) -> Result:

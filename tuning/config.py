@@ -86,7 +86,7 @@ class TuningConfig(BaseModel):
             try:
                 POLICIES[name].model_validate(options)
             except ValidationError as error:
-                raise BadInput(f"in {name}, {'; '.join(sentences(error, POLICIES[name]))}") from error
+                raise BadInput(f"in {name}, {'; '.join(sentences(error.errors(), POLICIES[name]))}") from error
         return policies
 
     def chosen_policies(self) -> dict[str, Policy]:

@@ -6,18 +6,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from recwatch.app.access import LOOPBACK, Guard
 from recwatch.app.health import Health, health_routes
 from recwatch.app.pages import page_routes
+from recwatch.app.refusals import answer_failures
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
 from recwatch.client import Bands, Columns, Explained, ServiceStatus, SignalStatus
-from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
@@ -80,9 +78,7 @@ def create_api(
         api.include_router(write_routes(receiving.receiver))
     api.include_router(health_routes(health))
     api.include_router(page_routes(api))
-    api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(BadInput, _bad_input)
-    api.add_exception_handler(Unavailable, _unavailable)
+    answer_failures(api)
     tokens = {WRITE_PATH: receiving.token} if receiving else {}
     api.add_middleware(Guard, token=token, tokens=tokens, allowed_hosts=allowed_hosts)
     return api
@@ -228,18 +224,3 @@ def _known_event(view: ApiView, kind: type[E], wanted: str) -> E:
     if event is None:
         raise HTTPException(404, f"No {kind.__name__.lower()} has the id '{wanted}'.")
     return event
-
-
-def _invalid(_: Request, error: Exception) -> JSONResponse:
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-    return JSONResponse({"detail": f"The request cannot be used: {said}."}, 422)
-
-
-def _bad_input(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 400)
-
-
-def _unavailable(_: Request, error: Exception) -> JSONResponse:
-    retry_after_s = error.retry_after_s if isinstance(error, Unavailable) else 1.0
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(max(1, round(retry_after_s)))})

@@ -195,7 +195,7 @@ def _checked(model: type[M], content: object, source: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error, model))) from error
+        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error.errors(), model))) from error
 
 
 class _Tried(BaseModel):

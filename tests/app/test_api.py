@@ -263,8 +263,9 @@ def test_a_silence_that_is_over_cannot_be_ended(world: World) -> None:
         ("/api/signals?service=nope", 404, "there are: shop"),
         ("/api/incidents/nope", 404, "No incident has the id 'nope'"),
         ("/api/bands?series_id=7&start_ms=0&end_ms=1", 404, "No series has the id 7"),
-        ("/api/samples?series_id=x&start_ms=0&end_ms=1", 422, "series_id"),
-        ("/api/incidents?state=shut", 422, "state"),
+        ("/api/samples?series_id=x&start_ms=0&end_ms=1", 422, "key 'series_id[0]' is 'x'; write a whole number, such as 5."),
+        ("/api/samples?series_id=1&end_ms=1", 422, "In the query of the request, key 'start_ms' is missing. Add it."),
+        ("/api/incidents?state=shut", 422, "key 'state' is 'shut'; write one of 'open' or 'resolved'."),
         ("/api/nothing", 404, "Not Found"),
     ],
 )
@@ -272,6 +273,31 @@ def test_a_wrong_question_gets_one_sentence(world: World, path: str, status: int
     answer = world.http.get(path)
     assert answer.status_code == status
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"by": 7}', "key 'by' is 7; write text, such as shop, in quotes where it looks like a number"),
+        (b'{"by": ""}', "key 'by' is ''; write text that is not empty"),
+        (b'{"by": "ada", "who": 1}', "unknown key 'who'. Valid keys there: by, why"),
+        (b"{}", "key 'by' is missing. Add it"),
+        (b"[]", "it is a list; write keys with their values below it, of by, why"),
+        (b'{"by": ', "it is no JSON: Expecting value"),
+        (b"", "it is missing. Add it"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_answered_in_the_words_of_a_configuration(
+    world: World, body: bytes, said: str
+) -> None:
+    headers = AUTH | {"Content-Type": "application/json"}
+    answer = world.http.post("/api/proposals/prop-1/approve", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"In the body of the request, {said}.")
+
+
+def test_more_series_than_are_answered_at_once_are_refused_in_one_sentence(world: World) -> None:
+    answer = world.http.get("/api/samples", params={"series_id": list(range(201)), "start_ms": 0, "end_ms": 1})
+    assert answer.json()["detail"] == "In the query of the request, key 'series_id' is a list; write a list of at most 200."
 
 
 def test_a_failing_store_is_unavailable_with_a_time_to_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

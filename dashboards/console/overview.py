@@ -10,13 +10,11 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboards.console.words import clock_time, figure, measured_now
-from recwatch.client import Client, Columns, ServiceState, ServiceStatus
+from recwatch.client import Client, ServiceState, ServiceStatus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Incident
 
 WINDOW_MS = 60_000
-MOST_SERIES = 200
-"""Of one question to the API."""
 WORST_FIRST: tuple[ServiceState, ...] = get_args(ServiceState)
 STATES: dict[ServiceState, tuple[str, str]] = {
     "incident": ("#e5534b", "incident"),
@@ -68,10 +66,11 @@ def table(glances: Iterable[Glance]) -> str:
 def _row(glance: Glance) -> str:
     service = glance.service
     colour, state = STATES[service.state]
+    since_ms = _since_ms(glance)
     cells = (
         f"<td><b>{_link(service.name, 'live', service=service.name)}</b></td>",
         f'<td class=state><span style="color: {colour}">●</span> {state}</td>',
-        f"<td class=state>{clock_time(_since_ms(glance))}</td>",
+        f"<td class=state>{'' if since_ms is None else clock_time(since_ms)}</td>",
         f"<td class=number>{_p99(glance)}</td>",
         f"<td class=number>{escape(figure(glance.requests_per_s, 'requests/s'))}</td>",
         f"<td>{'<br>'.join(map(_incident, glance.incidents))}</td>",
@@ -80,6 +79,7 @@ def _row(glance: Glance) -> str:
 
 
 def _since_ms(glance: Glance) -> int | None:
+    """Since when there is trouble; of a service that is well there is nothing to say."""
     if glance.incidents:
         return min(incident.start_ms for incident in glance.incidents)
     return glance.service.traffic_ms if glance.service.state == "stale" else None
@@ -106,9 +106,7 @@ def _newest(client: Client, names: Sequence[str], now_ms: int) -> dict[str, tupl
     ids = [
         str(canonical_series(name, signal).id) for name in names for signal in ("latency_p99_seconds", "requests_per_second")
     ]
-    found: dict[str, Columns] = {}
-    for start in range(0, len(ids), MOST_SERIES):
-        found |= client.samples(ids[start : start + MOST_SERIES], now_ms - WINDOW_MS, now_ms)
+    found = client.samples(ids, now_ms - WINDOW_MS, now_ms)
     columns = [found.get(series_id) for series_id in ids]
     values = [c.value[-1] if c is not None and measured_now(c.time_ms, now_ms) else None for c in columns]
     return {name: (values[2 * place], values[2 * place + 1]) for place, name in enumerate(names)}

@@ -27,16 +27,21 @@ _ON_AXES = {
     "requests/s": (1.0, "req/s"),
 }
 _PUNCTUATION = re.compile(rf"([{re.escape(string.punctuation)}])")
+_LINKED = re.compile(r"([^\s`|]*(?:://|www\.|@)[^\s`|]*)", re.IGNORECASE)
+"""What Markdown as GitHub writes it makes a link of, however it is escaped; without what ends code, or a cell of a table."""
 _DASH = "–"
 
 
 def plain(text: str) -> str:
     r"""Text of others, made safe for Markdown: every mark of punctuation stands for itself, and line ends are spaces.
 
-    >>> plain("![x](http://h/x.png)")
-    '\\!\\[x\\]\\(http\\:\\/\\/h\\/x\\.png\\)'
+    Addresses are shown as code, for in any other text they would become links to wherever others like.
+
+    >>> plain("![x](y) | down"), plain("see http://h/x.png")
+    ('\\!\\[x\\]\\(y\\) \\| down', 'see `http://h/x.png`')
     """
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    parts = enumerate(_LINKED.split(" ".join(text.split())))
+    return "".join(f"`{part}`" if place % 2 else _PUNCTUATION.sub(r"\\\1", part) for place, part in parts)
 
 
 def scaled(value: float, unit: str) -> float:

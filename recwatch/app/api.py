@@ -15,14 +15,14 @@ from recwatch.app.pages import page_routes
 from recwatch.app.refusals import answer_failures
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
-from recwatch.client import Bands, Columns, Explained, ServiceStatus, SignalStatus
+from recwatch.client import MOST_SERIES, Bands, Columns, Explained, ServiceStatus, SignalStatus
 from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 from recwatch.core.signals import Series
 
 Words = Annotated[str, Field(min_length=1, max_length=500)]
-SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=200)]
+SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=MOST_SERIES)]
 Service = Annotated[str | None, Query()]
 Since = Annotated[int | None, Query(ge=0, description="Unix time in milliseconds; earlier events are left out.")]
 

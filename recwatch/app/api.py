@@ -125,7 +125,7 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/incidents", summary="Incidents")
     def incidents(service: Service = None, state: IncidentState | None = None, since_ms: Since = None) -> list[Incident]:
-        return [i for i in view.events(Incident, service, since_ms) if state in (None, i.state)]
+        return [i for i in _events_of(view, Incident, service, since_ms) if state in (None, i.state)]
 
     @routes.get("/incidents/{incident_id}", summary="One incident")
     def incident(incident_id: str) -> Incident:
@@ -133,7 +133,7 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/proposals", summary="Proposals and what became of them")
     def proposals(service: Service = None, state: ProposalState | None = None, since_ms: Since = None) -> list[Proposal]:
-        return [p for p in view.events(Proposal, service, since_ms) if state in (None, p.state)]
+        return [p for p in _events_of(view, Proposal, service, since_ms) if state in (None, p.state)]
 
     @routes.get("/proposals/{proposal_id}", summary="One proposal")
     def proposal(proposal_id: str) -> Proposal:
@@ -141,15 +141,15 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/anomalies", summary="Stretches of series that a method calls abnormal")
     def anomalies(service: Service = None, since_ms: Since = None) -> list[Anomaly]:
-        return view.events(Anomaly, service, since_ms)
+        return _events_of(view, Anomaly, service, since_ms)
 
     @routes.get("/marks", summary="Deploys, knob changes, restarts and notes")
     def marks(service: Service = None, since_ms: Since = None) -> list[Mark]:
-        return view.events(Mark, service, since_ms)
+        return _events_of(view, Mark, service, since_ms)
 
     @routes.get("/silences", summary="Silences")
     def silences(service: Service = None, since_ms: Since = None) -> list[Silence]:
-        return view.events(Silence, service, since_ms)
+        return _events_of(view, Silence, service, since_ms)
 
     return routes
 
@@ -210,6 +210,14 @@ def _known_service(view: ApiView, service: str) -> None:
     if not view.knows(service):
         names = ", ".join(s.name for s in view.services()) or "none yet"
         raise HTTPException(404, f"No service is called '{service}'; there are: {names}.")
+
+
+def _events_of(view: ApiView, kind: type[E], service: str | None, since_ms: int | None) -> list[E]:
+    """Events; a service that is watched no more may have some, one that never was is a slip of the pen."""
+    found = view.events(kind, service, since_ms)
+    if service is not None and not found:
+        _known_service(view, service)
+    return found
 
 
 def _known_series(view: ApiView, series_id: int) -> Series:

@@ -44,11 +44,11 @@ CONFIG = Path("recwatch.yaml")
 
 @app.command()
 def incidents(url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
-    """List incidents, newest first: id, state, severity and start, and below what it is about."""
+    """List incidents, newest first: id, state, severity and when, and below what it is about."""
     with _asking(url, config) as client:
         found = client.incidents(service)
     for incident in found:
-        _entry((incident.id, incident.state, incident.severity, f"since {_clock(incident.start_ms)}"), incident.title)
+        _entry((incident.id, incident.state, incident.severity, _when(incident)), incident.title)
     _none(found, "No incidents.")
 
 
@@ -146,7 +146,7 @@ def incident_text(incident: Incident) -> Text:
     """One incident as a person reads it."""
     lines: list[str | tuple[str, str]] = [
         (f"{clean(incident.title)}\n", "bold"),
-        f"{incident.state} since {_clock(incident.start_ms)}, {incident.severity}\n",
+        f"{incident.state}, {incident.severity}, {_when(incident)}\n",
     ]
     for cause in incident.causes:
         lines.append((f"\n{cause.cause} ({cause.confidence:.0%})\n", "bold"))
@@ -157,6 +157,12 @@ def incident_text(incident: Incident) -> Text:
     )
     lines.extend(f"  {_clock(m.time_ms)} {m.kind}: {clean(m.text)} ({clean(m.by)})\n" for m in incident.marks)
     return Text.assemble(*lines)
+
+
+def _when(incident: Incident) -> str:
+    if incident.end_ms is None:
+        return f"since {_clock(incident.start_ms)}"
+    return f"{_clock(incident.start_ms)} to {_clock(incident.end_ms)}"
 
 
 def _promise(proposal: Proposal) -> str:

@@ -179,8 +179,16 @@ def test_events_merge_the_store_with_what_is_live(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/anomalies", "/api/marks", "/api/silences", "/api/proposals"])
-def test_lists_of_events_know_no_other_service(world: World, path: str) -> None:
+def test_lists_of_events_are_of_one_service_which_there_must_be(world: World, path: str) -> None:
+    world.watched.append("other")
     assert ask(world, path, service="other") == []
+    answer = world.http.get(path, params={"service": "shpo"})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "No service is called 'shpo'; there are: other, shop.")
+
+
+def test_events_of_a_service_that_is_watched_no_more_are_kept(world: World) -> None:
+    world.watched.remove(SERVICE)
+    assert [i["id"] for i in ask(world, "/api/incidents", service=SERVICE)] == ["inc-1"]
 
 
 def test_an_old_version_that_comes_again_is_not_taken_for_the_newest(world: World) -> None:

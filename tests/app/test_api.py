@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -367,6 +369,19 @@ def test_a_token_is_kept_from_start_to_start_unless_it_is_empty(tmp_path: Path) 
     assert keep_token(path) == token
     path.write_text("\n")
     assert keep_token(path) not in ("", token)
+
+
+def test_processes_that_start_together_keep_one_token(tmp_path: Path) -> None:
+    for attempt in range(20):
+        path, together = tmp_path / f"token-{attempt}", Barrier(4)
+
+        def start(path: Path = path, together: Barrier = together) -> str:
+            together.wait()
+            return keep_token(path)
+
+        with ThreadPoolExecutor(4) as processes:
+            tokens = {started.result() for started in [processes.submit(start) for _ in range(4)]}
+        assert tokens == {path.read_text()}
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])

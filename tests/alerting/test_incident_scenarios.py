@@ -226,6 +226,14 @@ def test_a_long_incident_keeps_what_is_open_the_first_and_the_latest() -> None:
     assert told[-1].end_ms == at(240)
 
 
+def test_an_incident_opens_however_much_evidence_before_it_ended_after_what_users_felt() -> None:
+    felt = anomaly("latency_p99_seconds", 122, 124, method="objective", **OUT_OF_OBJECTIVE)
+    evidence = [anomaly("gpu_temperature_celsius", 60 + n / 100, 126) for n in range(60)]
+    told = Harness().run(SURGE, {127: [*evidence, felt]}, end_s=150)
+    assert [i.state for i in told] == ["open", "resolved"]
+    assert all(felt.id in {a.id for a in i.anomalies} for i in told)
+
+
 def test_evidence_that_ends_later_does_not_push_the_end_out() -> None:
     felt = anomaly("latency_p99_seconds", 122, 130, method="objective", **OUT_OF_OBJECTIVE)
     blips = [anomaly("queue_depth", 131 + n / 100, 131.005 + n / 100) for n in range(100)]

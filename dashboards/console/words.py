@@ -12,10 +12,7 @@ import numpy as np
 from recwatch.core import wording
 from recwatch.core.events import Cause
 from recwatch.core.proposals import Interval, KnobValue
-from recwatch.core.recent import usual_interval_ms
-
-STALE_INTERVALS = 3
-LEAST_STALE_MS = 5_000
+from recwatch.core.recent import stale_after_ms, usual_interval_ms
 
 _ON_AXES = {
     "seconds": (1000.0, "ms"),
@@ -110,8 +107,7 @@ def measured_now(time_ms: Sequence[int], now_ms: int) -> bool:
     """
     if not time_ms:
         return False
-    interval_ms = usual_interval_ms(np.array(time_ms, dtype=np.int64))
-    return now_ms - time_ms[-1] <= max(LEAST_STALE_MS, STALE_INTERVALS * interval_ms)
+    return now_ms - time_ms[-1] <= stale_after_ms(usual_interval_ms(np.array(time_ms, dtype=np.int64)))
 
 
 def clock_time(time_ms: int | None) -> str:

@@ -21,6 +21,7 @@ from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Anomaly, Incident
 from recwatch.core.proposals import Proposal
+from recwatch.core.recent import stale_after_ms
 from recwatch.core.signals import Series
 
 _JUDGEMENTS = {
@@ -63,6 +64,7 @@ _TOTALS = {
     "recwatch_rebalances": ("stage", "Times that a stage was given partitions to read."),
 }
 _LAG, _DELAY = "recwatch_lag_records", "recwatch_delay_seconds"
+LEAST_STALE_MS = 15_000
 
 
 def metric_names() -> frozenset[str]:
@@ -137,19 +139,12 @@ class ObjectiveCollector(Collector):
 
 
 class SignalCollector(Collector):
-    """Collects from a live view. A series not heard of for `stale_after_s` of wall clock is left out."""
+    """Collects from a live view. What was not heard of for fifteen seconds, and three intervals of its service, is left out."""
 
-    def __init__(
-        self,
-        live: LiveView,
-        clock: Clock,
-        targets: Callable[[], tuple[TargetStatus, ...]],
-        stale_after_s: float = 15.0,
-    ) -> None:
+    def __init__(self, live: LiveView, clock: Clock, targets: Callable[[], tuple[TargetStatus, ...]]) -> None:
         self._live = live
         self._clock = clock
         self._targets = targets
-        self._stale_after_ms = int(stale_after_s * 1000)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not collect."""
@@ -157,14 +152,20 @@ class SignalCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        for series in self._live.recent.series():
-            self._add(families, series)
+        recent, now_ms = self._live.recent, self._clock.now_ms()
+        known = recent.series()
+        stale_ms = {
+            service: max(LEAST_STALE_MS, stale_after_ms(recent.interval_ms(service)))
+            for service in {series.service for series in known}
+        }
+        for series in known:
+            self._add(families, series, now_ms - stale_ms[series.service])
         yield from families.values()
         yield from self._counts()
 
-    def _add(self, families: dict[str, Metric], series: Series) -> None:
+    def _add(self, families: dict[str, Metric], series: Series, since_ms: float) -> None:
         last = self._live.recent.last(series.id)
-        if last is None or last[0] < self._clock.now_ms() - self._stale_after_ms:
+        if last is None or last[0] < since_ms:
             return
         name, help_text = _exported(series.name)
         family = families.setdefault(name, GaugeMetricFamily(name, help_text))

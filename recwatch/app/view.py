@@ -20,13 +20,11 @@ from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.progress import OWN
 from recwatch.core.proposals import Decision, Hold, Proposal
-from recwatch.core.recent import usual_interval_ms
+from recwatch.core.recent import stale_after_ms, usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
 from recwatch.core.wording import utc
 
 Rows = tuple[Int64, Float64]
-STALE_INTERVALS = 3
-LEAST_STALE_MS = 5_000
 UNTOLD_MS = 30_000
 """After which nothing is known any more of targets that nobody tells of."""
 TELLING = {*TRAFFIC, *(name for name, signal in SIGNALS.items() if signal.user_facing)}
@@ -106,6 +104,7 @@ class ApiView:
             open_incidents=len(incidents),
             last_ms=self.live.recent.last_ms(name),
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
+            interval_ms=round(self.live.recent.interval_ms(name)),
             objective=self.objectives.get(name),
             unmeasured=self._unmeasured(name),
         )
@@ -118,8 +117,7 @@ class ApiView:
         recent = self.live.recent
         traffic_ms = recent.traffic_ms(name)
         if len(traffic_ms):
-            stale_ms = max(LEAST_STALE_MS, STALE_INTERVALS * usual_interval_ms(traffic_ms))
-            silent = self.clock.now_ms() - traffic_ms[-1] > stale_ms
+            silent = self.clock.now_ms() - traffic_ms[-1] > stale_after_ms(usual_interval_ms(traffic_ms))
         else:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:

@@ -11,6 +11,9 @@ from recwatch.core.canonical import DERIVED, LATENCY_QUANTILES, TRAFFIC
 from recwatch.core.quantiles import open_ended
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
+STALE_INTERVALS = 3
+LEAST_STALE_MS = 5_000
+
 
 class Recent:
     """Keeps `span_s` seconds of sample time per series. One thread writes; readers get copies.
@@ -99,6 +102,12 @@ class Recent:
         return np.unique(np.concatenate([np.array([], np.int64), *(self.rows(s.id)[0] for s in found if s is not None)]))
 
 
+    def interval_ms(self, service: str) -> float:
+        """The usual time between two ticks of a service, each of which says how many of its targets are up."""
+        up = self.of(service, "targets_up_ratio")
+        return usual_interval_ms(self.rows(up.id)[0] if up else np.array([], np.int64))
+
+
 def usual_interval_ms(time_ms: Int64) -> float:
     """The usual distance of two scrapes; 1000 until there are two.
 
@@ -106,6 +115,15 @@ def usual_interval_ms(time_ms: Int64) -> float:
     5000.0
     """
     return float(np.median(np.diff(time_ms))) if len(time_ms) > 1 else 1000.0
+
+
+def stale_after_ms(interval_ms: float) -> float:
+    """How old a reading may be before it tells nothing of now: three intervals, but never less than five seconds.
+
+    >>> stale_after_ms(1_000.0), stale_after_ms(15_000.0)
+    (5000.0, 45000.0)
+    """
+    return max(float(LEAST_STALE_MS), STALE_INTERVALS * interval_ms)
 
 
 def absorb(recent: Recent, messages: Iterable[object]) -> None:

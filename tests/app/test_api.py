@@ -431,6 +431,17 @@ def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
     assert "recwatch_queue_depth" not in generate_latest(registry).decode()
 
 
+def test_metrics_hold_what_comes_only_every_fifteen_seconds() -> None:
+    depth, up = canonical_series("slow", "queue_depth"), canonical_series("slow", "targets_up_ratio")
+    live = LiveView()
+    live.take(SeriesSet("slow", (depth, up)))
+    for ago_s in (50, 35, 20):
+        live.take(Samples.of("slow", "", NOW_MS - 1000 * ago_s, {depth.id: 3.0, up.id: 1.0}))
+    registry = CollectorRegistry()
+    registry.register(SignalCollector(live, FakeClock(), lambda: ()))
+    assert 'recwatch_queue_depth{service="slow"} 3.0' in generate_latest(registry).decode()
+
+
 def test_a_restart_shows_what_the_store_kept(world: World) -> None:
     series = ALL["queue_depth"]
     world.shelf.known = [series]

@@ -9,7 +9,7 @@ from recwatch.client import ServiceStatus
 from recwatch.core.objective import Objective
 from tests.dashboards.story import surge_incident
 
-QUIET = ServiceStatus("a&b", "healthy", (), 30, 0, 1000, 1000, None, {})
+QUIET = ServiceStatus("a&b", "healthy", (), 30, 0, 1000, 1000, 1000, None, {})
 
 
 def test_a_service_in_trouble_shows_its_incident_with_a_link_to_it() -> None:

@@ -15,13 +15,14 @@ from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStat
 from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
-from recwatch.core.event_json import E, Event
-from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.event_json import E, started_ms
+from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.progress import OWN
-from recwatch.core.proposals import Decision, Hold, Proposal
+from recwatch.core.proposals import Hold
 from recwatch.core.recent import stale_after_ms, usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
+from recwatch.core.store.database import step_ms_of
 from recwatch.core.wording import utc
 
 Rows = tuple[Int64, Float64]
@@ -160,7 +161,10 @@ class ApiView:
         return [s for s in self.live.recent.series(of.service, "recwatch_score") if wanted <= s.labels.items()]
 
     def rows(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None = None) -> dict[int, Rows]:
-        """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given."""
+        """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given.
+
+        As in the store, steps of a minute and more are rounded up to whole minutes.
+        """
         tail = {i: _stepped(self.live.recent.rows(i, start_ms, end_ms), step_s) for i in series_ids}
         reaches = start_ms >= self.clock.now_ms() - self.live.span_ms
         asked = [i for i in series_ids if not (reaches and self.live.keeps(i))]
@@ -197,17 +201,6 @@ class ApiView:
         return self.live.event(kind, event_id) or self.store.event(kind, event_id)
 
 
-def started_ms(event: Event) -> int:
-    """When the event began, was created, or was done."""
-    match event:
-        case Proposal():
-            return event.created_ms
-        case Mark() | Decision():
-            return event.time_ms
-        case _:
-            return event.start_ms
-
-
 def _aligned(times: Sequence[int], rows: Rows | None) -> list[float | None]:
     at = dict(zip(rows[0].tolist(), rows[1].tolist(), strict=True)) if rows else {}
     return [at.get(time) for time in times]
@@ -226,6 +219,6 @@ def _stepped(rows: Rows, step_s: int | None) -> Rows:
     """Means over steps of unix time."""
     if step_s is None or not len(rows[0]):
         return rows
-    step_ms = max(1, round(step_s * 1000))
+    step_ms = step_ms_of(step_s)
     steps, which, counts = np.unique(rows[0] // step_ms, return_inverse=True, return_counts=True)
     return steps * step_ms, np.bincount(which, weights=rows[1]) / counts

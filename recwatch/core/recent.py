@@ -31,12 +31,15 @@ class Recent:
     def __init__(self, span_s: float = 900.0) -> None:
         self._span_ms = int(span_s * 1000)
         self._series: dict[int, Series] = {}
+        self._named: dict[str, dict[str, list[Series]]] = {}
         self._rows: dict[int, deque[tuple[int, float]]] = {}
 
     def learn(self, known: SeriesSet) -> None:
         """Take note of the series of a service."""
         for series in known.series:
-            self._series.setdefault(series.id, series)
+            if series.id not in self._series:
+                self._series[series.id] = series
+                self._named.setdefault(series.service, {}).setdefault(series.name, []).append(series)
 
     def append(self, samples: Samples) -> None:
         """Add a batch; rows not newer than their series' last are left out."""
@@ -51,8 +54,10 @@ class Recent:
                 rows.popleft()
 
     def series(self, service: str | None = None, name: str | None = None) -> list[Series]:
-        """The known series, of one service or name if given."""
-        return [s for s in list(self._series.values()) if service in (None, s.service) and name in (None, s.name)]
+        """The known series, of one service or name if given; those of one name stand together."""
+        services = list(self._named.values()) if service is None else [self._named.get(service, {})]
+        of_name = [list(by_name.values()) if name is None else [by_name.get(name, [])] for by_name in services]
+        return [series for lists in of_name for one in lists for series in list(one)]
 
     def of(self, service: str, name: str, labels: Mapping[str, str] | None = None) -> Series | None:
         """The series of this name whose labels include `labels` and few others: of the service rather than of a model."""

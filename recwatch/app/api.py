@@ -20,7 +20,10 @@ from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 from recwatch.core.signals import Series
+from recwatch.core.wording import duration
 
+MOST_READINGS = 500_000
+"""Of one answer."""
 Words = Annotated[str, Field(min_length=1, max_length=500)]
 SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=MOST_SERIES)]
 Service = Annotated[str | None, Query()]
@@ -101,10 +104,12 @@ def _signals(view: ApiView) -> APIRouter:
     def samples(
         series_id: SeriesIds, start_ms: int, end_ms: int, step_s: Annotated[int | None, Query(gt=0)] = None
     ) -> dict[str, Columns]:
+        _require_few(len(series_id), end_ms - start_ms, step_s or 1)
         return view.samples(series_id, start_ms, end_ms, step_s)
 
     @routes.get("/bands", summary="Readings of series beside the expected value, its bounds and the score")
     def bands(series_id: SeriesIds, start_ms: int, end_ms: int) -> dict[str, Bands]:
+        _require_few(len(series_id), end_ms - start_ms)
         return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
 
     @routes.get("/explain", summary="Why a series did, or did not, alarm")
@@ -204,6 +209,16 @@ def _writes(view: ApiView) -> APIRouter:
         return ended
 
     return routes
+
+
+def _require_few(series: int, span_ms: int, step_s: int = 1) -> None:
+    """Refuse what would take the process's memory, taking it that series are read once a second."""
+    if series * span_ms / (1000 * step_s) > MOST_READINGS:
+        raise HTTPException(
+            400,
+            f"{series} series over {duration(span_ms)} have too many readings for one answer; ask for fewer, for a shorter "
+            "time, or for the means of longer steps with step_s.",
+        )
 
 
 def _known_service(view: ApiView, service: str) -> None:

@@ -144,6 +144,22 @@ def test_steps_are_means_stamped_with_their_start(world: World) -> None:
     assert found[str(series.id)]["value"] == [1.0] * 4
 
 
+def test_longer_steps_are_whole_minutes_in_memory_as_in_the_store(world: World) -> None:
+    series = ALL["replicas"]
+    found = ask(world, "/api/samples", series_id=str(series.id), start_ms=NOW_MS - 40_000, end_ms=NOW_MS, step_s=90)
+    assert {time_ms % 120_000 for time_ms in found[str(series.id)]["time_ms"]} == {0}
+
+
+def test_what_would_fill_the_memory_is_refused(world: World) -> None:
+    day = {"series_id": list(range(10)), "start_ms": NOW_MS - 86_400_000, "end_ms": NOW_MS}
+    for path in ("/api/samples", "/api/bands"):
+        answer = world.http.get(path, params=day)
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith("10 series over 24 h have too many readings for one answer; ask for fewer, ")
+    assert world.shelf.reads == 0
+    assert world.http.get("/api/samples", params=day | {"step_s": 60}).status_code == 200
+
+
 def test_bands_align_judgements_with_readings(world: World) -> None:
     series_id = str(ALL["queue_depth"].id)
     bands = ask(world, "/api/bands", series_id=series_id, start_ms=NOW_MS - 10_000, end_ms=NOW_MS)[series_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -49,6 +50,7 @@ _WANTED: Mapping[str, str] = {
 }
 """What belongs where a fault of this type is; the names in braces are of pydantic's context."""
 _SECRETIVE = "url_"  # an address may hold a token
+_USER_OF_ADDRESS = re.compile(r"//\S*@")
 _OWN = ("value_error", "assertion_error")
 
 
@@ -116,7 +118,7 @@ def _is(fault: ErrorDetails) -> str:
         return "" if fault["type"] in _OWN else f" is {what}"
     if fault["type"].startswith(_SECRETIVE):
         return " cannot be used"
-    return f" is {clean(repr(value))}"
+    return f" is {clean(_USER_OF_ADDRESS.sub('//…@', repr(value)))}"
 
 
 def _model_at(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel]:

@@ -10,7 +10,6 @@ import pytest
 from recwatch.core.bus import Record
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
-from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Incident, Mark, RankedCause, Transition
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Decision, Proposal
@@ -356,11 +355,6 @@ def test_a_change_without_traffic_to_prove_it_is_undone() -> None:
     story.run(90)
     assert story.states[-1] == "rolled_back"
     assert "not enough to prove the change" in story.proposal.history[-1].why
-
-
-def test_tuning_without_an_objective_is_refused() -> None:
-    with pytest.raises(BadInput, match="tuning of shop needs an objective"):
-        TuningStage({"shop": config()}, {})
 
 
 def test_other_services_are_left_alone() -> None:

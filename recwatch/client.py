@@ -47,7 +47,7 @@ class ServiceStatus:
 
     It is `stale` when nothing is known of its traffic any more, `unmeasured` when its objective cannot be judged,
     `warming_up` while methods still learn what is usual. `unmeasured` has the reason for each such signal of the objective.
-    Samples come every `interval_ms`, or did so lately.
+    A newest sample that is older than `stale_after_ms` tells nothing of now.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ServiceStatus:
     open_incidents: int
     last_ms: int | None
     traffic_ms: int | None
-    interval_ms: int
+    stale_after_ms: int
     objective: Objective | None
     unmeasured: Mapping[str, str]
 

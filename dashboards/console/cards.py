@@ -13,7 +13,6 @@ from recwatch.client import Client, ServiceStatus
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Evidence, Incident, Transition
 from recwatch.core.proposals import Proposal, ProposalState
-from recwatch.core.recent import stale_after_ms
 from recwatch.core.wording import duration
 
 LEAST_STALE_MS = 15_000
@@ -47,8 +46,7 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
     if service.unmeasured:
         reasons = "".join(f"\n- {plain(why)}" for why in service.unmeasured.values())
         st.warning(f"The objective is not watched in full:{reasons}")
-    stale_ms = max(LEAST_STALE_MS, stale_after_ms(service.interval_ms))
-    if service.last_ms is not None and now_ms - service.last_ms > stale_ms:
+    if service.last_ms is not None and now_ms - service.last_ms > max(LEAST_STALE_MS, service.stale_after_ms):
         silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")
 

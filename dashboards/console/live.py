@@ -94,7 +94,7 @@ def _charts(client: Client, service: ServiceStatus, window: tuple[int, int], now
         band, bound = bands[signal.series_id], None if "model" in signal.labels else bounds.get(signal.name)
         mine = [h for h in happened if isinstance(h, Mark) or h.series_id == signal.series_id]
         data = tables(band, signal.unit, window, mine, bound)
-        value = _value(signal, signals, measured=measured_now(band.time_ms, now_ms))
+        value = _value(signal, signals, measured=measured_now(band.time_ms, now_ms, service.stale_after_ms))
         limit = f" :gray[/ {figure(bound, signal.unit)}]" if bound is not None else ""
         with columns[place % 3], st.container(gap=None):
             st.markdown(f"**{names[signal.series_id]}** {value}{limit}{_origin(signal)}", help=signal.help)

@@ -15,6 +15,7 @@ from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Incident
 
 WINDOW_MS = 60_000
+SHOWN = ("latency_p99_seconds", "requests_per_second")
 WORST_FIRST: tuple[ServiceState, ...] = get_args(ServiceState)
 STATES: dict[ServiceState, tuple[str, str]] = {
     "incident": ("#e5534b", "incident"),
@@ -47,7 +48,7 @@ class Glance(NamedTuple):
 
 def overview_page(client: Client, services: Sequence[ServiceStatus], now_ms: int) -> None:
     """All services at a glance."""
-    newest = _newest(client, [s.name for s in services], now_ms)
+    newest = _newest(client, services, now_ms)
     incidents = client.incidents(state="open")
     glances = [
         Glance(s, *newest[s.name], tuple(i for i in incidents if i.service == s.name))
@@ -101,12 +102,16 @@ def _link(text: str, page: str, **query: str) -> str:
     return f'<a href="{escape(f"{page}?{urlencode(query)}")}">{escape(text)}</a>'
 
 
-def _newest(client: Client, names: Sequence[str], now_ms: int) -> dict[str, tuple[float | None, float | None]]:
+def _newest(
+    client: Client, services: Sequence[ServiceStatus], now_ms: int
+) -> dict[str, tuple[float | None, float | None]]:
     """The newest p99 and requests a second of each service."""
-    ids = [
-        str(canonical_series(name, signal).id) for name in names for signal in ("latency_p99_seconds", "requests_per_second")
-    ]
-    found = client.samples(ids, now_ms - WINDOW_MS, now_ms)
-    columns = [found.get(series_id) for series_id in ids]
-    values = [c.value[-1] if c is not None and measured_now(c.time_ms, now_ms) else None for c in columns]
-    return {name: (values[2 * place], values[2 * place + 1]) for place, name in enumerate(names)}
+    ids = {s.name: [str(canonical_series(s.name, signal).id) for signal in SHOWN] for s in services}
+    found = client.samples([series_id for of_service in ids.values() for series_id in of_service], now_ms - WINDOW_MS, now_ms)
+
+    def newest(service: ServiceStatus, series_id: str) -> float | None:
+        columns = found.get(series_id)
+        measured = columns is not None and measured_now(columns.time_ms, now_ms, service.stale_after_ms)
+        return columns.value[-1] if columns is not None and measured else None
+
+    return {s.name: (newest(s, ids[s.name][0]), newest(s, ids[s.name][1])) for s in services}

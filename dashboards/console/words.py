@@ -99,15 +99,18 @@ def which(labels: Mapping[str, str], siblings: Sequence[Mapping[str, str]]) -> s
     return ", ".join(f"{name} {labels[name]}" for name in differing if name != "emulated")
 
 
-def measured_now(time_ms: Sequence[int], now_ms: int) -> bool:
+def measured_now(time_ms: Sequence[int], now_ms: int, service_ms: int) -> bool:
     """Whether a series that was read at these times is still measured: it is not, once three intervals passed without it.
 
-    >>> measured_now([0, 1000, 2000], 6000), measured_now([0, 1000, 2000], 60_000), measured_now([], 0)
+    Not all signals come as often as those of its service that come most often, which are stale after `service_ms`.
+
+    >>> measured_now([0, 1000, 2000], 6000, 5000), measured_now([0, 1000, 2000], 60_000, 5000), measured_now([], 0, 5000)
     (True, False, False)
     """
     if not time_ms:
         return False
-    return now_ms - time_ms[-1] <= stale_after_ms(usual_interval_ms(np.array(time_ms, dtype=np.int64)))
+    own_ms = stale_after_ms(usual_interval_ms(np.array(time_ms, dtype=np.int64)))
+    return now_ms - time_ms[-1] <= max(own_ms, service_ms)
 
 
 def clock_time(time_ms: int | None) -> str:

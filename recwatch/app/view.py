@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -49,7 +49,10 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiView:
-    """All that the API knows of the `watched` services and of recwatch. It changes state only by publishing on `bus`."""
+    """All that the API knows of the `watched` services and of recwatch. It changes state only by publishing on `bus`.
+
+    `behind_ms` says how long after its time a sample of a service may come, where that is not at once.
+    """
 
     bus: Bus
     store: History
@@ -57,6 +60,7 @@ class ApiView:
     clock: Clock
     watched: Collection[str]
     objectives: Mapping[str, Objective]
+    behind_ms: Mapping[str, int] = field(default_factory=dict)
 
     def services(self) -> tuple[ServiceStatus, ...]:
         """Every service by name; recwatch itself only while it has an incident."""
@@ -69,6 +73,13 @@ class ApiView:
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape, by recwatch or by its Prometheus."""
         return tuple(target for service in self.watched for target in self._targets(service))
+
+    def stale_after_ms(self, service: str) -> int:
+        """How old the newest sample of a service may be while all is well."""
+        return self._stale_after_ms(service, self.live.recent.interval_ms(service))
+
+    def _stale_after_ms(self, service: str, interval_ms: float) -> int:
+        return round(stale_after_ms(interval_ms)) + self.behind_ms.get(service, 0)
 
     def holds(self) -> tuple[Hold, ...]:
         """Why nothing is being tuned."""
@@ -105,7 +116,7 @@ class ApiView:
             open_incidents=len(incidents),
             last_ms=self.live.recent.last_ms(name),
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
-            interval_ms=round(self.live.recent.interval_ms(name)),
+            stale_after_ms=self.stale_after_ms(name),
             objective=self.objectives.get(name),
             unmeasured=self._unmeasured(name),
         )
@@ -118,7 +129,7 @@ class ApiView:
         recent = self.live.recent
         traffic_ms = recent.traffic_ms(name)
         if len(traffic_ms):
-            silent = self.clock.now_ms() - traffic_ms[-1] > stale_after_ms(usual_interval_ms(traffic_ms))
+            silent = self.clock.now_ms() - traffic_ms[-1] > self._stale_after_ms(name, usual_interval_ms(traffic_ms))
         else:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from collectors.intervals import BEHIND_MS
 from recwatch.app.access import keep_token, refusal
 from recwatch.app.live import LiveView
 from recwatch.app.measured import SCRAPES
@@ -441,21 +442,30 @@ def test_totals_are_counters_with_one_label() -> None:
 
 
 def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
-    clock = FakeClock(NOW_MS + 60_000)
     registry = CollectorRegistry()
-    registry.register(SignalCollector(world.live, clock, lambda: ()))
+    registry.register(SignalCollector(replace(world.view, clock=FakeClock(NOW_MS + 60_000))))
     assert "recwatch_queue_depth" not in generate_latest(registry).decode()
 
 
-def test_metrics_hold_what_comes_only_every_fifteen_seconds() -> None:
-    depth, up = canonical_series("slow", "queue_depth"), canonical_series("slow", "targets_up_ratio")
-    live = LiveView()
-    live.take(SeriesSet("slow", (depth, up)))
+def test_what_comes_only_every_fifteen_seconds_is_not_taken_for_gone(world: World) -> None:
+    rate, up = canonical_series("slow", "requests_per_second"), canonical_series("slow", "targets_up_ratio")
+    world.watched.append("slow")
+    world.live.take(SeriesSet("slow", (rate, up)))
     for ago_s in (50, 35, 20):
-        live.take(Samples.of("slow", "", NOW_MS - 1000 * ago_s, {depth.id: 3.0, up.id: 1.0}))
-    registry = CollectorRegistry()
-    registry.register(SignalCollector(live, FakeClock(), lambda: ()))
-    assert 'recwatch_queue_depth{service="slow"} 3.0' in generate_latest(registry).decode()
+        world.live.take(Samples.of("slow", "", NOW_MS - 1000 * ago_s, {rate.id: 3.0, up.id: 1.0}))
+    assert 'recwatch_requests_per_second{service="slow"} 3.0' in world.http.get("/metrics").text
+    (slow,) = (s for s in ask(world, "/api/services") if s["name"] == "slow")
+    assert (slow["stale_after_ms"], slow["state"]) == (45_000, "warming_up")
+
+
+def test_what_a_prometheus_sends_later_than_it_reads_it_is_not_taken_for_gone(world: World) -> None:
+    rate = canonical_series("sent", "requests_per_second")
+    world.watched.append("sent")
+    world.live.take(SeriesSet("sent", (rate,)))
+    world.live.take(Samples.of("sent", "", NOW_MS - 11_000, {rate.id: 3.0}))
+    assert state_of(world, "sent") == "stale"
+    sent = replace(world.view, behind_ms={"sent": BEHIND_MS}).services()[0]
+    assert (sent.name, sent.state, sent.stale_after_ms) == ("sent", "warming_up", 15_000)
 
 
 def test_a_restart_shows_what_the_store_kept(world: World) -> None:

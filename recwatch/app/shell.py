@@ -89,7 +89,7 @@ def approve(
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
     with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "approve", getpass.getuser(), why)
-    Console(emoji=False).print(f"Approved {proposal_id}.", markup=False, highlight=False)
+    _say(f"Approved {proposal_id}.")
 
 
 @app.command()
@@ -99,7 +99,7 @@ def reject(
     """Reject a proposal."""
     with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "reject", getpass.getuser(), why)
-    Console(emoji=False).print(f"Rejected {proposal_id}.", markup=False, highlight=False)
+    _say(f"Rejected {proposal_id}.")
 
 
 @app.command()
@@ -116,7 +116,7 @@ def silence(
     with _writing(url, config, token_file) as client:
         made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
     said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
-    Console(soft_wrap=True, emoji=False).print(said, markup=False, highlight=False)
+    _say(said)
 
 
 @app.command()
@@ -124,7 +124,7 @@ def unsilence(silence_id: str, url: UrlOption = None, config: ConfigOption = Non
     """End a silence now; `recwatch silence` said its id."""
     with _writing(url, config, token_file) as client:
         ended = client.unsilence(silence_id, getpass.getuser())
-    Console(emoji=False).print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
+    _say(f"{ended.service} is no longer silenced by {ended.id}.")
 
 
 @app.command()
@@ -139,7 +139,7 @@ def mark(
     """Tell recwatch that something was done to a service."""
     with _writing(url, config, token_file) as client:
         made = client.mark(service, kind, text, getpass.getuser())
-    Console(emoji=False).print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
+    _say(f"Marked {service} at {_clock(made.time_ms)}.")
 
 
 def incident_text(incident: Incident) -> Text:
@@ -215,17 +215,22 @@ def _writing(url: str | None, config: Path | None, token_file: Path | None) -> A
         ) from error
 
 
+def _say(said: str | Text) -> None:
+    """Print as it is; ids are not cut however narrow the terminal."""
+    Console(soft_wrap=True, emoji=False, markup=False, highlight=False).print(said)
+
+
 def _entry(head: tuple[str, ...], *below: str) -> None:
-    """One line that begins with an id, never cut however narrow the terminal; then what there is to read, indented."""
+    """One line that begins with an id; then what there is to read, indented."""
     id_, *others = map(clean, head)
-    Console(soft_wrap=True, emoji=False).print(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
+    _say(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
     for text in below:
         Console(emoji=False).print(Padding(Text(clean(text)), (0, 0, 0, 4), expand=False))
 
 
 def _none(found: Sequence[object], sentence: str) -> None:
     if not found:
-        Console(emoji=False).print(sentence)
+        _say(sentence)
 
 
 def _clock(time_ms: int) -> str:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from collectors.intervals import BEHIND_MS
 from recwatch.app.access import keep_token, refusal
-from recwatch.app.live import LiveView
+from recwatch.app.live import EVENTS_KEPT, LiveView
 from recwatch.app.measured import SCRAPES
 from recwatch.app.restart import prime
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
@@ -208,6 +208,15 @@ def test_lists_of_events_are_of_one_service_which_there_must_be(world: World, pa
 def test_events_of_a_service_that_is_watched_no_more_are_kept(world: World) -> None:
     world.watched.remove(SERVICE)
     assert [i["id"] for i in ask(world, "/api/incidents", service=SERVICE)] == ["inc-1"]
+
+
+def test_what_lasts_stays_in_memory_however_much_came_and_went_since(world: World) -> None:
+    for number in range(EVENTS_KEPT + 10):
+        over = replace(surge_incident(NOW_MS + number), id=f"later-{number}", state="resolved", end_ms=NOW_MS + number)
+        world.live.take(over)
+    kept = [incident.id for incident in world.live.events(Incident)]
+    assert (len(kept), kept[0], kept[1]) == (EVENTS_KEPT, "inc-1", "later-11")
+    assert state_of(world, SERVICE) == "incident"
 
 
 def test_an_old_version_that_comes_again_is_not_taken_for_the_newest(world: World) -> None:

@@ -108,9 +108,10 @@ class ApiView:
 
     def _service(self, name: str) -> ServiceStatus:
         incidents, mine = self._open_incidents(name), tuple(self._targets(name))
+        lacking = unmeasured(self.live.recent, name, self.objectives.get(name))
         return ServiceStatus(
             name=name,
-            state="incident" if incidents else self._quiet_state(name, mine),
+            state="incident" if incidents else self._quiet_state(name, mine, lacking),
             targets=mine,
             signals=len(self._canonical(name)),
             open_incidents=len(incidents),
@@ -118,14 +119,11 @@ class ApiView:
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
             stale_after_ms=self.stale_after_ms(name),
             objective=self.objectives.get(name),
-            unmeasured=self._unmeasured(name),
+            unmeasured=lacking,
         )
 
-    def _unmeasured(self, name: str) -> Mapping[str, str]:
-        return unmeasured(self.live.recent, name, self.objectives.get(name))
-
-    def _quiet_state(self, name: str, targets: Sequence[TargetStatus]) -> ServiceState:
-        """How a service is of which no incident is open."""
+    def _quiet_state(self, name: str, targets: Sequence[TargetStatus], lacking: Collection[str]) -> ServiceState:
+        """How a service is of which no incident is open; `lacking` are signals of its objective that are not measured."""
         recent = self.live.recent
         traffic_ms = recent.traffic_ms(name)
         if len(traffic_ms):
@@ -134,7 +132,7 @@ class ApiView:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:
             return "stale"
-        if self._unmeasured(name):
+        if lacking:
             return "unmeasured"
         judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
         known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]

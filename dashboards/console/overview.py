@@ -102,12 +102,12 @@ def _link(text: str, page: str, **query: str) -> str:
     return f'<a href="{escape(f"{page}?{urlencode(query)}")}">{escape(text)}</a>'
 
 
-def _newest(
-    client: Client, services: Sequence[ServiceStatus], now_ms: int
-) -> dict[str, tuple[float | None, float | None]]:
+def _newest(client: Client, services: Sequence[ServiceStatus], now_ms: int) -> dict[str, tuple[float | None, float | None]]:
     """The newest p99 and requests a second of each service."""
     ids = {s.name: [str(canonical_series(s.name, signal).id) for signal in SHOWN] for s in services}
-    found = client.samples([series_id for of_service in ids.values() for series_id in of_service], now_ms - WINDOW_MS, now_ms)
+    found = client.samples(
+        [series_id for of_service in ids.values() for series_id in of_service], now_ms - WINDOW_MS, now_ms
+    )
 
     def newest(service: ServiceStatus, series_id: str) -> float | None:
         columns = found.get(series_id)

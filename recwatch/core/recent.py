@@ -106,7 +106,6 @@ class Recent:
         found = (self.of(service, name) for name in TRAFFIC)
         return np.unique(np.concatenate([np.array([], np.int64), *(self.rows(s.id)[0] for s in found if s is not None)]))
 
-
     def interval_ms(self, service: str) -> float:
         """The usual time between two ticks of a service, each of which says how many of its targets are up."""
         up = self.of(service, "targets_up_ratio")

@@ -156,7 +156,9 @@ def test_what_would_fill_the_memory_is_refused(world: World) -> None:
     for path in ("/api/samples", "/api/bands"):
         answer = world.http.get(path, params=day)
         assert answer.status_code == 400
-        assert answer.json()["detail"].startswith("10 series over 24 h have too many readings for one answer; ask for fewer, ")
+        assert answer.json()["detail"].startswith(
+            "10 series over 24 h have too many readings for one answer; ask for fewer, "
+        )
     assert world.shelf.reads == 0
     assert world.http.get("/api/samples", params=day | {"step_s": 60}).status_code == 200
 

@@ -152,7 +152,7 @@ def test_longer_steps_are_whole_minutes_in_memory_as_in_the_store(world: World) 
 
 
 def test_what_would_fill_the_memory_is_refused(world: World) -> None:
-    day = {"series_id": list(range(10)), "start_ms": NOW_MS - 86_400_000, "end_ms": NOW_MS}
+    day: dict[str, Any] = {"series_id": list(range(10)), "start_ms": NOW_MS - 86_400_000, "end_ms": NOW_MS}
     for path in ("/api/samples", "/api/bands"):
         answer = world.http.get(path, params=day)
         assert answer.status_code == 400

@@ -152,7 +152,8 @@ class SignalCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        known, now_ms = self._live.recent.series(), self._view.clock.now_ms()
+        known = [series for series in self._live.recent.series() if series.name in SIGNALS or series.name in DERIVED]
+        now_ms = self._view.clock.now_ms()
         services = {series.service for series in known}
         since_ms = {service: now_ms - max(LEAST_STALE_MS, self._view.stale_after_ms(service)) for service in services}
         for series in known:

@@ -458,6 +458,14 @@ def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
     assert "recwatch_queue_depth" not in generate_latest(registry).decode()
 
 
+def test_a_signal_that_only_a_newer_recwatch_knows_is_left_out_of_metrics(world: World) -> None:
+    newer = Series("queue_colour", {"service": SERVICE}, "", "gauge", SERVICE)
+    world.live.take(SeriesSet(SERVICE, (newer,)))
+    world.live.take(Samples.of(SERVICE, "", NOW_MS - 1000, {newer.id: 1.0}))
+    answer = world.http.get("/metrics")
+    assert (answer.status_code, "recwatch_queue_depth{" in answer.text, "colour" in answer.text) == (200, True, False)
+
+
 def test_what_comes_only_every_fifteen_seconds_is_not_taken_for_gone(world: World) -> None:
     rate, up = canonical_series("slow", "requests_per_second"), canonical_series("slow", "targets_up_ratio")
     world.watched.append("slow")

@@ -21,7 +21,7 @@ from recwatch.core.store.schema import Retention, keep, migrate
 MINUTE_S = 60
 HOUR_MS = 3_600_000
 ROWS_AT_ONCE = 1000
-"""How many rows or series one query names: ClickHouse takes no parameter of more than 128 KiB (http_max_field_value_size)."""
+"""How many rows or series a query names: ClickHouse takes no parameter of more than 128 KiB (http_max_field_value_size)."""
 N = TypeVar("N", bound=np.number[Any])
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from alerting.grouping import GroupingConfig, patience_s, user_facing
 from alerting.silences import covered_until, silence_of
 from recwatch.core.canonical import derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Silence
-from recwatch.core.recent import Recent
+from recwatch.core.recent import Recent, stale_after_ms, usual_interval_ms
 from recwatch.core.signals import Series
 from recwatch.core.wording import clean, duration, figure, least, utc
 
@@ -29,8 +27,6 @@ Verdict = Literal[
     "waiting",
     "evidence_only",
 ]  # the last four of an open anomaly only
-
-LEAST_STALE_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ def explain(
     times, values = recent.rows(series.id)
     if not len(times):
         return Explanation(series.key, "no_data", ("No sample of this series was seen in the last minutes.",))
-    stale_ms = max(LEAST_STALE_MS, 3 * int(np.median(np.diff(times)))) if len(times) > 1 else LEAST_STALE_MS
+    stale_ms = round(stale_after_ms(usual_interval_ms(times)))
     value = float(values[-1])
     shown = least(figure(value, series.unit), recent.open_ended(series.service, series.name, value))
     last = f"The last value is {shown}, {duration(now_ms - int(times[-1]))} ago."

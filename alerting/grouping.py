@@ -115,10 +115,9 @@ def next_change(current: Incident | None, known: Iterable[Anomaly], now_ms: int,
         return None
     start_ms = min(a.start_ms for a in fresh)
     if current is not None and start_ms <= _ended(current) + config.reopen_within_s * 1000:
-        return Change(
-            "reopen", current.start_ms, None, _kept(_members((current.start_ms, now_ms), anomalies, current, config))
-        )
-    return Change("open", start_ms, None, _kept(_members((start_ms, now_ms), others, None, config)))
+        members = _members((current.start_ms, now_ms), anomalies, current, config)
+        return Change("reopen", current.start_ms, None, _kept(members, current.start_ms))
+    return Change("open", start_ms, None, _kept(_members((start_ms, now_ms), others, None, config), start_ms))
 
 
 def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, config: GroupingConfig) -> Change | None:
@@ -126,8 +125,8 @@ def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, confi
     felt = [a for a in members if opens_incident(a, now_ms, config)]
     ends = [a.end_ms for a in felt if a.end_ms is not None]
     if len(ends) == len(felt) and now_ms - max(ends, default=now_ms) >= config.resolve_after_s * 1000:
-        return Change("resolve", current.start_ms, max(ends), _kept(members))
-    kept = _kept(members)
+        return Change("resolve", current.start_ms, max(ends), _kept(members, current.start_ms))
+    kept = _kept(members, current.start_ms)
     return Change("update", current.start_ms, None, kept) if kept != current.anomalies else None
 
 
@@ -147,10 +146,11 @@ def _members(
     return tuple(sorted({**kept, **near}.values(), key=lambda a: (a.start_ms, a.id)))
 
 
-def _kept(members: tuple[Anomaly, ...]) -> tuple[Anomaly, ...]:
-    """What an incident keeps of its anomalies: all that are open, the first, and those that ended latest."""
+def _kept(members: tuple[Anomaly, ...], start_ms: int) -> tuple[Anomaly, ...]:
+    """What an incident keeps of its anomalies: all open ones, the first, that of its start, and those that ended latest."""
+    of_start = next((a.id for a in members if a.start_ms >= start_ms), None)
     ended = sorted((a for a in members[1:] if a.end_ms is not None), key=lambda a: (a.end_ms, a.id))
-    dropped = {a.id for a in ended[:-LATEST_ENDED]}
+    dropped = {a.id for a in ended[:-LATEST_ENDED]} - {of_start}
     return tuple(a for a in members if a.id not in dropped)
 
 

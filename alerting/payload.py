@@ -13,7 +13,7 @@ from typing import Any
 from alerting.grouping import user_facing
 from alerting.message import Message
 from recwatch.core.events import Anomaly, Incident, Mark, RankedCause
-from recwatch.core.wording import clean, utc
+from recwatch.core.wording import clean, rfc3339
 
 VERSION = "1"
 MOST_ANOMALIES = 20
@@ -26,7 +26,7 @@ def body_of(message: Message) -> bytes:
         "version": VERSION,
         "message_id": message.id,
         "occasion": message.occasion,
-        "sent_at": _time(message.time_ms),
+        "sent_at": rfc3339(message.time_ms),
         "subject": message.subject,
         "text": message.text,
         "console_url": message.link or None,
@@ -43,8 +43,8 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "state": incident.state,
         "severity": incident.severity,
         "title": incident.title,
-        "started_at": _time(incident.start_ms),
-        "ended_at": None if incident.end_ms is None else _time(incident.end_ms),
+        "started_at": rfc3339(incident.start_ms),
+        "ended_at": None if incident.end_ms is None else rfc3339(incident.end_ms),
         "cause": incident.cause.value,
         "causes": [_cause(c) for c in incident.causes],
         "marks": [_mark(m) for m in incident.marks],
@@ -61,20 +61,16 @@ def _cause(ranked: RankedCause) -> dict[str, Any]:
 
 
 def _mark(mark: Mark) -> dict[str, Any]:
-    return {"kind": mark.kind, "at": _time(mark.time_ms), "text": clean(mark.text), "by": clean(mark.by)}
+    return {"kind": mark.kind, "at": rfc3339(mark.time_ms), "text": clean(mark.text), "by": clean(mark.by)}
 
 
 def _anomaly(anomaly: Anomaly) -> dict[str, Any]:
     return {
         "series": clean(anomaly.series),
         "method": clean(anomaly.method),
-        "started_at": _time(anomaly.start_ms),
-        "ended_at": None if anomaly.end_ms is None else _time(anomaly.end_ms),
+        "started_at": rfc3339(anomaly.start_ms),
+        "ended_at": None if anomaly.end_ms is None else rfc3339(anomaly.end_ms),
         "direction": anomaly.direction,
         "peak_score": anomaly.peak_score,
         "reason": clean(anomaly.reason),
     }
-
-
-def _time(time_ms: int) -> str:
-    return f"{utc(time_ms, '%Y-%m-%dT%H:%M:%S')}.{time_ms % 1000:03d}Z"

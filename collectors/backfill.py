@@ -61,10 +61,6 @@ class Filled:
     series: SeriesSet
     samples: tuple[Samples, ...]
 
-    @property
-    def rows(self) -> int:
-        return sum(map(len, self.samples))
-
 
 def filled(service: str, past: Past, stretch: Stretch) -> Filled:
     """The raw samples and the canonical signals of a stretch, from the past at `stretch.times(lead_in=True)`."""

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from collectors.endpoint import Endpoint, require_http, url_of
+from collectors.endpoint import Endpoint, url_of
 from collectors.http_config import HttpConfig
 from collectors.normalise import NORMALISERS
 from collectors.selector import Selector
 from recwatch.core.errors import BadInput
+from recwatch.core.http_address import require_http
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 

@@ -126,5 +126,5 @@ def _endpoints(service: ServiceConfig, content: object) -> tuple[Endpoint, ...]:
     try:
         groups = _GROUPS.validate_python(content)
     except ValidationError as error:
-        raise BadInput(sentences(error, TargetGroup)[0]) from error
+        raise BadInput(sentences(error.errors(), TargetGroup)[0]) from error
     return tuple(endpoint for group in groups for endpoint in service.endpoints_of(group))

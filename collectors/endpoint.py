@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
-
-from yarl import URL
+from urllib.parse import urlencode
 
 from collectors.http_config import HttpConfig
 from recwatch.core.errors import BadInput
+from recwatch.core.http_address import require_http
 
 _PARAM = "__param_"
 
@@ -58,19 +57,3 @@ def url_of(address: str, labels: Mapping[str, str], scheme: str, path: str, para
     query = urlencode({**params, **own}, doseq=True)
     url = f"{labels.get('__scheme__', scheme)}://{address}{labels.get('__metrics_path__', path)}"
     return require_http(f"{url}?{query}" if query else url)
-
-
-def require_http(url: str) -> str:
-    """The address itself. Raises BadInput where it is none that can be asked, or holds a password."""
-    try:
-        parsed = urlsplit(url)
-        host, user = parsed.hostname, parsed.username
-        parsed.port  # noqa: B018 - raises where it is no number
-        URL(url)  # raises where it is none that can be asked
-    except ValueError as error:
-        raise BadInput(f"'{url}' is no URL: {error}") from error
-    if parsed.scheme not in ("http", "https") or not host:
-        raise BadInput(f"'{url}' is no HTTP address; write it out, such as http://127.0.0.1:8000/metrics")
-    if user is not None:
-        raise BadInput(f"the address of {host} holds a user or password, which labels would show; leave it out")
-    return url

@@ -18,6 +18,8 @@ from recwatch.core.signals import Float64, Int64, Kind, Samples, Series, SeriesS
 
 COMPLETE_MS = 5_000
 """Of sample time: Prometheus's `batch_send_deadline`, by which one of its queues may be ahead of another."""
+BEHIND_MS = 2 * COMPLETE_MS
+"""How long after its time a signal may come: its rows wait to be sent, and it waits for rows of other queues."""
 QUIET_MS = 15_000
 """Of wall clock: a Prometheus that has sent nothing for three such deadlines has nothing under way."""
 _UP: Key = ("targets_up_ratio", ())

@@ -13,9 +13,11 @@ def deploy_mark(service: str, url: str, time_ms: int, before: Labels, after: Lab
     >>> small, large = ((("variant", v), ("version", "v7")) for v in ("small", "large"))
     >>> deploy_mark("shop", "http://10.0.0.1:8000/metrics", 5, small, large).text
     'model v7 (small) → v7 (large)'
+    >>> deploy_mark("shop", "http://10.0.0.1:8000/metrics", 5, (("variant", "small"),), (("version", "v8"),)).text
+    'model unknown (small) → v8 (none)'
     """
     old, new = dict(before), dict(after)
-    with_variant = old["variant"] != new["variant"]
+    with_variant = old.get("variant") != new.get("variant")
     return Mark.of(
         service, "deploy", time_ms, f"model {_model(old, with_variant)} → {_model(new, with_variant)}", by=f"target {url}"
     )
@@ -27,4 +29,5 @@ def restart_mark(service: str, url: str, time_ms: int) -> Mark:
 
 
 def _model(labels: dict[str, str], with_variant: bool) -> str:
-    return f"{labels['version']} ({labels['variant']})" if with_variant else labels["version"]
+    version = labels.get("version", "unknown")
+    return f"{version} ({labels.get('variant', 'none')})" if with_variant else version

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from collectors.endpoint import require_http
 from collectors.past import Past, matrix
 from collectors.selector import Selector
 from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.http_address import require_http
 from recwatch.core.signals import Float64, Int64
 
 TIMEOUT_S = 120.0

@@ -1,4 +1,4 @@
-"""Why something is an anomaly, in words and figures that a person reads at night."""
+"""Why something is an anomaly, in words and figures that a person reads at night. `shown` is the reading as it is said."""
 
 from __future__ import annotations
 
@@ -18,45 +18,41 @@ def subject(series: Series) -> str:
     return f"{name} ({labels})" if labels else name
 
 
-def outside_band(series: Series, value: float, band: tuple[float, float, float], load: float | None = None) -> str:
+def outside_band(series: Series, shown: str, band: tuple[float, float, float], load: float | None = None) -> str:
     """Why a reading outside its band (expected, lower, upper) is one; `load` in requests/s, if it was taken into account.
 
     >>> from recwatch.core.canonical import canonical_series
-    >>> outside_band(canonical_series("shop", "latency_p99_seconds"), 0.812, (0.024, 0.018, 0.040), load=300.0)
+    >>> outside_band(canonical_series("shop", "latency_p99_seconds"), "812 ms", (0.024, 0.018, 0.040), load=300.0)
     'p99 latency 812 ms, expected 24 ms at 300 requests/s (band 18 ms to 40 ms)'
     """
     at = "" if load is None else f" at {load:.0f} requests/s"
     expected, lower, upper = band
     limits = f"band {figure(lower, series.unit)} to {figure(upper, series.unit)}"
-    return f"{subject(series)} {figure(value, series.unit)}, expected {figure(expected, series.unit)}{at} ({limits})"
+    return f"{subject(series)} {shown}, expected {figure(expected, series.unit)}{at} ({limits})"
 
 
-def level_moved(series: Series, value: float, expected: float) -> str:
+def level_moved(series: Series, shown: str, expected: float) -> str:
     """Why a shift of the level is an anomaly."""
-    return (
-        f"{subject(series)} has moved away from {figure(expected, series.unit)} and stays, now {figure(value, series.unit)}"
-    )
+    return f"{subject(series)} has moved away from {figure(expected, series.unit)} and stays, now {shown}"
 
 
-def over_objective(series: Series, value: float, bound: float) -> str:
+def over_objective(series: Series, shown: str, bound: float) -> str:
     """Why a reading over the objective is an anomaly."""
-    return f"{subject(series)} {figure(value, series.unit)}, over the objective of {figure(bound, series.unit)}"
+    return f"{subject(series)} {shown}, over the objective of {figure(bound, series.unit)}"
 
 
-def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, float, float]) -> str:
+def runs_out(series: Series, shown: str, limit: float, left_s: tuple[float, float, float]) -> str:
     """Why a trend is an anomaly; `left_s` are the seconds left, their least and their most.
 
     >>> from recwatch.core.canonical import canonical_series
-    >>> runs_out(canonical_series("shop", "host_memory_available_bytes"), 4e9, 0.0, (7000.0, 6600.0, 7500.0))
+    >>> runs_out(canonical_series("shop", "host_memory_available_bytes"), "3.73 GiB", 0.0, (7000.0, 6600.0, 7500.0))
     'host memory available 3.73 GiB, at 0 MiB in 1 h 56 min (1 h 50 min to 2 h 5 min) if its trend goes on'
     """
     left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in left_s)
-    return (
-        f"{subject(series)} {figure(value, series.unit)}, at {figure(limit, series.unit)} in {left}"
-        f" ({soonest} to {latest}) if its trend goes on"
-    )
+    limited = f"at {figure(limit, series.unit)} in {left} ({soonest} to {latest}) if its trend goes on"
+    return f"{subject(series)} {shown}, {limited}"
 
 
-def stands_still(series: Series, value: float) -> str:
+def stands_still(series: Series, shown: str) -> str:
     """Why a flat line is an anomaly."""
-    return f"{subject(series)} has stood at exactly {figure(value, series.unit)} for longer than it ever does"
+    return f"{subject(series)} has stood at exactly {shown} for longer than it ever does"

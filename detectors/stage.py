@@ -17,13 +17,15 @@ from detectors.plan import IN_OWN_TERMS, DetectionConfig
 from detectors.roster import IDS
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
-from recwatch.core.canonical import SIGNALS
+from recwatch.core.canonical import LATENCY_QUANTILES, SIGNALS
 from recwatch.core.errors import BadInput
 from recwatch.core.event_json import from_json, to_json
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
+from recwatch.core.quantiles import open_ended
 from recwatch.core.signals import Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
+from recwatch.core.wording import figure, least
 
 SILENCE_MS = 60_000
 """Sample time for which an anomaly of what users feel outlives its series; the window of the quantiles."""
@@ -50,6 +52,7 @@ class DetectorStage:
         self._told: set[str] = set()
         self._orphans: list[tuple[Anomaly, int]] = []
         self._taken_up: list[Anomaly] = []
+        self._bounds: dict[str, list[str]] = {}
 
     def process(self, records: Sequence[Record], now_ms: int) -> Sequence[Outgoing]:  # noqa: ARG002  (sample time only)
         messages = [record.message for record in records]
@@ -65,6 +68,7 @@ class DetectorStage:
 
     def _learn(self, known: Iterable[SeriesSet]) -> Iterator[Outgoing]:
         for one in known:
+            self._bounds[one.service] = [s.labels["le"] for s in one.series if s.canonical and "le" in s.labels]
             new = self._ensemble.roster.learn(one)
             if new or one.service not in self._told:
                 self._told.add(one.service)
@@ -153,19 +157,24 @@ class DetectorStage:
         return replace(self._open.pop((row, method)), end_ms=end_ms, peak_score=peak)
 
     def _reason(self, series: Series, method: str, judged: Round, index: int) -> str:
-        value, beside = float(judged.value[index]), judged.beside
+        shown, beside = self._shown(series, float(judged.value[index])), judged.beside
         if method == "objective":
-            return reasons.over_objective(series, value, float(beside[BOUND][index]))
+            return reasons.over_objective(series, shown, float(beside[BOUND][index]))
         if method == "exhaustion":
             left_s, soonest_s, latest_s = judged.ahead[index, tuple(self._ensemble.foresees).index(method)].tolist()
-            return reasons.runs_out(series, value, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
+            return reasons.runs_out(series, shown, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
         if method == "flat_line":
-            return reasons.stands_still(series, value)
+            return reasons.stands_still(series, shown)
         expected, lower, upper = judged.band[index].tolist()
         if method == "level_shift":
-            return reasons.level_moved(series, value, expected)
+            return reasons.level_moved(series, shown, expected)
         load = float(beside[LOAD][index]) if method == BY_LOAD else None
-        return reasons.outside_band(series, value, (expected, lower, upper), load)
+        return reasons.outside_band(series, shown, (expected, lower, upper), load)
+
+    def _shown(self, series: Series, value: float) -> str:
+        """A reading; of a latency beyond the last bucket that it is at least so much."""
+        bounds = self._bounds.get(series.service, ()) if series.name in LATENCY_QUANTILES else ()
+        return least(figure(value, series.unit), open_ended(value, bounds))
 
     def learn(self, known: SeriesSet, history: Iterable[Samples]) -> None:
         """Learn from what was before anything that was processed, and say nothing of what was abnormal in it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,8 @@ from recwatch.core.objective import Objective
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 
 ServiceState = Literal["incident", "stale", "unmeasured", "warming_up", "healthy"]
+MOST_SERIES = 200
+"""Of one question for readings; who wants more asks several."""
 T = TypeVar("T")
 _TYPES: dict[Any, TypeAdapter[Any]] = {}
 
@@ -44,6 +47,7 @@ class ServiceStatus:
 
     It is `stale` when nothing is known of its traffic any more, `unmeasured` when its objective cannot be judged,
     `warming_up` while methods still learn what is usual. `unmeasured` has the reason for each such signal of the objective.
+    A newest sample that is older than `stale_after_ms` tells nothing of now.
     """
 
     name: str
@@ -53,6 +57,7 @@ class ServiceStatus:
     open_incidents: int
     last_ms: int | None
     traffic_ms: int | None
+    stale_after_ms: int
     objective: Objective | None
     unmeasured: Mapping[str, str]
 
@@ -123,13 +128,12 @@ class Client:
         self, series_ids: Sequence[str], start_ms: int, end_ms: int, step_s: int | None = None
     ) -> dict[str, Columns]:
         """Readings per series id, both ends included; means over `step_s` where it is given."""
-        return self._get(
-            dict[str, Columns], "/api/samples", series_id=list(series_ids), start_ms=start_ms, end_ms=end_ms, step_s=step_s
-        )
+        span = {"start_ms": start_ms, "end_ms": end_ms, "step_s": step_s}
+        return self._of_series(dict[str, Columns], "/api/samples", series_ids, span)
 
     def bands(self, series_ids: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Bands]:
         """Readings and judgements per series id."""
-        return self._get(dict[str, Bands], "/api/bands", series_id=list(series_ids), start_ms=start_ms, end_ms=end_ms)
+        return self._of_series(dict[str, Bands], "/api/bands", series_ids, {"start_ms": start_ms, "end_ms": end_ms})
 
     def incidents(
         self, service: str | None = None, state: IncidentState | None = None, since_ms: int | None = None
@@ -138,7 +142,7 @@ class Client:
         return self._get(tuple[Incident, ...], "/api/incidents", service=service, state=state, since_ms=since_ms)
 
     def incident(self, incident_id: str) -> Incident:
-        return self._get(Incident, f"/api/incidents/{incident_id}")
+        return self._get(Incident, f"/api/incidents/{_part(incident_id)}")
 
     def proposals(
         self, service: str | None = None, state: ProposalState | None = None, since_ms: int | None = None
@@ -146,11 +150,11 @@ class Client:
         return self._get(tuple[Proposal, ...], "/api/proposals", service=service, state=state, since_ms=since_ms)
 
     def proposal(self, proposal_id: str) -> Proposal:
-        return self._get(Proposal, f"/api/proposals/{proposal_id}")
+        return self._get(Proposal, f"/api/proposals/{_part(proposal_id)}")
 
     def decide(self, proposal_id: str, verdict: Literal["approve", "reject"], by: str, why: str) -> Decision:
         """Approve or reject a proposal. Whoever owns it acts on this a moment later."""
-        return self._post(Decision, f"/api/proposals/{proposal_id}/{verdict}", {"by": by, "why": why})
+        return self._post(Decision, f"/api/proposals/{_part(proposal_id)}/{verdict}", {"by": by, "why": why})
 
     def anomalies(self, service: str | None = None, since_ms: int | None = None) -> tuple[Anomaly, ...]:
         return self._get(tuple[Anomaly, ...], "/api/anomalies", service=service, since_ms=since_ms)
@@ -172,7 +176,7 @@ class Client:
 
     def unsilence(self, silence_id: str, by: str) -> Silence:
         """End a silence now."""
-        return self._post(Silence, f"/api/silences/{silence_id}/end", {"by": by})
+        return self._post(Silence, f"/api/silences/{_part(silence_id)}/end", {"by": by})
 
     def explain(self, service: str, series: str) -> Explained:
         """Why `series`, a name or a whole key, did or did not alarm."""
@@ -180,6 +184,14 @@ class Client:
 
     def holds(self) -> tuple[Hold, ...]:
         return self._get(tuple[Hold, ...], "/api/holds")
+
+    def _of_series(
+        self, kind: type[dict[str, T]], path: str, series_ids: Sequence[str], span: Mapping[str, int | None]
+    ) -> dict[str, T]:
+        found: dict[str, T] = {}
+        for begin in range(0, len(series_ids), MOST_SERIES):
+            found |= self._get(kind, path, series_id=list(series_ids[begin : begin + MOST_SERIES]), **span)
+        return found
 
     def _get(self, kind: type[T], path: str, **query: Any) -> T:
         given = {name: value for name, value in query.items() if value is not None}
@@ -198,6 +210,11 @@ class Client:
         if answer.is_server_error:
             raise Unavailable(f"The recwatch API at {self.url} failed: {_detail(answer)}")
         raise BadInput(_detail(answer))
+
+
+def _part(id_: str) -> str:
+    """An id, whatever is in it, as one part of a path."""
+    return quote(id_, safe="")
 
 
 def _parsed(kind: type[T], content: bytes, url: str) -> T:

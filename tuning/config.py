@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from recwatch.core.errors import BadInput
 from recwatch.core.faults import sentences
+from recwatch.core.http_address import require_http
 from tuning.actuators import ACTUATORS, Actuator
 from tuning.policies import POLICIES, Policy
 
@@ -28,6 +29,11 @@ class ActuatorConfig(BaseModel):
         if kind not in ACTUATORS:
             raise ValueError(f"no actuator is called '{kind}'; there are: {', '.join(ACTUATORS)}")
         return kind
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        return require_http(url)
 
     def connect(self) -> Actuator:
         return ACTUATORS[self.kind](self.url, self.timeout_s)
@@ -86,7 +92,7 @@ class TuningConfig(BaseModel):
             try:
                 POLICIES[name].model_validate(options)
             except ValidationError as error:
-                raise BadInput(f"in {name}, {'; '.join(sentences(error, POLICIES[name]))}") from error
+                raise BadInput(f"in {name}, {'; '.join(sentences(error.errors(), POLICIES[name]))}") from error
         return policies
 
     def chosen_policies(self) -> dict[str, Policy]:

@@ -37,9 +37,6 @@ class TuningStage:
         objectives: Mapping[str, Objective],
         actuators: Mapping[str, Actuator] | None = None,
     ) -> None:
-        without = sorted(set(configs) - set(objectives))
-        if without:
-            raise BadInput(f"tuning of {', '.join(without)} needs an objective; give the service a latency_p99_seconds")
         self._recent = Recent()
         given = actuators or {}
         self._actuators = {service: given.get(service) or config.actuator.connect() for service, config in configs.items()}

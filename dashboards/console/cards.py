@@ -15,7 +15,7 @@ from recwatch.core.events import Evidence, Incident, Transition
 from recwatch.core.proposals import Proposal, ProposalState
 from recwatch.core.wording import duration
 
-STALE_AFTER_MS = 15_000
+LEAST_STALE_MS = 15_000
 STATE_COLOURS: dict[ProposalState, Literal["orange", "blue", "green", "red", "gray"]] = {
     "proposed": "orange",
     "approved": "blue",
@@ -46,7 +46,7 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
     if service.unmeasured:
         reasons = "".join(f"\n- {plain(why)}" for why in service.unmeasured.values())
         st.warning(f"The objective is not watched in full:{reasons}")
-    if service.last_ms is not None and now_ms - service.last_ms > STALE_AFTER_MS:
+    if service.last_ms is not None and now_ms - service.last_ms > max(LEAST_STALE_MS, service.stale_after_ms):
         silent = duration(now_ms - service.last_ms)
         st.warning(f"No samples for {silent}; what is shown is old. The page Targets says what does not answer.")
 
@@ -107,11 +107,11 @@ def _decide(client: Client, proposal: Proposal) -> None:
     buttons = st.container(horizontal=True)
     who.text_input("Your name", _user(), key=f"by {proposal.id}", max_chars=100)
     why.text_input("Why (optional)", key=f"why {proposal.id}", max_chars=500)
-    for verdict, kind in (("approve", "primary"), ("reject", "secondary")):
+    for verdict in ("approve", "reject"):
         buttons.button(
             verdict.capitalize(),
             key=f"{verdict} {proposal.id}",
-            type="primary" if kind == "primary" else "secondary",
+            type="primary" if verdict == "approve" else "secondary",
             on_click=_say,
             args=(client, proposal, verdict),
         )

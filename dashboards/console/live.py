@@ -18,6 +18,8 @@ from recwatch.core.quantiles import open_ended
 
 TOLD_FOR_MS = 600_000
 SPANS = {"2 min": 120, "5 min": 300, "15 min": 900}
+MOST_CHARTS = 12
+"""Of one signal, say of the GPUs of a fleet: a browser draws no hundreds anew every two seconds."""
 
 
 class Panel(NamedTuple):
@@ -80,29 +82,39 @@ def _story(client: Client, incident: Incident, proposals: Sequence[Proposal], no
 
 def _charts(client: Client, service: ServiceStatus, window: tuple[int, int], now_ms: int) -> None:
     signals = sorted(client.signals(service.name), key=lambda s: len(s.labels))  # the whole service's before its parts'
-    chosen = [(p, s) for p in PANELS for s in signals if s.name == p.signal]
-    bands = client.bands([s.series_id for _, s in chosen], *window) if chosen else {}
+    known = {panel: [s for s in signals if s.name == panel.signal] for panel in PANELS}
+    chosen = [signal for of_panel in known.values() for signal in most_telling(of_panel)]
+    bands = client.bands([s.series_id for s in chosen], *window)
     happened: list[Anomaly | Mark] = [*client.marks(service.name), *client.anomalies(service.name)]
     bounds = service.objective.bounds() if service.objective else {}
-    names = {s.series_id: _name(p, s, [o.labels for _, o in chosen if o.name == s.name]) for p, s in chosen}
+    names = {s.series_id: _name(p, s, [o.labels for o in of_panel]) for p, of_panel in known.items() for s in of_panel}
     columns = st.columns(3)
-    shown = [s for _, s in chosen if bands[s.series_id].time_ms]
+    shown = [s for s in chosen if bands[s.series_id].time_ms]
     for place, signal in enumerate(shown):
         band, bound = bands[signal.series_id], None if "model" in signal.labels else bounds.get(signal.name)
         mine = [h for h in happened if isinstance(h, Mark) or h.series_id == signal.series_id]
         data = tables(band, signal.unit, window, mine, bound)
-        value = _value(signal, signals, measured=measured_now(band.time_ms, now_ms))
+        value = _value(signal, signals, measured=measured_now(band.time_ms, now_ms, service.stale_after_ms))
         limit = f" :gray[/ {figure(bound, signal.unit)}]" if bound is not None else ""
         with columns[place % 3], st.container(gap=None):
             st.markdown(f"**{names[signal.series_id]}** {value}{limit}{_origin(signal)}", help=signal.help)
             st.vega_lite_chart(
                 spec={**chart(signal.unit), "datasets": data}, key=f"chart {signal.series_id}", theme="streamlit"
             )
-    gone = ", ".join(names[s.series_id] for _, s in chosen if not bands[s.series_id].time_ms)
+    gone = ", ".join(names[s.series_id] for s in chosen if not bands[s.series_id].time_ms)
+    more = ", ".join(f"{len(of) - MOST_CHARTS} more of {p.title}" for p, of in known.items() if len(of) > MOST_CHARTS)
     st.caption(
         "Blue: measured. Shaded: where it was expected. Orange: objective. Red: anomaly. Violet: deploys and other marks. "
         f"Newest sample {clock_time(service.last_ms)}.{f' Not measured in this time: {gone}.' if gone else ''}"
+        f"{f' Not drawn, as none alarms more than these: {more}.' if more else ''}"
     )
+
+
+def most_telling(signals: Sequence[SignalStatus]) -> list[SignalStatus]:
+    """The first, and those that alarm most, in their order; without alarms the first ones, so that charts stay in place."""
+    ranked = sorted(signals[1:], key=lambda s: -max(1.0, s.score or 0.0))
+    kept = {s.series_id for s in [*signals[:1], *ranked[: MOST_CHARTS - 1]]}
+    return [s for s in signals if s.series_id in kept]
 
 
 def _name(panel: Panel, signal: SignalStatus, siblings: Sequence[Mapping[str, str]]) -> str:

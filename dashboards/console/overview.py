@@ -10,13 +10,12 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboards.console.words import clock_time, figure, measured_now
-from recwatch.client import Client, Columns, ServiceState, ServiceStatus
+from recwatch.client import Client, ServiceState, ServiceStatus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Incident
 
 WINDOW_MS = 60_000
-MOST_SERIES = 200
-"""Of one question to the API."""
+SHOWN = ("latency_p99_seconds", "requests_per_second")
 WORST_FIRST: tuple[ServiceState, ...] = get_args(ServiceState)
 STATES: dict[ServiceState, tuple[str, str]] = {
     "incident": ("#e5534b", "incident"),
@@ -49,7 +48,7 @@ class Glance(NamedTuple):
 
 def overview_page(client: Client, services: Sequence[ServiceStatus], now_ms: int) -> None:
     """All services at a glance."""
-    newest = _newest(client, [s.name for s in services], now_ms)
+    newest = _newest(client, services, now_ms)
     incidents = client.incidents(state="open")
     glances = [
         Glance(s, *newest[s.name], tuple(i for i in incidents if i.service == s.name))
@@ -68,10 +67,11 @@ def table(glances: Iterable[Glance]) -> str:
 def _row(glance: Glance) -> str:
     service = glance.service
     colour, state = STATES[service.state]
+    since_ms = _since_ms(glance)
     cells = (
         f"<td><b>{_link(service.name, 'live', service=service.name)}</b></td>",
         f'<td class=state><span style="color: {colour}">●</span> {state}</td>',
-        f"<td class=state>{clock_time(_since_ms(glance))}</td>",
+        f"<td class=state>{'' if since_ms is None else clock_time(since_ms)}</td>",
         f"<td class=number>{_p99(glance)}</td>",
         f"<td class=number>{escape(figure(glance.requests_per_s, 'requests/s'))}</td>",
         f"<td>{'<br>'.join(map(_incident, glance.incidents))}</td>",
@@ -80,6 +80,7 @@ def _row(glance: Glance) -> str:
 
 
 def _since_ms(glance: Glance) -> int | None:
+    """Since when there is trouble; of a service that is well there is nothing to say."""
     if glance.incidents:
         return min(incident.start_ms for incident in glance.incidents)
     return glance.service.traffic_ms if glance.service.state == "stale" else None
@@ -101,14 +102,16 @@ def _link(text: str, page: str, **query: str) -> str:
     return f'<a href="{escape(f"{page}?{urlencode(query)}")}">{escape(text)}</a>'
 
 
-def _newest(client: Client, names: Sequence[str], now_ms: int) -> dict[str, tuple[float | None, float | None]]:
+def _newest(client: Client, services: Sequence[ServiceStatus], now_ms: int) -> dict[str, tuple[float | None, float | None]]:
     """The newest p99 and requests a second of each service."""
-    ids = [
-        str(canonical_series(name, signal).id) for name in names for signal in ("latency_p99_seconds", "requests_per_second")
-    ]
-    found: dict[str, Columns] = {}
-    for start in range(0, len(ids), MOST_SERIES):
-        found |= client.samples(ids[start : start + MOST_SERIES], now_ms - WINDOW_MS, now_ms)
-    columns = [found.get(series_id) for series_id in ids]
-    values = [c.value[-1] if c is not None and measured_now(c.time_ms, now_ms) else None for c in columns]
-    return {name: (values[2 * place], values[2 * place + 1]) for place, name in enumerate(names)}
+    ids = {s.name: [str(canonical_series(s.name, signal).id) for signal in SHOWN] for s in services}
+    found = client.samples(
+        [series_id for of_service in ids.values() for series_id in of_service], now_ms - WINDOW_MS, now_ms
+    )
+
+    def newest(service: ServiceStatus, series_id: str) -> float | None:
+        columns = found.get(series_id)
+        measured = columns is not None and measured_now(columns.time_ms, now_ms, service.stale_after_ms)
+        return columns.value[-1] if columns is not None and measured else None
+
+    return {s.name: (newest(s, ids[s.name][0]), newest(s, ids[s.name][1])) for s in services}

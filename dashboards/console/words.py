@@ -12,10 +12,7 @@ import numpy as np
 from recwatch.core import wording
 from recwatch.core.events import Cause
 from recwatch.core.proposals import Interval, KnobValue
-from recwatch.core.recent import usual_interval_ms
-
-STALE_INTERVALS = 3
-LEAST_STALE_MS = 5_000
+from recwatch.core.recent import stale_after_ms, usual_interval_ms
 
 _ON_AXES = {
     "seconds": (1000.0, "ms"),
@@ -27,16 +24,21 @@ _ON_AXES = {
     "requests/s": (1.0, "req/s"),
 }
 _PUNCTUATION = re.compile(rf"([{re.escape(string.punctuation)}])")
+_LINKED = re.compile(r"([^\s`|]*(?:://|www\.|@)[^\s`|]*)", re.IGNORECASE)
+"""What Markdown as GitHub writes it makes a link of, however it is escaped; without what ends code, or a cell of a table."""
 _DASH = "–"
 
 
 def plain(text: str) -> str:
     r"""Text of others, made safe for Markdown: every mark of punctuation stands for itself, and line ends are spaces.
 
-    >>> plain("![x](http://h/x.png)")
-    '\\!\\[x\\]\\(http\\:\\/\\/h\\/x\\.png\\)'
+    Addresses are shown as code, for in any other text they would become links to wherever others like.
+
+    >>> plain("![x](y) | down"), plain("see http://h/x.png")
+    ('\\!\\[x\\]\\(y\\) \\| down', 'see `http://h/x.png`')
     """
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    parts = enumerate(_LINKED.split(" ".join(text.split())))
+    return "".join(f"`{part}`" if place % 2 else _PUNCTUATION.sub(r"\\\1", part) for place, part in parts)
 
 
 def scaled(value: float, unit: str) -> float:
@@ -97,16 +99,18 @@ def which(labels: Mapping[str, str], siblings: Sequence[Mapping[str, str]]) -> s
     return ", ".join(f"{name} {labels[name]}" for name in differing if name != "emulated")
 
 
-def measured_now(time_ms: Sequence[int], now_ms: int) -> bool:
+def measured_now(time_ms: Sequence[int], now_ms: int, service_ms: int) -> bool:
     """Whether a series that was read at these times is still measured: it is not, once three intervals passed without it.
 
-    >>> measured_now([0, 1000, 2000], 6000), measured_now([0, 1000, 2000], 60_000), measured_now([], 0)
+    Not all signals come as often as those of its service that come most often, which are stale after `service_ms`.
+
+    >>> measured_now([0, 1000, 2000], 6000, 5000), measured_now([0, 1000, 2000], 60_000, 5000), measured_now([], 0, 5000)
     (True, False, False)
     """
     if not time_ms:
         return False
-    interval_ms = usual_interval_ms(np.array(time_ms, dtype=np.int64))
-    return now_ms - time_ms[-1] <= max(LEAST_STALE_MS, STALE_INTERVALS * interval_ms)
+    own_ms = stale_after_ms(usual_interval_ms(np.array(time_ms, dtype=np.int64)))
+    return now_ms - time_ms[-1] <= max(own_ms, service_ms)
 
 
 def clock_time(time_ms: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import os
 import secrets
@@ -112,12 +113,17 @@ def known_token(path: Path, shared: bool = False) -> str:
 
 
 def _write_token(path: Path) -> str:
+    """A fresh token, or that of another process of ours which found none either and was faster."""
     token = secrets.token_urlsafe(32)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if others := file.read().strip():
+                return others
+            file.seek(0)
             file.write(token)
+            file.truncate()
     except OSError as error:
         with suppress(OSError):
             path.unlink()

@@ -6,25 +6,26 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from recwatch.app.access import LOOPBACK, Guard
 from recwatch.app.health import Health, health_routes
 from recwatch.app.pages import page_routes
+from recwatch.app.refusals import answer_failures
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 from recwatch.app.view import ApiView
-from recwatch.client import Bands, Columns, Explained, ServiceStatus, SignalStatus
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.client import MOST_SERIES, Bands, Columns, Explained, ServiceStatus, SignalStatus
 from recwatch.core.event_json import E
 from recwatch.core.events import Anomaly, Cause, Incident, IncidentState, Mark, MarkKind, Silence, event_id
 from recwatch.core.proposals import Decision, Hold, Proposal, ProposalState
 from recwatch.core.signals import Series
+from recwatch.core.wording import duration
 
+MOST_READINGS = 500_000
+"""Of one answer."""
 Words = Annotated[str, Field(min_length=1, max_length=500)]
-SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=200)]
+SeriesIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**64)]], Query(min_length=1, max_length=MOST_SERIES)]
 Service = Annotated[str | None, Query()]
 Since = Annotated[int | None, Query(ge=0, description="Unix time in milliseconds; earlier events are left out.")]
 
@@ -80,9 +81,7 @@ def create_api(
         api.include_router(write_routes(receiving.receiver))
     api.include_router(health_routes(health))
     api.include_router(page_routes(api))
-    api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(BadInput, _bad_input)
-    api.add_exception_handler(Unavailable, _unavailable)
+    answer_failures(api)
     tokens = {WRITE_PATH: receiving.token} if receiving else {}
     api.add_middleware(Guard, token=token, tokens=tokens, allowed_hosts=allowed_hosts)
     return api
@@ -105,10 +104,12 @@ def _signals(view: ApiView) -> APIRouter:
     def samples(
         series_id: SeriesIds, start_ms: int, end_ms: int, step_s: Annotated[int | None, Query(gt=0)] = None
     ) -> dict[str, Columns]:
+        _require_few(len(series_id), end_ms - start_ms, step_s or 1)
         return view.samples(series_id, start_ms, end_ms, step_s)
 
     @routes.get("/bands", summary="Readings of series beside the expected value, its bounds and the score")
     def bands(series_id: SeriesIds, start_ms: int, end_ms: int) -> dict[str, Bands]:
+        _require_few(len(series_id), end_ms - start_ms)
         return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
 
     @routes.get("/explain", summary="Why a series did, or did not, alarm")
@@ -129,7 +130,7 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/incidents", summary="Incidents")
     def incidents(service: Service = None, state: IncidentState | None = None, since_ms: Since = None) -> list[Incident]:
-        return [i for i in view.events(Incident, service, since_ms) if state in (None, i.state)]
+        return [i for i in _events_of(view, Incident, service, since_ms) if state in (None, i.state)]
 
     @routes.get("/incidents/{incident_id}", summary="One incident")
     def incident(incident_id: str) -> Incident:
@@ -137,7 +138,7 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/proposals", summary="Proposals and what became of them")
     def proposals(service: Service = None, state: ProposalState | None = None, since_ms: Since = None) -> list[Proposal]:
-        return [p for p in view.events(Proposal, service, since_ms) if state in (None, p.state)]
+        return [p for p in _events_of(view, Proposal, service, since_ms) if state in (None, p.state)]
 
     @routes.get("/proposals/{proposal_id}", summary="One proposal")
     def proposal(proposal_id: str) -> Proposal:
@@ -145,15 +146,15 @@ def _events(view: ApiView) -> APIRouter:
 
     @routes.get("/anomalies", summary="Stretches of series that a method calls abnormal")
     def anomalies(service: Service = None, since_ms: Since = None) -> list[Anomaly]:
-        return view.events(Anomaly, service, since_ms)
+        return _events_of(view, Anomaly, service, since_ms)
 
     @routes.get("/marks", summary="Deploys, knob changes, restarts and notes")
     def marks(service: Service = None, since_ms: Since = None) -> list[Mark]:
-        return view.events(Mark, service, since_ms)
+        return _events_of(view, Mark, service, since_ms)
 
     @routes.get("/silences", summary="Silences")
     def silences(service: Service = None, since_ms: Since = None) -> list[Silence]:
-        return view.events(Silence, service, since_ms)
+        return _events_of(view, Silence, service, since_ms)
 
     return routes
 
@@ -210,10 +211,28 @@ def _writes(view: ApiView) -> APIRouter:
     return routes
 
 
+def _require_few(series: int, span_ms: int, step_s: int = 1) -> None:
+    """Refuse what would take the process's memory, taking it that series are read once a second."""
+    if series * span_ms / (1000 * step_s) > MOST_READINGS:
+        raise HTTPException(
+            400,
+            f"{series} series over {duration(span_ms)} have too many readings for one answer; ask for fewer, for a shorter "
+            "time, or for the means of longer steps with step_s.",
+        )
+
+
 def _known_service(view: ApiView, service: str) -> None:
     if not view.knows(service):
         names = ", ".join(s.name for s in view.services()) or "none yet"
         raise HTTPException(404, f"No service is called '{service}'; there are: {names}.")
+
+
+def _events_of(view: ApiView, kind: type[E], service: str | None, since_ms: int | None) -> list[E]:
+    """Events; a service that is watched no more may have some, one that never was is a slip of the pen."""
+    found = view.events(kind, service, since_ms)
+    if service is not None and not found:
+        _known_service(view, service)
+    return found
 
 
 def _known_series(view: ApiView, series_id: int) -> Series:
@@ -228,18 +247,3 @@ def _known_event(view: ApiView, kind: type[E], wanted: str) -> E:
     if event is None:
         raise HTTPException(404, f"No {kind.__name__.lower()} has the id '{wanted}'.")
     return event
-
-
-def _invalid(_: Request, error: Exception) -> JSONResponse:
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
-    return JSONResponse({"detail": f"The request cannot be used: {said}."}, 422)
-
-
-def _bad_input(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 400)
-
-
-def _unavailable(_: Request, error: Exception) -> JSONResponse:
-    retry_after_s = error.retry_after_s if isinstance(error, Unavailable) else 1.0
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": str(max(1, round(retry_after_s)))})

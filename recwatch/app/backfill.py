@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from recwatch.core.errors import BadInput
+from recwatch.core.wording import utc
 
 if TYPE_CHECKING:
     from collectors.past import PastSource
@@ -101,15 +101,15 @@ def _run(config: Config, watched: WatchedService, source: PastSource, wanted: Wa
     from recwatch.core.clock import SystemClock  # noqa: PLC0415 - heavy
     from recwatch.core.store import open_store  # noqa: PLC0415 - heavy
 
-    out = Console(soft_wrap=True, emoji=False)
+    out = Console(soft_wrap=True, emoji=False, markup=False)
     with ExitStack() as stack:
         filling = Filling(stack.enter_context(closing(open_store(config.store))), source, wanted, SystemClock())
         plan = filling.plan(days)
-        span = f"{_said(plan.start_ms)} to {_said(plan.end_ms)}"
+        span = f"{utc(plan.start_ms)} to {utc(plan.end_ms)}"
         if plan.taught:
-            out.print(f"{watched.name}: the history from {span} is filled in and learnt already.", highlight=False)
+            out.print(f"{watched.name}: the history from {span} is filled in and learnt already.")
             return
-        out.print(f"{watched.name}: {span}, every {wanted.step_ms / 1000:g} s", highlight=False)
+        out.print(f"{watched.name}: {span}, every {wanted.step_ms / 1000:g} s")
         with _Bars(out) as bars:
             steps = (plan.end_ms - plan.start_ms) // wanted.step_ms
             done = (plan.done_ms - plan.start_ms) // wanted.step_ms
@@ -118,8 +118,4 @@ def _run(config: Config, watched: WatchedService, source: PastSource, wanted: Wa
             stage = DetectorStage(objectives, config.detection)
             interval_ms = round(1000 * watched.scrape_interval)
             signals = filling.teach(stage, plan, interval_ms, bars.bar("learning", steps, 0))
-        out.print(f"{watched.name}: the detectors have learnt {signals} signals.", highlight=False)
-
-
-def _said(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        out.print(f"{watched.name}: the detectors have learnt {signals} signals.")

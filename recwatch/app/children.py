@@ -53,6 +53,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors="replace",
                 env=env,
                 cwd=cwd,
                 start_new_session=True,

@@ -86,6 +86,11 @@ def main(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more
         logging.getLogger(client).setLevel(logging.CRITICAL)
 
 
+def _plain() -> Console:
+    """A terminal that shows sentences as they are, and breaks no address or path."""
+    return Console(soft_wrap=True, emoji=False, markup=False, highlight=False)
+
+
 @app.command()
 def demo(
     once: OnceOption = False, fault: FaultOption = Fault.surge, json: FiguresOption = None, seed: SeedOption = 7
@@ -106,7 +111,7 @@ def up(file: FileArgument = Path("recwatch.yaml")) -> None:
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.up import run_up  # noqa: PLC0415 - heavy
 
-    run_up(load_config(file), Console(soft_wrap=True, emoji=False))
+    run_up(load_config(file), _plain())
 
 
 @app.command()
@@ -126,7 +131,7 @@ def run(
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.run import run_role  # noqa: PLC0415 - heavy
 
-    run_role(RoleName.named(role), load_config(file), port, api_url, Console(soft_wrap=True, emoji=False))
+    run_role(RoleName.named(role), load_config(file), port, api_url, _plain())
 
 
 @app.command()
@@ -139,7 +144,7 @@ def check(file: FileArgument) -> None:
     if faults := [f"{file}: {sentence}" for sentence in stumbles(config)]:
         raise BadInput("\n".join(faults))
     sentence = f"{file}: good. {found(config.services)}."
-    Console(soft_wrap=True, emoji=False).print(sentence, markup=False, highlight=False)
+    _plain().print(sentence)
 
 
 def _known(kind: str | None) -> str | None:

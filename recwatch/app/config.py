@@ -85,6 +85,12 @@ class WatchedService(ServiceConfig):
     objective: ObjectiveConfig | None = None
     tuning: TuningConfig | None = None
 
+    @model_validator(mode="after")
+    def _is_tuned_towards_something(self) -> WatchedService:
+        if self.tuning is not None and self.objective is None:
+            raise BadInput(f"{self.name} is to be tuned and promises nothing; give it an objective, or take tuning out")
+        return self
+
 
 class Config(BaseModel):
     """A whole configuration. `bus` and `store` are DSNs.
@@ -195,7 +201,7 @@ def _checked(model: type[M], content: object, source: str) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error, model))) from error
+        raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error.errors(), model))) from error
 
 
 class _Tried(BaseModel):

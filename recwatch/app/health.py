@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from recwatch.app.access import LOOPBACK, Guard
+from recwatch.app.refusals import answer_failures
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 
 
@@ -54,5 +55,6 @@ def health_app(health: Health, receiving: Receiving | None) -> FastAPI:
     if receiving is not None:
         app.include_router(write_routes(receiving.receiver))
         tokens[WRITE_PATH] = receiving.token
+    answer_failures(app)
     app.add_middleware(Guard, token=token_urlsafe(), tokens=tokens, allowed_hosts=LOOPBACK)
     return app

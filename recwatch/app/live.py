@@ -10,7 +10,7 @@ from typing import Any
 from recwatch.core.bus import Record
 from recwatch.core.event_json import E, Event, version_of
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import Hold, Proposal
+from recwatch.core.proposals import ENDED, Hold, Proposal
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
@@ -25,7 +25,8 @@ class LiveView:
     """A stage that only listens: one thread feeds it, any number read.
 
     It keeps the last `span_s` seconds of the canonical signals and of every judgement (a target's own series are in the
-    store), the latest version of the last 1000 events of each kind, and how targets and tuning are now.
+    store), the latest version of 1000 events of each kind, the first of those that are over giving way, and how targets and
+    tuning are now.
     """
 
     name = "live"
@@ -103,4 +104,17 @@ class LiveView:
             if known is None or version_of(event) >= version_of(known):
                 kept[event.id] = event
             if len(kept) > EVENTS_KEPT:
-                kept.popitem(last=False)
+                del kept[next((id_ for id_, one in kept.items() if not _lasts(one)), next(iter(kept)))]
+
+
+def _lasts(event: Event) -> bool:
+    """Whether it is of now, however long ago it began."""
+    match event:
+        case Incident():
+            return event.state == "open"
+        case Anomaly():
+            return event.end_ms is None
+        case Proposal():
+            return event.state not in ENDED
+        case _:
+            return False

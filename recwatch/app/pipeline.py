@@ -21,7 +21,6 @@ from recwatch.app.roles.tuning import TuningRole
 from recwatch.app.server import Server
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock
-from recwatch.core.proposals import Hold
 from recwatch.core.store import open_store
 
 BUS_FULL_S = 1.0
@@ -88,7 +87,3 @@ class Pipeline:
     def totals(self) -> Totals:
         """What the roles have counted, by metric."""
         return self._process.totals()
-
-    def holds(self) -> tuple[Hold, ...]:
-        """Why nothing is being tuned."""
-        return self._api.view.holds()

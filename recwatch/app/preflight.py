@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from alerting.notifiers import notifier_of
+from alerting.notifiers import NotifierConfig, notifier_of
 from collectors.discovery import FileDiscovery
 from collectors.fetch import require_usable
 from collectors.http_config import HttpConfig
@@ -18,27 +18,27 @@ from recwatch.core.wording import counted
 
 def stumbles(config: Config) -> Iterator[str]:
     """A sentence for each thing that is not as configured: files, folders, secrets, lists of targets, notifiers, brokers."""
-    try:
-        known_token(config.token_file)
-        if any(service.receive for service in config.services):
-            known_token(config.receive_token_file, shared=True)
-    except RecwatchError as error:
-        yield str(error)
-    try:
-        check_bus(config.bus)
-    except RecwatchError as error:
-        yield str(error)
-    try:
-        require_writable(config.spool.folder, f"spool {config.spool.folder}", "spool.folder")
-    except RecwatchError as error:
-        yield str(error)
+    yield from _failure(known_token, config.token_file)
+    if any(service.receive for service in config.services):
+        yield from _failure(known_token, config.receive_token_file, True)
+    yield from _failure(check_bus, config.bus)
+    yield from _failure(require_writable, config.spool.folder, f"spool {config.spool.folder}", "spool.folder")
     for service in config.services:
         yield from (f"{service.name}: {sentence}" for sentence in _of_service(service))
     for place, notifier in enumerate(config.notify):
-        try:
-            notifier_of(notifier).close()
-        except RecwatchError as error:
-            yield f"notify[{place}]: {error}"
+        yield from (f"notify[{place}]: {sentence}" for sentence in _failure(_make, notifier))
+
+
+def _failure(check: Callable[..., object], *given: object) -> Iterator[str]:
+    """What a check fails of, if it does."""
+    try:
+        check(*given)
+    except RecwatchError as error:
+        yield str(error)
+
+
+def _make(notifier: NotifierConfig) -> None:
+    notifier_of(notifier).close()
 
 
 def found(services: Sequence[WatchedService]) -> str:
@@ -61,10 +61,7 @@ def found(services: Sequence[WatchedService]) -> str:
 
 def _of_service(service: WatchedService) -> Iterator[str]:
     for http in dict.fromkeys(_asked_with(service)):
-        try:
-            require_usable(http)
-        except RecwatchError as error:
-            yield str(error)
+        yield from _failure(require_usable, http)
     for files in service.file_sd_configs:
         if trouble := FileDiscovery(files, service).look().trouble:
             yield trouble

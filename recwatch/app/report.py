@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -76,15 +75,6 @@ def write_report(report: Report, counts: Counts, path: Path) -> None:
     """Write the figures as JSON, for `recwatch demo --json`."""
     figures = asdict(report) | asdict(counts)
     path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def iso(time_s: float) -> str:
-    """UTC, to the millisecond.
-
-    >>> iso(0.5)
-    '1970-01-01T00:00:00.500Z'
-    """
-    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Teller:

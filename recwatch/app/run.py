@@ -45,7 +45,7 @@ def run_role(  # noqa: PLR0913, PLR0917  (what the command line is given, and th
         else:
             check = _open_role(name, config, clock or SystemClock(), server, opened)
         for sentence in _said(name, config, server.url):
-            out.print(sentence, markup=False, highlight=False)
+            out.print(sentence)
         pause = Event()
         while not told:
             check()
@@ -135,5 +135,5 @@ def _open_console(
     url = api_url or f"http://127.0.0.1:{config.api.port}"
     console = ConsoleChild(config.console or ConsoleConfig(), url, config.token_file)
     opened.enter_context(watched_console(console, url, server))
-    out.print(f"Console {console.url}, of the API at {url}", highlight=False)
+    out.print(f"Console {console.url}, of the API at {url}")
     return console.require_running

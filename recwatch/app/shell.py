@@ -44,11 +44,11 @@ CONFIG = Path("recwatch.yaml")
 
 @app.command()
 def incidents(url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
-    """List incidents, newest first: id, state, severity and start, and below what it is about."""
+    """List incidents, newest first: id, state, severity and when, and below what it is about."""
     with _asking(url, config) as client:
         found = client.incidents(service)
     for incident in found:
-        _entry((incident.id, incident.state, incident.severity, f"since {_clock(incident.start_ms)}"), incident.title)
+        _entry((incident.id, incident.state, incident.severity, _when(incident)), incident.title)
     _none(found, "No incidents.")
 
 
@@ -89,7 +89,7 @@ def approve(
     """Approve a proposal: recwatch applies it, measures, and rolls back what does not help."""
     with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "approve", getpass.getuser(), why)
-    Console(emoji=False).print(f"Approved {proposal_id}.", markup=False, highlight=False)
+    _say(f"Approved {proposal_id}.")
 
 
 @app.command()
@@ -99,7 +99,7 @@ def reject(
     """Reject a proposal."""
     with _writing(url, config, token_file) as client:
         client.decide(proposal_id, "reject", getpass.getuser(), why)
-    Console(emoji=False).print(f"Rejected {proposal_id}.", markup=False, highlight=False)
+    _say(f"Rejected {proposal_id}.")
 
 
 @app.command()
@@ -116,7 +116,7 @@ def silence(
     with _writing(url, config, token_file) as client:
         made = client.silence(service, cause, minutes * 60, getpass.getuser(), why)
     said = f"{service} is silenced until {_clock(made.end_ms)}. To end it: recwatch unsilence {made.id}"
-    Console(soft_wrap=True, emoji=False).print(said, markup=False, highlight=False)
+    _say(said)
 
 
 @app.command()
@@ -124,7 +124,7 @@ def unsilence(silence_id: str, url: UrlOption = None, config: ConfigOption = Non
     """End a silence now; `recwatch silence` said its id."""
     with _writing(url, config, token_file) as client:
         ended = client.unsilence(silence_id, getpass.getuser())
-    Console(emoji=False).print(f"{ended.service} is no longer silenced by {ended.id}.", markup=False, highlight=False)
+    _say(f"{ended.service} is no longer silenced by {ended.id}.")
 
 
 @app.command()
@@ -139,14 +139,14 @@ def mark(
     """Tell recwatch that something was done to a service."""
     with _writing(url, config, token_file) as client:
         made = client.mark(service, kind, text, getpass.getuser())
-    Console(emoji=False).print(f"Marked {service} at {_clock(made.time_ms)}.", markup=False, highlight=False)
+    _say(f"Marked {service} at {_clock(made.time_ms)}.")
 
 
 def incident_text(incident: Incident) -> Text:
     """One incident as a person reads it."""
     lines: list[str | tuple[str, str]] = [
         (f"{clean(incident.title)}\n", "bold"),
-        f"{incident.state} since {_clock(incident.start_ms)}, {incident.severity}\n",
+        f"{incident.state}, {incident.severity}, {_when(incident)}\n",
     ]
     for cause in incident.causes:
         lines.append((f"\n{cause.cause} ({cause.confidence:.0%})\n", "bold"))
@@ -157,6 +157,12 @@ def incident_text(incident: Incident) -> Text:
     )
     lines.extend(f"  {_clock(m.time_ms)} {m.kind}: {clean(m.text)} ({clean(m.by)})\n" for m in incident.marks)
     return Text.assemble(*lines)
+
+
+def _when(incident: Incident) -> str:
+    if incident.end_ms is None:
+        return f"since {_clock(incident.start_ms)}"
+    return f"{_clock(incident.start_ms)} to {_clock(incident.end_ms)}"
 
 
 def _promise(proposal: Proposal) -> str:
@@ -209,17 +215,22 @@ def _writing(url: str | None, config: Path | None, token_file: Path | None) -> A
         ) from error
 
 
+def _say(said: str | Text) -> None:
+    """Print as it is; ids are not cut however narrow the terminal."""
+    Console(soft_wrap=True, emoji=False, markup=False, highlight=False).print(said)
+
+
 def _entry(head: tuple[str, ...], *below: str) -> None:
-    """One line that begins with an id, never cut however narrow the terminal; then what there is to read, indented."""
+    """One line that begins with an id; then what there is to read, indented."""
     id_, *others = map(clean, head)
-    Console(soft_wrap=True, emoji=False).print(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
+    _say(Text.assemble((id_, "bold"), *(f"  {other}" for other in others)))
     for text in below:
         Console(emoji=False).print(Padding(Text(clean(text)), (0, 0, 0, 4), expand=False))
 
 
 def _none(found: Sequence[object], sentence: str) -> None:
     if not found:
-        Console(emoji=False).print(sentence)
+        _say(sentence)
 
 
 def _clock(time_ms: int) -> str:

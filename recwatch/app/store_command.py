@@ -41,12 +41,12 @@ def serve(
         User(WRITER, keep_token(password_file), writes=True),
         User(READER, keep_token(reader_password_file, shared=True)),
     ]
-    out, pause = Console(soft_wrap=True), Event()
+    out, pause = Console(soft_wrap=True, emoji=False, markup=False, highlight=False), Event()
     with told_to_end() as told, closing(StoreServer(dsn, users, port, "--port")) as server:
         name = server.url.removeprefix("http://")
-        out.print(f"The store answers at {server.url}. User {READER}, password in {reader_password_file}.", highlight=False)
-        out.print(f"Writers name it clickhouse://{WRITER}@{name}/default, and set", highlight=False)
-        out.print(f"{PASSWORD_VARIABLE} to what is in {password_file}. Press Ctrl-C to stop.", highlight=False)
+        out.print(f"The store answers at {server.url}. User {READER}, password in {reader_password_file}.")
+        out.print(f"Writers name it clickhouse://{WRITER}@{name}/default, and set")
+        out.print(f"{PASSWORD_VARIABLE} to what is in {password_file}. Press Ctrl-C to stop.")
         while not told:
             server.check()
             pause.wait(0.2)

@@ -38,8 +38,7 @@ class StoreServer:
 
     def check(self) -> None:
         """Raise what the thread died of, if it did."""
-        if self._worker.died_of is not None:
-            raise self._worker.died_of
+        self._worker.check()
 
     def close(self) -> None:
         """Stop answering, and let go of the engine."""

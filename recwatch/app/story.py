@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from recwatch.app.cast import Cast
 from recwatch.app.patient import RATE_PER_SECOND, Fault
-from recwatch.app.report import Latencies, Report, Teller, incident_figures, iso, proposal_figures
+from recwatch.app.report import Latencies, Report, Teller, incident_figures, proposal_figures
 from recwatch.app.witness import Witness
 from recwatch.core.clock import SystemClock
 from recwatch.core.events import Incident
 from recwatch.core.proposals import ENDED, Proposal
+from recwatch.core.wording import rfc3339
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ class Story:
         message_ms = self._cast.inbox.came_ms.get(incident.id) if incident else None
         return Report(
             fault=self._scenario.fault,
-            fault_started_at=iso(self._fault.started_at) if self._fault else "",
+            fault_started_at=rfc3339(round(1000 * self._fault.started_at)) if self._fault else "",
             detected_after_s=self._after_s(incident.history[0].time_ms if incident else None),
             message_after_s=self._after_s(message_ms),
             incident=incident_figures(incident),

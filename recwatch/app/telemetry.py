@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recwatch.app.handled import Handled
-from recwatch.app.live import LiveView
-from recwatch.client import ServiceStatus, TargetStatus
+from recwatch.client import ServiceStatus
 from recwatch.core.canonical import DERIVED, SIGNALS
-from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Anomaly, Incident
 from recwatch.core.proposals import Proposal
 from recwatch.core.signals import Series
+
+if TYPE_CHECKING:
+    from recwatch.app.view import ApiView
 
 _JUDGEMENTS = {
     "recwatch_expected": "Value that was expected of a signal, in the signal's unit.",
@@ -63,6 +65,7 @@ _TOTALS = {
     "recwatch_rebalances": ("stage", "Times that a stage was given partitions to read."),
 }
 _LAG, _DELAY = "recwatch_lag_records", "recwatch_delay_seconds"
+LEAST_STALE_MS = 15_000
 
 
 def metric_names() -> frozenset[str]:
@@ -137,19 +140,11 @@ class ObjectiveCollector(Collector):
 
 
 class SignalCollector(Collector):
-    """Collects from a live view. A series not heard of for `stale_after_s` of wall clock is left out."""
+    """Collects what the API knows. What was not heard of for fifteen seconds, and a few of its intervals, is left out."""
 
-    def __init__(
-        self,
-        live: LiveView,
-        clock: Clock,
-        targets: Callable[[], tuple[TargetStatus, ...]],
-        stale_after_s: float = 15.0,
-    ) -> None:
-        self._live = live
-        self._clock = clock
-        self._targets = targets
-        self._stale_after_ms = int(stale_after_s * 1000)
+    def __init__(self, view: ApiView) -> None:
+        self._view = view
+        self._live = view.live
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not collect."""
@@ -157,14 +152,18 @@ class SignalCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        for series in self._live.recent.series():
-            self._add(families, series)
+        known = [series for series in self._live.recent.series() if series.name in SIGNALS or series.name in DERIVED]
+        now_ms = self._view.clock.now_ms()
+        services = {series.service for series in known}
+        since_ms = {service: now_ms - max(LEAST_STALE_MS, self._view.stale_after_ms(service)) for service in services}
+        for series in known:
+            self._add(families, series, since_ms[series.service])
         yield from families.values()
         yield from self._counts()
 
-    def _add(self, families: dict[str, Metric], series: Series) -> None:
+    def _add(self, families: dict[str, Metric], series: Series, since_ms: int) -> None:
         last = self._live.recent.last(series.id)
-        if last is None or last[0] < self._clock.now_ms() - self._stale_after_ms:
+        if last is None or last[0] < since_ms:
             return
         name, help_text = _exported(series.name)
         family = families.setdefault(name, GaugeMetricFamily(name, help_text))
@@ -182,7 +181,7 @@ class SignalCollector(Collector):
         proposals = self._live.events(Proposal)
         yield _counted("recwatch_proposals", ("service", "state"), ((p.service, p.state) for p in proposals))
         up = GaugeMetricFamily("recwatch_target_up", _COUNTS["recwatch_target_up"], labels=("service", "url"))
-        for target in self._targets():
+        for target in self._view.targets():
             if target.up is not None:
                 up.add_metric((target.service, target.url), float(target.up))
         yield up

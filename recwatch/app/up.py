@@ -31,16 +31,16 @@ def run_up(config: Config, out: Console) -> None:
         stack.callback(pipeline.stop)
         pipeline.start()
         for sentence in _started(config, pipeline.url):
-            out.print(sentence, markup=False, highlight=False)
+            out.print(sentence)
         console = None
         if config.console is not None:
             console = stack.enter_context(ConsoleChild(config.console, pipeline.url, config.token_file))
-            out.print(f"Console {console.url}. Press Ctrl-C to stop.", highlight=False)
+            out.print(f"Console {console.url}. Press Ctrl-C to stop.")
         reader = None
         if config.store_reader is not None:
             reader = stack.enter_context(closing(reading_side(config.store, config.store_reader)))
             password_file = config.store_reader.password_file
-            out.print(f"The store answers at {reader.url}. User {READER}, password in {password_file}.", highlight=False)
+            out.print(f"The store answers at {reader.url}. User {READER}, password in {password_file}.")
         trouble = Trouble("recwatch watches on without its console")
         pause = Event()
         while not told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,18 +15,17 @@ from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStat
 from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
-from recwatch.core.event_json import E, Event
-from recwatch.core.events import Anomaly, Incident, Mark, Silence
+from recwatch.core.event_json import E, started_ms
+from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.progress import OWN
-from recwatch.core.proposals import Decision, Hold, Proposal
-from recwatch.core.recent import usual_interval_ms
+from recwatch.core.proposals import Hold
+from recwatch.core.recent import stale_after_ms, usual_interval_ms
 from recwatch.core.signals import Float64, Int64, Series
+from recwatch.core.store.database import step_ms_of
 from recwatch.core.wording import utc
 
 Rows = tuple[Int64, Float64]
-STALE_INTERVALS = 3
-LEAST_STALE_MS = 5_000
 UNTOLD_MS = 30_000
 """After which nothing is known any more of targets that nobody tells of."""
 TELLING = {*TRAFFIC, *(name for name, signal in SIGNALS.items() if signal.user_facing)}
@@ -50,7 +49,10 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiView:
-    """All that the API knows of the `watched` services and of recwatch. It changes state only by publishing on `bus`."""
+    """All that the API knows of the `watched` services and of recwatch. It changes state only by publishing on `bus`.
+
+    `behind_ms` says how long after its time a sample of a service may come, where that is not at once.
+    """
 
     bus: Bus
     store: History
@@ -58,6 +60,7 @@ class ApiView:
     clock: Clock
     watched: Collection[str]
     objectives: Mapping[str, Objective]
+    behind_ms: Mapping[str, int] = field(default_factory=dict)
 
     def services(self) -> tuple[ServiceStatus, ...]:
         """Every service by name; recwatch itself only while it has an incident."""
@@ -70,6 +73,13 @@ class ApiView:
     def targets(self) -> tuple[TargetStatus, ...]:
         """How every target answered its last scrape, by recwatch or by its Prometheus."""
         return tuple(target for service in self.watched for target in self._targets(service))
+
+    def stale_after_ms(self, service: str) -> int:
+        """How old the newest sample of a service may be while all is well."""
+        return self._stale_after_ms(service, self.live.recent.interval_ms(service))
+
+    def _stale_after_ms(self, service: str, interval_ms: float) -> int:
+        return round(stale_after_ms(interval_ms)) + self.behind_ms.get(service, 0)
 
     def holds(self) -> tuple[Hold, ...]:
         """Why nothing is being tuned."""
@@ -98,33 +108,31 @@ class ApiView:
 
     def _service(self, name: str) -> ServiceStatus:
         incidents, mine = self._open_incidents(name), tuple(self._targets(name))
+        lacking = unmeasured(self.live.recent, name, self.objectives.get(name))
         return ServiceStatus(
             name=name,
-            state="incident" if incidents else self._quiet_state(name, mine),
+            state="incident" if incidents else self._quiet_state(name, mine, lacking),
             targets=mine,
             signals=len(self._canonical(name)),
             open_incidents=len(incidents),
             last_ms=self.live.recent.last_ms(name),
             traffic_ms=max(self.live.recent.traffic_ms(name).tolist(), default=None),
+            stale_after_ms=self.stale_after_ms(name),
             objective=self.objectives.get(name),
-            unmeasured=self._unmeasured(name),
+            unmeasured=lacking,
         )
 
-    def _unmeasured(self, name: str) -> Mapping[str, str]:
-        return unmeasured(self.live.recent, name, self.objectives.get(name))
-
-    def _quiet_state(self, name: str, targets: Sequence[TargetStatus]) -> ServiceState:
-        """How a service is of which no incident is open."""
+    def _quiet_state(self, name: str, targets: Sequence[TargetStatus], lacking: Collection[str]) -> ServiceState:
+        """How a service is of which no incident is open; `lacking` are signals of its objective that are not measured."""
         recent = self.live.recent
         traffic_ms = recent.traffic_ms(name)
         if len(traffic_ms):
-            stale_ms = max(LEAST_STALE_MS, STALE_INTERVALS * usual_interval_ms(traffic_ms))
-            silent = self.clock.now_ms() - traffic_ms[-1] > stale_ms
+            silent = self.clock.now_ms() - traffic_ms[-1] > self._stale_after_ms(name, usual_interval_ms(traffic_ms))
         else:
             silent = recent.of(name, TRAFFIC[0]) is not None or (bool(targets) and all(t.up is False for t in targets))
         if silent:
             return "stale"
-        if self._unmeasured(name):
+        if lacking:
             return "unmeasured"
         judged = any(recent.last(s.id) for s in recent.series(name, "recwatch_score"))
         known = [recent.last(s.id) for s in recent.series(name, "recwatch_warmup_ratio") if s.labels["signal"] in TELLING]
@@ -162,7 +170,10 @@ class ApiView:
         return [s for s in self.live.recent.series(of.service, "recwatch_score") if wanted <= s.labels.items()]
 
     def rows(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: int | None = None) -> dict[int, Rows]:
-        """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given."""
+        """Readings per series, both ends included; means over `step_s`, stamped with the step's start, where given.
+
+        As in the store, steps of a minute and more are rounded up to whole minutes.
+        """
         tail = {i: _stepped(self.live.recent.rows(i, start_ms, end_ms), step_s) for i in series_ids}
         reaches = start_ms >= self.clock.now_ms() - self.live.span_ms
         asked = [i for i in series_ids if not (reaches and self.live.keeps(i))]
@@ -199,17 +210,6 @@ class ApiView:
         return self.live.event(kind, event_id) or self.store.event(kind, event_id)
 
 
-def started_ms(event: Event) -> int:
-    """When the event began, was created, or was done."""
-    match event:
-        case Proposal():
-            return event.created_ms
-        case Mark() | Decision():
-            return event.time_ms
-        case _:
-            return event.start_ms
-
-
 def _aligned(times: Sequence[int], rows: Rows | None) -> list[float | None]:
     at = dict(zip(rows[0].tolist(), rows[1].tolist(), strict=True)) if rows else {}
     return [at.get(time) for time in times]
@@ -228,6 +228,6 @@ def _stepped(rows: Rows, step_s: int | None) -> Rows:
     """Means over steps of unix time."""
     if step_s is None or not len(rows[0]):
         return rows
-    step_ms = max(1, round(step_s * 1000))
+    step_ms = step_ms_of(step_s)
     steps, which, counts = np.unique(rows[0] // step_ms, return_inverse=True, return_counts=True)
     return steps * step_ms, np.bincount(which, weights=rows[1]) / counts

@@ -61,7 +61,7 @@ class Witness:
         known = {series_id: canonical_series(self._service, BUCKETS, {"le": le}) for series_id, le in buckets.items()}
         recent = Recent((end_ms - start_ms) / 1000)
         recent.learn(SeriesSet(self._service, tuple(known.values())))
-        read = self._client.samples([*known], start_ms, end_ms) if known else {}
+        read = self._client.samples([*known], start_ms, end_ms)
         for series_id, columns in read.items():
             recent.append(_samples(known[series_id], columns.time_ms, columns.value))
         return Intervals.of(recent, self._service)

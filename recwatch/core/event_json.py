@@ -29,6 +29,17 @@ def version_of(event: Event) -> int:
             return 0
 
 
+def started_ms(event: Event) -> int:
+    """When the event began, was created, or was done."""
+    match event:
+        case Anomaly() | Incident() | Silence():
+            return event.start_ms
+        case Proposal():
+            return event.created_ms
+        case Mark() | Decision():
+            return event.time_ms
+
+
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in get_args(Event)}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from recwatch.core.wording import clean
@@ -14,6 +15,7 @@ _WHOLE, _NUMBER, _LIST = "a whole number, such as 5", "a number, such as 0.5", "
 _WANTED: Mapping[str, str] = {
     "string_type": "text, such as shop, in quotes where it looks like a number",
     "string_too_short": "text that is not empty",
+    "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text of the form {pattern}",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
@@ -31,10 +33,12 @@ _WANTED: Mapping[str, str] = {
     "tuple_type": _LIST,
     "list_type": _LIST,
     "too_short": "a list of at least {min_length}, such as [first]",
+    "too_long": "a list of at most {max_length}",
     "dict_type": "keys with their values below it, such as 'name: value'",
     "mapping_type": "keys with their values below it, such as 'name: value'",
     "path_type": "the path of a file, such as /run/secrets/token",
     "literal_error": "one of {expected}",
+    "enum": "one of {expected}",
     "union_tag_invalid": "one of {expected_tags} as its {discriminator}",
     "union_tag_not_found": "keys with their values below it, {discriminator} among them",
     "url_type": "an address, such as https://chat.example/hook",
@@ -46,21 +50,23 @@ _WANTED: Mapping[str, str] = {
 }
 """What belongs where a fault of this type is; the names in braces are of pydantic's context."""
 _SECRETIVE = "url_"  # an address may hold a token
+_USER_OF_ADDRESS = re.compile(r"//\S*@")
 _OWN = ("value_error", "assertion_error")
 
 
-def sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
+def sentences(faults: Sequence[ErrorDetails], model: type[BaseModel]) -> list[str]:
     """A sentence for each fault of input for `model`, without a full stop, naming the key and where there is one an example.
 
+    >>> from pydantic import ValidationError
     >>> class Port(BaseModel):
     ...     port: int
     >>> try:
     ...     Port.model_validate({"port": "eighty"})
     ... except ValidationError as error:
-    ...     sentences(error, Port)
+    ...     sentences(error.errors(), Port)
     ["key 'port' is 'eighty'; write a whole number, such as 5"]
     """
-    return [_sentence(fault, model) for fault in _causes(error.errors())]
+    return [_sentence(fault, model) for fault in _causes(faults)]
 
 
 def keys_of(model: type[BaseModel]) -> str:
@@ -79,17 +85,20 @@ def _causes(faults: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
 
 def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
     location, kind = fault["loc"], fault["type"]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{clean(part)}" for part in location).lstrip(".")
+    if kind == "json_invalid":
+        return f"it is no JSON: {clean(fault['ctx']['error'])}"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{clean(part)}" for part in location).lstrip(".")
+    where = f"key '{path}'" if location else "it"
     if kind in _OWN:
         said = fault["msg"].partition(", ")[2]
-        return f"key '{where}'{_is(fault)}: {said}" if location else said
+        return f"{where}{_is(fault)}: {said}" if location else said
     if kind == "extra_forbidden":
-        return f"unknown key '{where}'. Valid keys there: {keys_of(_model_at(location[:-1], model))}"
+        return f"unknown {where}. Valid keys there: {keys_of(_model_at(location[:-1], model))}"
     if kind == "missing":
-        return f"key '{where}' is missing. Add it"
+        return f"{where} is missing. Add it"
     if kind == "invalid_key":
-        return f"key '{where}' is no text. Put it in quotes"
-    return f"key '{where}'{_is(fault)}; write {_wanted(fault, model)}"
+        return f"{where} is no text. Put it in quotes"
+    return f"{where}{_is(fault)}; write {_wanted(fault, model)}"
 
 
 def _wanted(fault: ErrorDetails, model: type[BaseModel]) -> str:
@@ -104,12 +113,12 @@ def _is(fault: ErrorDetails) -> str:
     value = fault["input"]
     if value is None:
         return " is empty"
-    if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
         what = "a list" if isinstance(value, Sequence) else "keys with values"
         return "" if fault["type"] in _OWN else f" is {what}"
     if fault["type"].startswith(_SECRETIVE):
         return " cannot be used"
-    return f" is {clean(repr(value))}"
+    return f" is {clean(_USER_OF_ADDRESS.sub('//…@', repr(value)))}"
 
 
 def _model_at(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel]:

@@ -11,6 +11,9 @@ from recwatch.core.canonical import DERIVED, LATENCY_QUANTILES, TRAFFIC
 from recwatch.core.quantiles import open_ended
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
+STALE_INTERVALS = 3
+LEAST_STALE_MS = 5_000
+
 
 class Recent:
     """Keeps `span_s` seconds of sample time per series. One thread writes; readers get copies.
@@ -28,12 +31,15 @@ class Recent:
     def __init__(self, span_s: float = 900.0) -> None:
         self._span_ms = int(span_s * 1000)
         self._series: dict[int, Series] = {}
+        self._named: dict[str, dict[str, list[Series]]] = {}
         self._rows: dict[int, deque[tuple[int, float]]] = {}
 
     def learn(self, known: SeriesSet) -> None:
         """Take note of the series of a service."""
         for series in known.series:
-            self._series.setdefault(series.id, series)
+            if series.id not in self._series:
+                self._series[series.id] = series
+                self._named.setdefault(series.service, {}).setdefault(series.name, []).append(series)
 
     def append(self, samples: Samples) -> None:
         """Add a batch; rows not newer than their series' last are left out."""
@@ -48,8 +54,10 @@ class Recent:
                 rows.popleft()
 
     def series(self, service: str | None = None, name: str | None = None) -> list[Series]:
-        """The known series, of one service or name if given."""
-        return [s for s in list(self._series.values()) if service in (None, s.service) and name in (None, s.name)]
+        """The known series, of one service or name if given; those of one name stand together."""
+        services = list(self._named.values()) if service is None else [self._named.get(service, {})]
+        of_name = [list(by_name.values()) if name is None else [by_name.get(name, [])] for by_name in services]
+        return [series for lists in of_name for one in lists for series in list(one)]
 
     def of(self, service: str, name: str, labels: Mapping[str, str] | None = None) -> Series | None:
         """The series of this name whose labels include `labels` and few others: of the service rather than of a model."""
@@ -98,6 +106,11 @@ class Recent:
         found = (self.of(service, name) for name in TRAFFIC)
         return np.unique(np.concatenate([np.array([], np.int64), *(self.rows(s.id)[0] for s in found if s is not None)]))
 
+    def interval_ms(self, service: str) -> float:
+        """The usual time between two ticks of a service, each of which says how many of its targets are up."""
+        up = self.of(service, "targets_up_ratio")
+        return usual_interval_ms(self.rows(up.id)[0] if up else np.array([], np.int64))
+
 
 def usual_interval_ms(time_ms: Int64) -> float:
     """The usual distance of two scrapes; 1000 until there are two.
@@ -106,6 +119,15 @@ def usual_interval_ms(time_ms: Int64) -> float:
     5000.0
     """
     return float(np.median(np.diff(time_ms))) if len(time_ms) > 1 else 1000.0
+
+
+def stale_after_ms(interval_ms: float) -> float:
+    """How old a reading may be before it tells nothing of now: three intervals, but never less than five seconds.
+
+    >>> stale_after_ms(1_000.0), stale_after_ms(15_000.0)
+    (5000.0, 45000.0)
+    """
+    return max(float(LEAST_STALE_MS), STALE_INTERVALS * interval_ms)
 
 
 def absorb(recent: Recent, messages: Iterable[object]) -> None:

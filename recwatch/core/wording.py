@@ -136,6 +136,15 @@ def utc(time_ms: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
 
 
+def rfc3339(time_ms: int) -> str:
+    """A time in UTC as machines read it, to the millisecond.
+
+    >>> rfc3339(500)
+    '1970-01-01T00:00:00.500Z'
+    """
+    return f"{utc(time_ms, '%Y-%m-%dT%H:%M:%S')}.{time_ms % 1000:03d}Z"
+
+
 def local(time_ms: int, today: date) -> str:
     """A time of day where the reader is; with its date when that is not `today`."""
     moment = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone()

@@ -171,3 +171,11 @@ def test_services_do_not_mix() -> None:
     assert harness.feed(elsewhere) == []
     harness.clock.advance(5)
     assert {i.service for i in harness.feed()} == {"search"}
+
+
+def test_an_incident_opens_however_much_evidence_before_it_ended_after_what_users_felt() -> None:
+    felt = anomaly("latency_p99_seconds", 122, 124, method="objective", **OUT_OF_OBJECTIVE)
+    evidence = [anomaly("gpu_temperature_celsius", 60 + n / 100, 126) for n in range(60)]
+    told = Harness().run(SURGE, {127: [*evidence, felt]}, end_s=150)
+    assert [i.state for i in told] == ["open", "resolved"]
+    assert all(felt.id in {a.id for a in i.anomalies} for i in told)

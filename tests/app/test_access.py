@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -82,3 +84,16 @@ def test_a_token_that_is_shared_may_be_read_by_its_group_and_by_nobody_else(tmp_
         path.chmod(mode)
         with pytest.raises(BadInput, match=f"mode {mode:04o}"):
             keep_token(path, shared=True)
+
+
+def test_processes_that_start_together_keep_one_token(tmp_path: Path) -> None:
+    for attempt in range(20):
+        path, together = tmp_path / f"token-{attempt}", Barrier(4)
+
+        def start(path: Path = path, together: Barrier = together) -> str:
+            together.wait()
+            return keep_token(path)
+
+        with ThreadPoolExecutor(4) as processes:
+            tokens = {started.result() for started in [processes.submit(start) for _ in range(4)]}
+        assert tokens == {path.read_text()}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recwatch.app.live import LiveView
+from collectors.intervals import BEHIND_MS
+from recwatch.app.live import EVENTS_KEPT, LiveView
 from recwatch.app.measured import SCRAPES
 from recwatch.app.restart import prime
 from recwatch.core.canonical import canonical_series, derived_series
@@ -124,6 +125,24 @@ def test_steps_are_means_stamped_with_their_start(world: World) -> None:
     assert found[str(series.id)]["value"] == [1.0] * 4
 
 
+def test_longer_steps_are_whole_minutes_in_memory_as_in_the_store(world: World) -> None:
+    series = ALL["replicas"]
+    found = ask(world, "/api/samples", series_id=str(series.id), start_ms=NOW_MS - 40_000, end_ms=NOW_MS, step_s=90)
+    assert {time_ms % 120_000 for time_ms in found[str(series.id)]["time_ms"]} == {0}
+
+
+def test_what_would_fill_the_memory_is_refused(world: World) -> None:
+    day: dict[str, Any] = {"series_id": list(range(10)), "start_ms": NOW_MS - 86_400_000, "end_ms": NOW_MS}
+    for path in ("/api/samples", "/api/bands"):
+        answer = world.http.get(path, params=day)
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith(
+            "10 series over 24 h have too many readings for one answer; ask for fewer, "
+        )
+    assert world.shelf.reads == 0
+    assert world.http.get("/api/samples", params=day | {"step_s": 60}).status_code == 200
+
+
 def test_bands_align_judgements_with_readings(world: World) -> None:
     series_id = str(ALL["queue_depth"].id)
     bands = ask(world, "/api/bands", series_id=series_id, start_ms=NOW_MS - 10_000, end_ms=NOW_MS)[series_id]
@@ -161,8 +180,25 @@ def test_events_merge_the_store_with_what_is_live(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/anomalies", "/api/marks", "/api/silences", "/api/proposals"])
-def test_lists_of_events_know_no_other_service(world: World, path: str) -> None:
+def test_lists_of_events_are_of_one_service_which_there_must_be(world: World, path: str) -> None:
+    world.watched.append("other")
     assert ask(world, path, service="other") == []
+    answer = world.http.get(path, params={"service": "shpo"})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "No service is called 'shpo'; there are: other, shop.")
+
+
+def test_events_of_a_service_that_is_watched_no_more_are_kept(world: World) -> None:
+    world.watched.remove(SERVICE)
+    assert [i["id"] for i in ask(world, "/api/incidents", service=SERVICE)] == ["inc-1"]
+
+
+def test_what_lasts_stays_in_memory_however_much_came_and_went_since(world: World) -> None:
+    for number in range(EVENTS_KEPT + 10):
+        over = replace(surge_incident(NOW_MS + number), id=f"later-{number}", state="resolved", end_ms=NOW_MS + number)
+        world.live.take(over)
+    kept = [incident.id for incident in world.live.events(Incident)]
+    assert (len(kept), kept[0], kept[1]) == (EVENTS_KEPT, "inc-1", "later-11")
+    assert state_of(world, SERVICE) == "incident"
 
 
 def test_an_old_version_that_comes_again_is_not_taken_for_the_newest(world: World) -> None:
@@ -245,8 +281,9 @@ def test_a_silence_that_is_over_cannot_be_ended(world: World) -> None:
         ("/api/signals?service=nope", 404, "there are: shop"),
         ("/api/incidents/nope", 404, "No incident has the id 'nope'"),
         ("/api/bands?series_id=7&start_ms=0&end_ms=1", 404, "No series has the id 7"),
-        ("/api/samples?series_id=x&start_ms=0&end_ms=1", 422, "series_id"),
-        ("/api/incidents?state=shut", 422, "state"),
+        ("/api/samples?series_id=x&start_ms=0&end_ms=1", 422, "key 'series_id[0]' is 'x'; write a whole number, such as 5."),
+        ("/api/samples?series_id=1&end_ms=1", 422, "In the query of the request, key 'start_ms' is missing. Add it."),
+        ("/api/incidents?state=shut", 422, "key 'state' is 'shut'; write one of 'open' or 'resolved'."),
         ("/api/nothing", 404, "Not Found"),
     ],
 )
@@ -254,6 +291,31 @@ def test_a_wrong_question_gets_one_sentence(world: World, path: str, status: int
     answer = world.http.get(path)
     assert answer.status_code == status
     assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"by": 7}', "key 'by' is 7; write text, such as shop, in quotes where it looks like a number"),
+        (b'{"by": ""}', "key 'by' is ''; write text that is not empty"),
+        (b'{"by": "ada", "who": 1}', "unknown key 'who'. Valid keys there: by, why"),
+        (b"{}", "key 'by' is missing. Add it"),
+        (b"[]", "it is a list; write keys with their values below it, of by, why"),
+        (b'{"by": ', "it is no JSON: Expecting value"),
+        (b"", "it is missing. Add it"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_answered_in_the_words_of_a_configuration(
+    world: World, body: bytes, said: str
+) -> None:
+    headers = AUTH | {"Content-Type": "application/json"}
+    answer = world.http.post("/api/proposals/prop-1/approve", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"In the body of the request, {said}.")
+
+
+def test_more_series_than_are_answered_at_once_are_refused_in_one_sentence(world: World) -> None:
+    answer = world.http.get("/api/samples", params={"series_id": list(range(201)), "start_ms": 0, "end_ms": 1})
+    assert answer.json()["detail"] == "In the query of the request, key 'series_id' is a list; write a list of at most 200."
 
 
 def test_a_failing_store_is_unavailable_with_a_time_to_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,3 +337,24 @@ def test_a_restart_shows_what_the_store_kept(world: World) -> None:
     prime(fresh, world.shelf, {SERVICE}, NOW_MS)
     assert fresh.recent.values(SERVICE, "queue_depth").tolist() == [1.0, 2.0]
     assert [i.id for i in fresh.events(Incident)] == ["inc-1"]
+
+
+def test_what_a_prometheus_sends_later_than_it_reads_it_is_not_taken_for_gone(world: World) -> None:
+    rate = canonical_series("sent", "requests_per_second")
+    world.watched.append("sent")
+    world.live.take(SeriesSet("sent", (rate,)))
+    world.live.take(Samples.of("sent", "", NOW_MS - 11_000, {rate.id: 3.0}))
+    assert state_of(world, "sent") == "stale"
+    sent = replace(world.view, behind_ms={"sent": BEHIND_MS}).services()[0]
+    assert (sent.name, sent.state, sent.stale_after_ms) == ("sent", "warming_up", 15_000)
+
+
+def test_what_comes_only_every_fifteen_seconds_is_not_taken_for_gone(world: World) -> None:
+    rate, up = canonical_series("slow", "requests_per_second"), canonical_series("slow", "targets_up_ratio")
+    world.watched.append("slow")
+    world.live.take(SeriesSet("slow", (rate, up)))
+    for ago_s in (50, 35, 20):
+        world.live.take(Samples.of("slow", "", NOW_MS - 1000 * ago_s, {rate.id: 3.0, up.id: 1.0}))
+    assert 'recwatch_requests_per_second{service="slow"} 3.0' in world.http.get("/metrics").text
+    (slow,) = (s for s in ask(world, "/api/services") if s["name"] == "slow")
+    assert (slow["stale_after_ms"], slow["state"]) == (45_000, "warming_up")

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from recwatch.client import Client
+from recwatch.client import MOST_SERIES, Client
+from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Cause
 from recwatch.core.objective import Objective
+from recwatch.core.signals import SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import ALL, SERVICE, proposal, surge_incident
 
@@ -37,6 +39,20 @@ def test_numbers_come_back_as_columns(client: Client) -> None:
     series_id = str(ALL["queue_depth"].id)
     assert len(client.samples([series_id], NOW_MS - 10_000, NOW_MS)[series_id].value) == 10
     assert client.bands([series_id], NOW_MS - 10_000, NOW_MS)[series_id].expected == [3.0] * 10
+
+
+def test_more_series_than_one_question_takes_are_asked_for_in_parts(world: World, client: Client) -> None:
+    series = [canonical_series(SERVICE, "gpu_power_watts", {"gpu": str(number)}) for number in range(MOST_SERIES + 1)]
+    world.live.take(SeriesSet(SERVICE, tuple(series)))
+    ids = [str(one.id) for one in series]
+    assert list(client.bands(ids, NOW_MS - 10_000, NOW_MS)) == ids
+    assert list(client.samples(ids, NOW_MS - 10_000, NOW_MS)) == ids
+    assert client.samples([], NOW_MS - 10_000, NOW_MS) == {}
+
+
+def test_an_id_is_one_whatever_is_in_it(client: Client) -> None:
+    with pytest.raises(BadInput, match=r"No incident has the id 'inc-1\?service=shop'"):
+        client.incident("inc-1?service=shop")
 
 
 def test_the_state_of_things(client: Client) -> None:

@@ -11,6 +11,7 @@ from recwatch.app.config import load_config, parse_config, read_config
 from recwatch.core.errors import BadInput
 
 SERVICE: dict[str, Any] = {"name": "shop", "targets": ["http://127.0.0.1:8000/metrics"]}
+PROMISE = {"latency_p99": "150ms"}
 
 
 def refused(content: object) -> str:
@@ -99,6 +100,27 @@ def test_a_password_in_the_stores_address_is_refused_and_not_shown() -> None:
     sentence = refused({"services": [SERVICE], "store": "clickhouse://ada:hunter2@db/recwatch"})
     assert "the store's DSN holds a password; take it out" in sentence
     assert "hunter2" not in sentence
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    address = "http://ada:hunter2@127.0.0.1:1/knobs"
+    for changed in ({"targets": [address]}, {"objective": PROMISE, "tuning": {"actuator": {"url": address}}}):
+        sentence = refused({"services": [{**SERVICE, **changed}]})
+        assert "the address of 127.0.0.1 holds a user or password" in sentence
+        assert "hunter2" not in sentence
+
+
+def test_what_is_tuned_promises_something() -> None:
+    tuning = {"actuator": {"url": "http://127.0.0.1:1/knobs"}}
+    assert refused({"services": [{**SERVICE, "tuning": tuning}]}) == (
+        "recwatch.yaml: key 'services[0]': shop is to be tuned and promises nothing; give it an objective, "
+        "or take tuning out."
+    )
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1/knobs", "http://[::1/knobs"])
+def test_knobs_are_somewhere(url: str) -> None:
+    refused({"services": [{**SERVICE, "objective": PROMISE, "tuning": {"actuator": {"url": url}}}]})
 
 
 def test_two_ports_that_are_chosen_at_the_start_do_not_collide() -> None:

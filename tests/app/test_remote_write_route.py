@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Thread
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from collectors.config import ServiceConfig
 from collectors.receive import Receiver
 from collectors.remote_write import REQUEST_BYTES
+from recwatch.app.health import Health, health_app
 from recwatch.app.remote_write import Receiving
+from recwatch.app.server import Server
 from recwatch.core.bus import next_offsets
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.signals import Samples
 from tests.app.world import TOKEN, World
-from tests.collectors.remote_writer import request
+from tests.collectors import remote_writer
 
 RECEIVE_TOKEN = "a-token-for-samples"
 HEADERS = {
@@ -26,7 +30,7 @@ HEADERS = {
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
 CLOCK = FakeClock()
-BODY = request({"up": [(CLOCK.now_ms(), 1.0)]}, job="ranker")
+BODY = remote_writer.request({"up": [(CLOCK.now_ms(), 1.0)]}, job="ranker")
 
 
 @pytest.fixture
@@ -36,12 +40,24 @@ def bus() -> Iterator[MemoryBus]:
     bus.close()
 
 
-@pytest.fixture
-def http(bus: MemoryBus) -> Iterator[httpx.Client]:
+@pytest.fixture(params=["the API", "a process of collectors"])
+def http(bus: MemoryBus, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """Whoever may be sent samples to."""
     service = ServiceConfig.model_validate({"name": "shop", "receive": ['{job="ranker"}']})
-    receiver = Receiver([service], CLOCK, bus.publish)
-    with World(CLOCK, Receiving(receiver, RECEIVE_TOKEN)) as world:
-        yield world.http
+    receiving = Receiving(Receiver([service], CLOCK, bus.publish), RECEIVE_TOKEN)
+    if request.param == "the API":
+        with World(CLOCK, receiving) as world:
+            yield world.http
+        return
+    server = Server("127.0.0.1", 0)
+    app = health_app(Health(CollectorRegistry(), lambda: "", list), receiving)
+    thread = Thread(target=server.serve, args=(app,))
+    thread.start()
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        client.get("/healthz")
+        yield client
+    server.stop()
+    thread.join()
 
 
 def test_what_is_taken_in_is_on_the_bus_before_it_is_answered(bus: MemoryBus, http: httpx.Client) -> None:

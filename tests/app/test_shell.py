@@ -78,6 +78,21 @@ def test_incidents_show_severity_and_the_date_of_another_day(shell: Shell) -> No
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
 
 
+def test_an_incident_that_is_over_is_not_said_to_last(shell: Shell) -> None:
+    assert "  open  page  since " in shell.ask("incidents")
+    over = replace(surge_incident(NOW_MS - 90_000), state="resolved", end_ms=NOW_MS)
+    shell.world.live.take(replace(over, history=over.history * 2))
+    for shown in (shell.ask("incidents"), shell.ask("incident", "inc-1")):
+        assert "resolved" in shown
+        assert "since" not in shown
+        assert re.search(r"\d\d:\d\d:\d\d to .*\d\d:\d\d:\d\d", shown)
+
+
+def test_a_service_that_is_not_watched_is_said_not_to_be(shell: Shell) -> None:
+    result = CliRunner().invoke(app, ["incidents", "--service", "shpo", "--url", shell.world.url])
+    assert "No service is called 'shpo'; there are: shop." in str(result.exception)
+
+
 def test_ids_are_whole_on_a_narrow_terminal(shell: Shell) -> None:
     id_ = event_id("incident", SERVICE, 1)
     shell.world.live.take(replace(surge_incident(NOW_MS), id=id_, service="recommender-eu-west-1"))

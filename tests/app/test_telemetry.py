@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recwatch.app.telemetry import SignalCollector, TotalCollector, metric_names
 from recwatch.core.clock import FakeClock
+from recwatch.core.signals import Samples, Series, SeriesSet
 from tests.app.world import World
+from tests.dashboards.story import SERVICE
 
 NOW_MS = FakeClock().now_ms()
 
@@ -31,7 +35,14 @@ def test_totals_are_counters_with_one_label() -> None:
 
 
 def test_metrics_leave_out_what_is_no_longer_reported(world: World) -> None:
-    clock = FakeClock(NOW_MS + 60_000)
     registry = CollectorRegistry()
-    registry.register(SignalCollector(world.live, clock, lambda: ()))
+    registry.register(SignalCollector(replace(world.view, clock=FakeClock(NOW_MS + 60_000))))
     assert "recwatch_queue_depth" not in generate_latest(registry).decode()
+
+
+def test_a_signal_that_only_a_newer_recwatch_knows_is_left_out_of_metrics(world: World) -> None:
+    newer = Series("queue_colour", {"service": SERVICE}, "", "gauge", SERVICE)
+    world.live.take(SeriesSet(SERVICE, (newer,)))
+    world.live.take(Samples.of(SERVICE, "", NOW_MS - 1000, {newer.id: 1.0}))
+    answer = world.http.get("/metrics")
+    assert (answer.status_code, "recwatch_queue_depth{" in answer.text, "colour" in answer.text) == (200, True, False)

@@ -70,7 +70,7 @@ class World:
         self.health = Health(registry, lambda: "", lambda: self.lacks)
         self.watched = [SERVICE]
         self.view = ApiView(self.bus, self.shelf, self.live, clock, self.watched, {SERVICE: Objective(0.1)})
-        registry.register(SignalCollector(self.live, clock, self.view.targets))
+        registry.register(SignalCollector(self.view))
         registry.register(ObjectiveCollector(self.view.services))
         down = TargetState("http://127.0.0.1:9/metrics", False, "refused", "recommender", now_ms)
         self.live.take(TargetSet(SERVICE, (down,), now_ms))

@@ -139,6 +139,14 @@ def test_reading_includes_start_and_end_and_every_series_asked_for(store: Store)
     assert store.read([], 0, FIRST_MS) == {}
 
 
+def test_a_whole_fleets_series_are_read_at_once(store: Store) -> None:
+    readings = {2**63 + number: float(number) for number in range(10_000)}
+    store.write_samples([Samples.of("shop", "", START_MS, readings)], "token")
+    found = store.read(list(readings), START_MS, START_MS)
+    assert {series_id: values.tolist() for series_id, (_, values) in found.items()} == {i: [v] for i, v in readings.items()}
+    assert len(store.samples("shop", list(readings), START_MS, START_MS)) == len(readings)
+
+
 def test_a_token_stores_its_rows_once_in_the_roll_up_too(store: Store) -> None:
     for _ in range(3):
         store.write_samples([ramp(60)], "samples-0-0-1")

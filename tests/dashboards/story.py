@@ -106,7 +106,9 @@ def anomaly(name: str, start_ms: int, end_ms: int | None = None) -> Anomaly:
 
 
 def deploy_mark(time_ms: int) -> Mark:
-    return Mark.of(SERVICE, "deploy", time_ms, "ranker 2024-05 <b>bold</b> ![x](http://127.0.0.1:9/x.png)", "ci")
+    return Mark.of(
+        SERVICE, "deploy", time_ms, "ranker 2024-05 <b>bold</b> ![x](http://127.0.0.1:9/x.png) by ci@shop.example", "ci"
+    )
 
 
 def surge_incident(start_ms: int) -> Incident:

@@ -128,3 +128,6 @@ def test_the_link_of_a_message_opens_its_incident(world: World, page: Page) -> N
     page.goto(f"{page.url}?incident=inc-0")
     expect(page.get_by_text("an older one")).to_be_visible(timeout=PATIENCE_MS)
     page.wait_for_url(re.compile("incidents.*incident=inc-0"))
+    expect(page.get_by_text("http://127.0.0.1:9/x.png)")).to_be_visible(timeout=PATIENCE_MS)
+    elsewhere = page.locator("[data-testid=stMain] a[href*='127.0.0.1:9/'], [data-testid=stMain] a[href^='mailto:']")
+    expect(elsewhere).to_have_count(0)

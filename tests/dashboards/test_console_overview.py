@@ -9,7 +9,7 @@ from recwatch.client import ServiceStatus
 from recwatch.core.objective import Objective
 from tests.dashboards.story import surge_incident
 
-QUIET = ServiceStatus("a&b", "healthy", (), 30, 0, 1000, 1000, None, {})
+QUIET = ServiceStatus("a&b", "healthy", (), 30, 0, 1000, 1000, 1000, None, {})
 
 
 def test_a_service_in_trouble_shows_its_incident_with_a_link_to_it() -> None:
@@ -26,5 +26,11 @@ def test_a_service_in_trouble_shows_its_incident_with_a_link_to_it() -> None:
 def test_what_is_not_measured_is_a_dash_and_names_are_text() -> None:
     shown = table([Glance(QUIET, None, None, ())])
     assert '<a href="live?service=a%26b">a&amp;b</a>' in shown
-    assert shown.count("–") == 3
+    assert shown.count("–") == 2
     assert "class=over" not in shown
+
+
+def test_since_when_is_said_of_trouble_only() -> None:
+    assert "<td class=state></td>" in table([Glance(QUIET, None, None, ())])
+    silent = table([Glance(replace(QUIET, state="stale"), None, None, ())])
+    assert "<td class=state></td>" not in silent

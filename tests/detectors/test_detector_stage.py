@@ -173,6 +173,13 @@ def test_the_reason_names_the_load() -> None:
     assert by_load.expected == pytest.approx(0.025, rel=0.2)
 
 
+def test_a_latency_beyond_the_last_bucket_is_said_to_be_at_least_so_much() -> None:
+    judge = warm()
+    told = [anomaly for second in range(60, 68) for anomaly in anomalies(give(judge, tick(second, p99_s=0.130)))]
+
+    assert {anomaly.reason[:21] for anomaly in told} == {"p99 latency at least "}
+
+
 def test_an_anomaly_ends_when_its_series_vanishes() -> None:
     judge = warm()
     give(judge, tick(60, queue=500.0), tick(61, queue=500.0))

@@ -130,5 +130,5 @@ def test_a_wrong_configuration_is_named(wrong: dict[str, object], named: str) ->
 
 
 def test_the_defaults_leave_time_to_verify_within_a_cool_down() -> None:
-    settings, window = TuningConfig.model_validate({"actuator": {"url": "x"}}), VerifyConfig()
+    settings, window = TuningConfig.model_validate({"actuator": {"url": "http://127.0.0.1:1/knobs"}}), VerifyConfig()
     assert window.settle_s + window.shortest_s < settings.cool_down_s

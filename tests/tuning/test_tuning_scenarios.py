@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from recwatch.core.bus import Record
-from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause
 from recwatch.core.proposals import Proposal
 from tests.simulated_service import SimulatedService
 from tests.tuning.story import Story, config, deployed, surge
-from tuning.stage import TuningStage
 
 
 def test_a_surge_is_answered_approved_applied_and_verified() -> None:
@@ -150,11 +148,6 @@ def test_a_change_without_traffic_to_prove_it_is_undone() -> None:
     story.run(90)
     assert story.states[-1] == "rolled_back"
     assert "not enough to prove the change" in story.proposal.history[-1].why
-
-
-def test_tuning_without_an_objective_is_refused() -> None:
-    with pytest.raises(BadInput, match="tuning of shop needs an objective"):
-        TuningStage({"shop": config()}, {})
 
 
 def test_other_services_are_left_alone() -> None:

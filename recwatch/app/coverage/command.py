@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from collectors.coverage import Report, coverage_of
-from collectors.endpoint import require_http
 from collectors.exposition import PageParser
 from collectors.fetch import Connections, Fetched, Fetcher
 from collectors.http_config import HttpConfig
 from collectors.scrape import require_whole
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.errors import BadInput
+from recwatch.core.http_address import require_http
 from recwatch.core.wording import clean
 
 SCHEMA = 1

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 
+from collectors.intervals import BEHIND_MS
 from recwatch.app.access import keep_token
 from recwatch.app.live import LiveView
 from recwatch.app.restart import prime
@@ -28,6 +29,7 @@ class ApiRole(StagedRole):
         super().__init__(shared, [StageRunner(self.live, shared.bus, shared.clock, group=group)])
         prime(self.live, store, services, shared.clock.now_ms())
         self.token = keep_token(config.token_file)
-        self.view = ApiView(shared.bus, store, self.live, shared.clock, services, shared.objectives())
-        registry.register(SignalCollector(self.live, shared.clock, self.view.targets))
+        behind_ms = {service.name: BEHIND_MS for service in config.services if service.receive}
+        self.view = ApiView(shared.bus, store, self.live, shared.clock, services, shared.objectives(), behind_ms)
+        registry.register(SignalCollector(self.view))
         registry.register(ObjectiveCollector(self.view.services))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,87 +13,15 @@ from recwatch.core.buckets import Buckets
 from recwatch.core.event_json import E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
 from recwatch.core.stage import Snapshot
+from recwatch.core.store import queries
 from recwatch.core.store.connection import Connection, Place, parse_dsn
 from recwatch.core.store.rows import event_rows, kind_name, sample_rows, series_of, series_rows, snapshot_of, snapshot_row
 from recwatch.core.store.schema import Retention, keep, migrate
 
-_SERIES = "SELECT name, labels, unit, kind, service, target FROM series FINAL"
-_RAW = """
-    SELECT series_id, toUnixTimestamp64Milli(time) AS at_ms, value AS reading FROM samples
-    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
-        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
-    ORDER BY series_id, at_ms
-"""
-_STEPS = """
-    SELECT series_id, intDiv(toUnixTimestamp64Milli(time), {step_ms:Int64}) * {step_ms:Int64} AS at_ms, avg(value) AS reading
-    FROM samples
-    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
-        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
-    GROUP BY series_id, at_ms ORDER BY series_id, at_ms
-"""
-_ROLLED_UP = """
-    SELECT series_id, intDiv(toInt64(toUnixTimestamp({time:Identifier})) * 1000, {step_ms:Int64}) * {step_ms:Int64} AS at_ms,
-        sum(sum) / sum(count) AS reading
-    FROM {table:Identifier}
-    WHERE series_id IN {ids:Array(UInt64)} AND {time:Identifier} >= fromUnixTimestamp64Milli({start_ms:Int64})
-        AND {time:Identifier} <= fromUnixTimestamp64Milli({end_ms:Int64})
-    GROUP BY series_id, at_ms ORDER BY series_id, at_ms
-"""
-# Whole hours come from the hourly roll-up, what is before and after them from the minutes.
-_LATENCY = """
-    WITH toDateTime(fromUnixTimestamp64Milli({start_ms:Int64}), 'UTC') AS start,
-        toDateTime(fromUnixTimestamp64Milli({end_ms:Int64}), 'UTC') AS end,
-        toStartOfHour(start + 3599) AS first, greatest(first, toStartOfHour(end)) AS last,
-        known AS (
-            SELECT id, service, labels['le'] AS le FROM series FINAL WHERE name = 'latency_bucket_increments'
-                AND (empty({services:Array(String)}) OR service IN {services:Array(String)})
-        )
-    SELECT service, toFloat64(le) AS bound, sum(grown) AS increments FROM (
-        SELECT series_id, sum(sum) AS grown FROM samples_1h
-        WHERE series_id IN (SELECT id FROM known) AND hour >= first AND hour < last GROUP BY series_id
-        UNION ALL
-        SELECT series_id, sum(sum) AS grown FROM samples_1m
-        WHERE (start < first OR last < end) AND series_id IN (SELECT id FROM known)
-            AND minute >= start AND minute < end AND (minute < first OR minute >= last)
-        GROUP BY series_id
-    ) AS rows INNER JOIN known ON rows.series_id = known.id
-    GROUP BY service, bound ORDER BY service, bound
-"""
-_ROWS_THERE = """
-    SELECT DISTINCT series_id, toUnixTimestamp64Milli(time) AS at_ms FROM samples
-    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({start_ms:Int64})
-        AND time <= fromUnixTimestamp64Milli({end_ms:Int64})
-        AND (series_id, at_ms) IN (SELECT pair.1, pair.2 FROM (
-            SELECT arrayJoin(arrayZip({ids:Array(UInt64)}, {times:Array(Int64)})) AS pair))
-"""
-_LATEST = """
-    SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
-    WHERE series_id IN {ids:Array(UInt64)} AND time >= fromUnixTimestamp64Milli({since_ms:Int64})
-    GROUP BY series_id
-"""
-_NEWEST = """
-    SELECT series_id, max(toUnixTimestamp64Milli(time)) AS at_ms FROM samples
-    WHERE time >= fromUnixTimestamp64Milli({since_ms:Int64})
-        AND series_id IN (SELECT id FROM series WHERE service = {service:String} AND target != '')
-    GROUP BY series_id
-"""
-_OLDEST = """
-    SELECT count() AS rows, toUnixTimestamp64Milli(min(time)) AS at_ms FROM samples
-    WHERE series_id IN (SELECT id FROM series WHERE service = {service:String})
-"""
-_EVENTS = """
-    SELECT json FROM events FINAL
-    WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
-        AND ({service:Nullable(String)} IS NULL OR service = {service:Nullable(String)})
-    ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
-"""
-_SNAPSHOT = """
-    SELECT generation, toUnixTimestamp64Milli(time) AS at_ms, offsets, blob FROM memories FINAL WHERE name = {name:String}
-"""
 MINUTE_S = 60
 HOUR_MS = 3_600_000
 ROWS_AT_ONCE = 1000
-"""How many rows one query names, so that its URL is short enough."""
+"""How many rows or series a query names: ClickHouse takes no parameter of more than 128 KiB (http_max_field_value_size)."""
 N = TypeVar("N", bound=np.number[Any])
 
 
@@ -149,19 +77,22 @@ class Store:
         Steps of a minute and more are rounded up to whole minutes and come from a roll-up, which is kept longer; steps of
         whole hours come from the hourly one.
         """
-        sql, step_ms, rolled_up = _RAW, 1, {}
+        sql, step_ms, rolled_up = queries.RAW, 1, {}
         if step_s is not None:
-            step_ms = step_s * 1000 if step_s < MINUTE_S else -(-step_s // MINUTE_S) * MINUTE_S * 1000
-            sql = _STEPS if step_s < MINUTE_S else _ROLLED_UP
+            step_ms = step_ms_of(step_s)
+            sql = queries.STEPS if step_s < MINUTE_S else queries.ROLLED_UP
             table, time = ("samples_1m", "minute") if step_ms % HOUR_MS else ("samples_1h", "hour")
             rolled_up = {"table": table, "time": time}
         bounds = {"start_ms": start_ms // step_ms * step_ms, "end_ms": end_ms, "step_ms": step_ms}
-        return _by_series(series_ids, self._read.query(sql, ids=[int(i) for i in series_ids], **bounds, **rolled_up))
+        found: dict[int, tuple[Int64, Float64]] = {}
+        for ids in _at_once(series_ids):
+            found |= _by_series(ids, self._read.query(sql, ids=ids, **bounds, **rolled_up))
+        return found
 
     def samples(self, service: str, series_ids: Sequence[int], start_ms: int, end_ms: int) -> Samples:
         """Every reading of the series of a service, start and end included; each series by itself, in time order."""
-        ids = [int(series_id) for series_id in series_ids]
-        rows = self._read.query(_RAW, ids=ids, start_ms=start_ms, end_ms=end_ms)
+        span = {"start_ms": start_ms, "end_ms": end_ms}
+        rows = pa.concat_tables([self._read.query(queries.RAW, ids=ids, **span) for ids in _at_once(series_ids)])
         times, found = _column(rows, "at_ms", np.int64), _column(rows, "series_id", np.uint64)
         return Samples(service, "", times, found, _column(rows, "reading", np.float64))
 
@@ -173,7 +104,7 @@ class Store:
         """
         minute_ms = MINUTE_S * 1000
         span = {"start_ms": start_ms // minute_ms * minute_ms, "end_ms": end_ms // minute_ms * minute_ms}
-        rows = self._read.query(_LATENCY, services=list(services), **span)
+        rows = self._read.query(queries.LATENCY, services=list(services), **span)
         bounds, increments = _column(rows, "bound", np.float64), _column(rows, "increments", np.float64)
         names = np.array([name.decode() for name in rows["service"].to_pylist()], dtype=object)
         return {name: Buckets(bounds[names == name], increments[names == name]) for name in dict.fromkeys(names)}
@@ -182,7 +113,7 @@ class Store:
         """The known series, of one service if given, by name."""
         return series_of(
             self._read.query(
-                _SERIES
+                queries.SERIES
                 + " WHERE {service:Nullable(String)} IS NULL OR service = {service:Nullable(String)} ORDER BY name, id",
                 service=service,
             )
@@ -190,19 +121,19 @@ class Store:
 
     def one_series(self, series_id: int) -> Series | None:
         """One series; None if there is none of this id."""
-        found = series_of(self._read.query(_SERIES + " WHERE id = {id:UInt64}", id=series_id))
+        found = series_of(self._read.query(queries.SERIES + " WHERE id = {id:UInt64}", id=series_id))
         return found[0] if found else None
 
     def newest(self, service: str, since_ms: int) -> dict[int, int]:
         """`time_ms` of the newest sample of every series of the service's targets that has one since then, by id."""
-        found = self._read.query(_NEWEST, service=service, since_ms=since_ms)
+        found = self._read.query(queries.NEWEST, service=service, since_ms=since_ms)
         return dict(zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True))
 
     def latest_ms(self, series_ids: Sequence[int], since_ms: int) -> dict[int, int]:
         """`time_ms` of the newest sample of each series that has one since then; whatever this store has written is seen."""
         latest: dict[int, int] = {}
-        for begin in range(0, len(series_ids), ROWS_AT_ONCE):
-            found = self._write.query(_LATEST, ids=list(series_ids[begin : begin + ROWS_AT_ONCE]), since_ms=since_ms)
+        for ids in _at_once(series_ids):
+            found = self._write.query(queries.LATEST, ids=ids, since_ms=since_ms)
             latest |= zip(found["series_id"].to_pylist(), found["at_ms"].to_pylist(), strict=True)
         return latest
 
@@ -212,18 +143,18 @@ class Store:
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             ids, times = zip(*rows[begin : begin + ROWS_AT_ONCE], strict=True)
             span = {"start_ms": min(times), "end_ms": max(times)}
-            there = self._write.query(_ROWS_THERE, ids=list(ids), times=list(times), **span)
+            there = self._write.query(queries.ROWS_THERE, ids=list(ids), times=list(times), **span)
             found |= set(zip(there["series_id"].to_pylist(), there["at_ms"].to_pylist(), strict=True))
         return found
 
     def oldest_ms(self, service: str) -> int | None:
         """`time_ms` of the oldest sample of a service; None where it has none."""
-        found = self._read.query(_OLDEST, service=service)
+        found = self._read.query(queries.OLDEST, service=service)
         return found["at_ms"][0].as_py() if found["rows"][0].as_py() else None
 
     def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
         """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""
-        found = self._read.query(_EVENTS, kind=kind_name(kind), service=service, since_ms=since_ms or 0, limit=limit)
+        found = self._read.query(queries.EVENTS, kind=kind_name(kind), service=service, since_ms=since_ms or 0, limit=limit)
         return [from_json(kind, text) for text in found["json"].to_pylist()]
 
     def event(self, kind: type[E], event_id: str) -> E | None:
@@ -245,7 +176,7 @@ class Store:
 
     def load_snapshot(self, name: str) -> Snapshot | None:
         """The snapshot of this name; None if there is none."""
-        found = self._read.query(_SNAPSHOT, name=name)
+        found = self._read.query(queries.SNAPSHOT, name=name)
         return snapshot_of(found) if len(found) else None
 
     def check(self) -> None:
@@ -256,6 +187,21 @@ class Store:
         """Let go of the store; another process, or another store in this one, can then be opened."""
         self._read.close()
         self._write.close()
+
+
+def step_ms_of(step_s: int) -> int:
+    """The steps in which readings are given where steps of so many seconds are asked for: whole minutes from one on.
+
+    >>> step_ms_of(10), step_ms_of(90)
+    (10000, 120000)
+    """
+    return 1000 * (step_s if step_s < MINUTE_S else -(-step_s // MINUTE_S) * MINUTE_S)
+
+
+def _at_once(series_ids: Sequence[int]) -> Iterator[list[int]]:
+    """As many as one query names; without any, one query that names none."""
+    for begin in range(0, max(1, len(series_ids)), ROWS_AT_ONCE):
+        yield [int(series_id) for series_id in series_ids[begin : begin + ROWS_AT_ONCE]]
 
 
 def _by_series(series_ids: Sequence[int], rows: pa.Table) -> dict[int, tuple[Int64, Float64]]:

@@ -15,9 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recwatch.core.bus import Position
-from recwatch.core.event_json import E, Event, to_json, version_of
-from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import Decision, Proposal
+from recwatch.core.event_json import E, Event, started_ms, to_json, version_of
 from recwatch.core.signals import Samples, Series
 from recwatch.core.stage import Snapshot
 
@@ -78,7 +76,7 @@ def event_rows(events: Sequence[Event]) -> pa.Table:
             "id": _texts(e.id for e in events),
             "service": _texts(e.service for e in events),
             "version": _numbers(pa.uint64(), np.array([version_of(e) for e in events], np.uint64)),
-            "time_ms": _numbers(pa.int64(), np.array([time_ms_of(e) for e in events], np.int64)),
+            "time_ms": _numbers(pa.int64(), np.array([started_ms(e) for e in events], np.int64)),
             "json": _texts(to_json(e) for e in events),
         }
     )
@@ -108,21 +106,11 @@ def snapshot_of(row: pa.Table) -> Snapshot:
 def kind_name(kind: type[E]) -> str:
     """The name of a kind of event in the store.
 
+    >>> from recwatch.core.events import Incident
     >>> kind_name(Incident)
     'incident'
     """
     return kind.__name__.lower()
-
-
-def time_ms_of(event: Event) -> int:
-    """When the event began."""
-    match event:
-        case Anomaly() | Incident() | Silence():
-            return event.start_ms
-        case Proposal():
-            return event.created_ms
-        case Mark() | Decision():
-            return event.time_ms
 
 
 def _numbers(kind: pa.DataType, numbers: npt.NDArray[Any]) -> pa.Array:

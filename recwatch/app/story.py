@@ -142,8 +142,9 @@ class Story:
         """Wait for a person to decide; without one, or after a while, approve and say so."""
         if self._person:
             until_s = self._clock.now_ms() / 1000 + APPROVAL_WAIT_S
+            waits = f"{self._cast.addresses['console']}/proposals"
             self._say(
-                f"Approve it in the console ({self._cast.addresses.get('console', 'not running')}) or press Enter.", "bold"
+                f"Approve it in the console ({waits}) or press Enter; after {APPROVAL_WAIT_S:.0f} s the demo does.", "bold"
             )
             self._wait("your approval is awaited", lambda: self._decided(until_s), APPROVAL_WAIT_S + 5)
         if (state := self._proposal().state) != "proposed":

@@ -61,7 +61,7 @@ def series_named(text: str, recent: Recent, service: str | None = None) -> Serie
 
 def _instead(text: str, known: Iterable[Series]) -> str:
     """What to ask for instead: the names most like `text` of what can be explained, or when to ask again."""
-    names = sorted({series.name for series in known if series.canonical})
+    names = sorted({series.name for series in known if series.name in SIGNALS})
     if text in SIGNALS or not names:
         return " yet; what the targets tell so far, and whether they answer, is on the console's page Targets"
     return f"; known are {', '.join(get_close_matches(text, names, 3) or names)}"

@@ -56,6 +56,6 @@ def _started(config: Config, url: str) -> Iterator[str]:
     yield f"recwatch watches {counted(len(config.services), 'service')}. API {url}"
     yield f"Whoever may write has the token in {config.token_file}."
     if not config.notify:
-        yield "Incidents are in the console only: 'notify' names nobody. {type: printer} there prints them here."
+        yield "Nobody is told of incidents: 'notify' names no one. {type: printer} there prints them here."
     if any(service.receive for service in config.services):
         yield f"Prometheus's remote_write goes to {url}{WRITE_PATH}, with the token in {config.receive_token_file}."

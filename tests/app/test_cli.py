@@ -147,7 +147,7 @@ def test_a_start_says_where_a_prometheus_sends_to(tmp_path: Path, content: dict[
     url = f"http://127.0.0.1:{port}"
     assert said.splitlines()[0] == f"recwatch watches 1 service. API {url}"
     assert f"Prometheus's remote_write goes to {url}/api/v1/write, with the token in {token}." in said.splitlines()
-    assert any(line.startswith("Incidents are in the console only: 'notify' names nobody.") for line in said.splitlines())
+    assert any(line.startswith("Nobody is told of incidents: 'notify' names no one.") for line in said.splitlines())
 
 
 def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, content: dict[str, Any]) -> None:

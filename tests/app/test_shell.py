@@ -78,6 +78,10 @@ def test_incidents_show_severity_and_the_date_of_another_day(shell: Shell) -> No
     assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row)
 
 
+def test_an_incident_names_its_causes_as_they_are_said(shell: Shell) -> None:
+    assert re.search(r"^load surge, \d+ % sure$", shell.ask("incident", "inc-1"), re.MULTILINE)
+
+
 def test_ids_are_whole_on_a_narrow_terminal(shell: Shell) -> None:
     id_ = event_id("incident", SERVICE, 1)
     shell.world.live.take(replace(surge_incident(NOW_MS), id=id_, service="recommender-eu-west-1"))

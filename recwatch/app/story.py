@@ -115,7 +115,7 @@ class Story:
         self._proposal_id = proposal.id
         p99 = proposal.predicted.p99_ms
         self._say(f"Proposal: {proposal.knob} {proposal.from_value} → {proposal.to_value}", "bold cyan")
-        self.teller.more(f"{proposal.reason} Predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
+        self.teller.more(f"{proposal.reason}; predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
         self._decide(proposal)
         self._wait("the change is applied", lambda: self._proposal_that(lambda p: bool(p.actions)), 20)
         self._say("Applied over HTTP and read back; measuring whether it helps.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from alerting.grouping import GroupingConfig, patience_s, user_facing
 from alerting.silences import covered_until, silence_of
-from recwatch.core.canonical import derived_series
+from recwatch.core.canonical import SIGNALS, derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Silence
 from recwatch.core.recent import Recent, stale_after_ms, usual_interval_ms
@@ -49,9 +50,17 @@ def series_named(text: str, recent: Recent, service: str | None = None) -> Serie
         return fitting[0]
     of = f" of service '{service}'" if service else ""
     if not fitting:
-        raise BadInput(f"no series '{text}'{of} is known; give a name or a key as the console shows it")
+        raise BadInput(f"no series '{text}'{of} is known{_instead(text, known)}")
     some = ", ".join(s.key for s in fitting[:5])
     raise BadInput(f"'{text}'{of} fits {len(fitting)} series; give one of their keys: {some}")
+
+
+def _instead(text: str, known: Iterable[Series]) -> str:
+    """What to ask for instead: the names most like `text` of what can be explained, or when to ask again."""
+    names = sorted({series.name for series in known if series.name in SIGNALS})
+    if text in SIGNALS or not names:
+        return " yet; what the targets tell so far, and whether they answer, is on the console's page Targets"
+    return f"; known are {', '.join(get_close_matches(text, names, 3) or names)}"
 
 
 def explain(

@@ -85,7 +85,7 @@ def proposal_card(client: Client, proposal: Proposal) -> None:
 def _promise(proposal: Proposal) -> None:
     predicted = proposal.predicted
     rows = [
-        ("p99", span(predicted.p99_ms, "ms")),
+        ("p99 predicted", span(predicted.p99_ms, "ms")),
         ("Throughput", span(predicted.throughput_rps, "req/s")),
         ("Cost", f"× {span(predicted.cost_ratio)}"),
     ]

@@ -19,7 +19,7 @@ from recwatch.client import Bands
 from recwatch.core.events import Anomaly, Mark
 
 VALUE, BAND, OBJECTIVE, ALARM, MARK = "#3d8bfd", "#6c8cb5", "#e09526", "#e5534b", "#b06ee0"
-BAND_REACH = 3.0
+BAND_REACH = 1.5
 Axis = dict[str, Any]
 
 

@@ -10,6 +10,7 @@ from dashboards.console.words import cause_name, change, clock_time, figure, pla
 from recwatch.client import Client, ServiceStatus
 from recwatch.core.events import Anomaly, Incident
 from recwatch.core.proposals import Proposal
+from recwatch.core.wording import counted
 
 DAY_MS = 86_400_000
 
@@ -41,9 +42,10 @@ def _other_causes(incident: Incident) -> None:
 
 
 def _anomalies(incident: Incident) -> None:
-    rows = [_anomaly_row(anomaly) for anomaly in incident.anomalies]
+    heads = "| From | Until | Signal | What | Method | Peak score |"
+    rule = "| --- | --- | --- | --- | --- | ---: |"
     st.markdown("##### Anomalies")
-    st.markdown("\n".join(["| From | Until | Signal | What | Peak score |", "| --- | --- | --- | --- | ---: |", *rows]))
+    st.markdown("\n".join([heads, rule, *map(_anomaly_row, incident.anomalies)]))
     for mark in incident.marks:
         st.markdown(
             f":violet[{clock_time(mark.time_ms)} {mark.kind.replace('_', ' ')}] {plain(mark.text)} by {plain(mark.by)}"
@@ -52,9 +54,8 @@ def _anomalies(incident: Incident) -> None:
 
 def _anomaly_row(anomaly: Anomaly) -> str:
     times = f"{clock_time(anomaly.start_ms)} | {clock_time(anomaly.end_ms)}"
-    return (
-        f"| {times} | {plain(anomaly.series.partition('{')[0])} | {plain(anomaly.reason)} | {figure(anomaly.peak_score)} |"
-    )
+    said = f"{plain(anomaly.series.partition('{')[0])} | {plain(anomaly.reason)} | {plain(anomaly.method)}"
+    return f"| {times} | {said} | {figure(anomaly.peak_score)} |"
 
 
 def proposals_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
@@ -106,4 +107,7 @@ def targets_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
         for t in service.targets
     ]
     st.markdown("\n".join(["| State | Job | Address | Last scrape | Error |", "| --- | --- | --- | --- | --- |", *rows]))
-    st.caption(f"{service.signals} canonical signals are known of this service.")
+    names = sorted({signal.name for signal in client.signals(service.name)})
+    with st.expander(f"{counted(len(names), 'signal')} known of this service"):
+        st.markdown(" ".join(f"`{name}`" for name in names))
+        st.caption("`recwatch explain NAME` says how one is judged.")

@@ -1,4 +1,4 @@
-"""The first page: every service in one table, what is in trouble on top."""
+"""The first page: every service in one table, what is in trouble on top, and what waits for a person."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboards.console.words import clock_time, figure, measured_now
+from dashboards.console.words import change, clock_time, figure, measured_now
 from recwatch.client import Client, ServiceState, ServiceStatus
 from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Incident
+from recwatch.core.proposals import Proposal
 
 WINDOW_MS = 60_000
 SHOWN = ("latency_p99_seconds", "requests_per_second")
@@ -28,7 +29,8 @@ STYLE = """<style>
 .services {width: 100%; border-collapse: collapse}
 .services th {text-align: left; font-weight: normal; opacity: .7}
 .services th, .services td {padding: .45rem .8rem .45rem 0; border-bottom: 1px solid #8893a040; vertical-align: top}
-.services .told {width: 38%}
+.services .told {width: 34%}
+.services .wanted {width: 18%}
 .services .number {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
 .services .state {white-space: nowrap}
 .services .over {color: #e5534b; font-weight: bold}
@@ -38,20 +40,30 @@ STYLE = """<style>
 
 
 class Glance(NamedTuple):
-    """A service and its newest p99 (seconds) and requests a second, None where they are not measured now."""
+    """A service, its newest p99 (seconds) and requests a second, None where they are not measured now, and what is open.
+
+    `waiting` are the proposals that nobody has decided on.
+    """
 
     service: ServiceStatus
     p99_s: float | None
     requests_per_s: float | None
     incidents: tuple[Incident, ...]
+    waiting: tuple[Proposal, ...]
 
 
 def overview_page(client: Client, services: Sequence[ServiceStatus], now_ms: int) -> None:
     """All services at a glance."""
     newest = _newest(client, services, now_ms)
     incidents = client.incidents(state="open")
+    waiting = client.proposals(state="proposed")
     glances = [
-        Glance(s, *newest[s.name], tuple(i for i in incidents if i.service == s.name))
+        Glance(
+            s,
+            *newest[s.name],
+            tuple(i for i in incidents if i.service == s.name),
+            tuple(p for p in waiting if p.service == s.name),
+        )
         for s in sorted(services, key=lambda s: (WORST_FIRST.index(s.state), s.name))
     ]
     st.html(STYLE)
@@ -59,8 +71,9 @@ def overview_page(client: Client, services: Sequence[ServiceStatus], now_ms: int
 
 
 def table(glances: Iterable[Glance]) -> str:
-    """The table as HTML, with a link from each service to its live page and from each incident to itself."""
+    """The table as HTML, with links from a service to its live page, from an incident to itself, and to what waits."""
     heads = "<th>Service<th>State<th>Since<th class=number>p99 / objective<th class=number>Requests<th class=told>Incident"
+    heads += "<th class=wanted>Waits for approval"
     return f"<table class=services><tr>{heads}</tr>{''.join(map(_row, glances))}</table>"
 
 
@@ -75,6 +88,7 @@ def _row(glance: Glance) -> str:
         f"<td class=number>{_p99(glance)}</td>",
         f"<td class=number>{escape(figure(glance.requests_per_s, 'requests/s'))}</td>",
         f"<td>{'<br>'.join(map(_incident, glance.incidents))}</td>",
+        f"<td>{'<br>'.join(map(_proposal, glance.waiting))}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -96,6 +110,11 @@ def _p99(glance: Glance) -> str:
 def _incident(incident: Incident) -> str:
     said = incident.title.removeprefix(f"{incident.service}: ")
     return _link(said, "incidents", service=incident.service, incident=incident.id)
+
+
+def _proposal(proposal: Proposal) -> str:
+    said = f"{proposal.knob} {change(proposal.from_value, proposal.to_value)}"
+    return _link(said, "proposals", service=proposal.service)
 
 
 def _link(text: str, page: str, **query: str) -> str:

@@ -61,11 +61,13 @@ def figure(value: float | None, unit: str = "") -> str:
 
 
 def span(interval: Interval, unit: str = "") -> str:
-    """An estimate with its 90 % interval.
+    """An estimate with its 90 % interval, where it has any width.
 
-    >>> span(Interval(36.0, 42.0, 55.0), "ms")
-    '42 ms (36 – 55)'
+    >>> span(Interval(36.0, 42.0, 55.0), "ms"), span(Interval(1.0, 1.0, 1.0))
+    ('42 ms (36 – 55)', '1')
     """
+    if interval.low == interval.high:
+        return figure(interval.mid, unit)
     return f"{figure(interval.mid, unit)} ({figure(interval.low)} – {figure(interval.high)})"
 
 

@@ -135,8 +135,11 @@ def run(
 
 
 @app.command()
-def check(file: FileArgument) -> None:
-    """Check a configuration, and what it names on this machine; say what is wrong, and where. Nothing is started."""
+def check(file: FileArgument = Path("recwatch.yaml")) -> None:
+    """Check a configuration, and what it names on this machine; say what is wrong, and where.
+
+    Nothing is started and no target is asked: `recwatch coverage URL` asks one.
+    """
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.preflight import found, stumbles  # noqa: PLC0415 - heavy
 

@@ -170,7 +170,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadInput(f"{path}: cannot be read ({reason}). Give the path of a YAML file.") from error
 
 
 def _content(text: str, source: str) -> object:

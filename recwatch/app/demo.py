@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -98,7 +98,8 @@ def run_demo(options: Options, out: Console, hire: Hire = OneProcess) -> bool:
             write_report(report, counts, options.json_path)
         story.teller.summary(report, counts, {} if options.once else cast.addresses)
         if not options.once:
-            story.stay_up()
+            with suppress(KeyboardInterrupt):  # which is how it is meant to end
+                story.stay_up()
     return reached
 
 

@@ -18,7 +18,7 @@ from recwatch.client import Client
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Cause, Incident
 from recwatch.core.proposals import Proposal
-from recwatch.core.wording import clean, local
+from recwatch.core.wording import clean, figure, local, spoken_cause
 
 app = typer.Typer()
 
@@ -149,7 +149,7 @@ def incident_text(incident: Incident) -> Text:
         f"{incident.state}, {incident.severity}, {_when(incident)}\n",
     ]
     for cause in incident.causes:
-        lines.append((f"\n{cause.cause} ({cause.confidence:.0%})\n", "bold"))
+        lines.append((f"\n{spoken_cause(cause.cause)}, {figure(cause.confidence, 'ratio')} sure\n", "bold"))
         lines.extend(f"  {clean(evidence.text)}\n" for evidence in cause.evidence)
     lines.append(("\nhistory\n", "bold"))
     lines.extend(

@@ -116,7 +116,7 @@ class Story:
         self._proposal_id = proposal.id
         p99 = proposal.predicted.p99_ms
         self._say(f"Proposal: {proposal.knob} {proposal.from_value} → {proposal.to_value}", "bold cyan")
-        self.teller.more(f"{proposal.reason} Predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
+        self.teller.more(f"{proposal.reason}; predicted p99 {p99.mid:.0f} ms ({p99.low:.0f} to {p99.high:.0f}).")
         self._decide(proposal)
         self._wait("the change is applied", lambda: self._proposal_that(lambda p: bool(p.actions)), 20)
         self._say("Applied over HTTP and read back; measuring whether it helps.")
@@ -143,8 +143,9 @@ class Story:
         """Wait for a person to decide; without one, or after a while, approve and say so."""
         if self._person:
             until_s = self._clock.now_ms() / 1000 + APPROVAL_WAIT_S
+            waits = f"{self._cast.addresses['console']}/proposals"
             self._say(
-                f"Approve it in the console ({self._cast.addresses.get('console', 'not running')}) or press Enter.", "bold"
+                f"Approve it in the console ({waits}) or press Enter; after {APPROVAL_WAIT_S:.0f} s the demo does.", "bold"
             )
             self._wait("your approval is awaited", lambda: self._decided(until_s), APPROVAL_WAIT_S + 5)
         if (state := self._proposal().state) != "proposed":

@@ -55,5 +55,7 @@ def _started(config: Config, url: str) -> Iterator[str]:
     """What whoever wants to read, write or send has to know."""
     yield f"recwatch watches {counted(len(config.services), 'service')}. API {url}"
     yield f"Whoever may write has the token in {config.token_file}."
+    if not config.notify:
+        yield "Nobody is told of incidents: 'notify' names no one. {type: printer} there prints them here."
     if any(service.receive for service in config.services):
         yield f"Prometheus's remote_write goes to {url}{WRITE_PATH}, with the token in {config.receive_token_file}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -93,12 +94,18 @@ def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
         said = fault["msg"].partition(", ")[2]
         return f"{where}{_is(fault)}: {said}" if location else said
     if kind == "extra_forbidden":
-        return f"unknown {where}. Valid keys there: {keys_of(_model_at(location[:-1], model))}"
+        there = _model_at(location[:-1], model)
+        return f"unknown {where}.{_meant(location[-1], there)} Valid keys there: {keys_of(there)}"
     if kind == "missing":
         return f"{where} is missing. Add it"
     if kind == "invalid_key":
         return f"{where} is no text. Put it in quotes"
     return f"{where}{_is(fault)}; write {_wanted(fault, model)}"
+
+
+def _meant(key: int | str, model: type[BaseModel]) -> str:
+    likely = get_close_matches(str(key), keys_of(model).split(", "), 1)
+    return f" Did you mean '{likely[0]}'?" if likely else ""
 
 
 def _wanted(fault: ErrorDetails, model: type[BaseModel]) -> str:
@@ -113,6 +120,8 @@ def _is(fault: ErrorDetails) -> str:
     value = fault["input"]
     if value is None:
         return " is empty"
+    if fault["type"] == "union_tag_invalid":
+        return " has the {} '{}'".format(fault["ctx"]["discriminator"].strip("'"), clean(str(fault["ctx"]["tag"])))
     if isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
         what = "a list" if isinstance(value, Sequence) else "keys with values"
         return "" if fault["type"] in _OWN else f" is {what}"

@@ -159,8 +159,10 @@ def test_a_series_is_found_by_key_or_by_a_name_that_is_plain() -> None:
     assert series_named(clocks[1].key, recent) == clocks[1]
     with pytest.raises(BadInput, match="fits 2 series"):
         series_named("gpu_sm_clock_hertz", recent)
-    with pytest.raises(BadInput, match="no series 'queue_depth' of service 'search'"):
+    with pytest.raises(BadInput, match="no series 'queue_depth' of service 'search' is known yet; "):
         series_named("queue_depth", recent, "search")
+    with pytest.raises(BadInput, match=r"'queue_dept' of service 'shop' is known; known are queue_depth$"):
+        series_named("queue_dept", recent, "shop")
 
 
 def test_a_quantile_at_the_last_bound_of_its_buckets_is_told_as_at_least_that() -> None:

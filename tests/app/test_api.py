@@ -298,7 +298,7 @@ def test_a_wrong_question_gets_one_sentence(world: World, path: str, status: int
     [
         (b'{"by": 7}', "key 'by' is 7; write text, such as shop, in quotes where it looks like a number"),
         (b'{"by": ""}', "key 'by' is ''; write text that is not empty"),
-        (b'{"by": "ada", "who": 1}', "unknown key 'who'. Valid keys there: by, why"),
+        (b'{"by": "ada", "who": 1}', "unknown key 'who'. Did you mean 'why'? Valid keys there: by, why"),
         (b"{}", "key 'by' is missing. Add it"),
         (b"[]", "it is a list; write keys with their values below it, of by, why"),
         (b'{"by": ', "it is no JSON: Expecting value"),

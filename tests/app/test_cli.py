@@ -98,6 +98,14 @@ def test_a_good_configuration_is_called_good(tmp_path: Path, content: dict[str, 
     assert result.output.endswith("recwatch.yaml: good. 1 service, 1 target.\n")
 
 
+def test_a_check_looks_at_the_file_that_a_start_would_take(
+    tmp_path: Path, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, content)
+    monkeypatch.chdir(tmp_path)
+    assert run("check").output == "recwatch.yaml: good. 1 service, 1 target.\n"
+
+
 def test_a_check_says_where_the_targets_come_from_that_the_file_does_not_list(
     tmp_path: Path, content: dict[str, Any]
 ) -> None:
@@ -130,6 +138,7 @@ def test_a_start_says_where_a_prometheus_sends_to(tmp_path: Path, content: dict[
     url = f"http://127.0.0.1:{port}"
     assert said.splitlines()[0] == f"recwatch watches 1 service. API {url}"
     assert f"Prometheus's remote_write goes to {url}/api/v1/write, with the token in {token}." in said.splitlines()
+    assert any(line.startswith("Nobody is told of incidents: 'notify' names no one.") for line in said.splitlines())
 
 
 def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, content: dict[str, Any]) -> None:
@@ -138,8 +147,8 @@ def test_a_wrong_key_is_named_with_its_file_and_the_valid_keys(tmp_path: Path, c
     for command in ("check", "up"):
         result = run(command, str(file))
         assert result.exit_code == 1
-        keys = "authorization, basic_auth, tls_config, name, targets, "
-        assert result.stderr.startswith(f"recwatch: {file}: unknown key 'services[0].objectve'. Valid keys there: {keys}")
+        meant = "Did you mean 'objective'? Valid keys there: authorization, basic_auth, tls_config, name, targets, "
+        assert result.stderr.startswith(f"recwatch: {file}: unknown key 'services[0].objectve'. {meant}")
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -203,7 +212,7 @@ def test_a_check_looks_at_what_scrapes_and_receivers_need(tmp_path: Path, conten
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     result = run("up", str(tmp_path / "none.yaml"))
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"recwatch: {tmp_path}/none.yaml: cannot be read")
+    assert result.stderr.startswith(f"recwatch: {tmp_path}/none.yaml: cannot be read (No such file or directory). Give")
 
 
 def test_an_unknown_command_is_refused() -> None:

@@ -33,7 +33,7 @@ def test_a_list_whose_only_item_is_wrong_is_not_called_empty() -> None:
 
 def test_an_unknown_key_names_file_key_and_valid_keys() -> None:
     sentence = refused({"services": [SERVICE], "servces": []})
-    assert sentence.startswith("recwatch.yaml: unknown key 'servces'. Valid keys there: services, detection, notify,")
+    assert sentence.startswith("recwatch.yaml: unknown key 'servces'. Did you mean 'services'? Valid keys there: services,")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,8 @@ def test_unknown_keys_are_found_at_any_depth(service: dict[str, Any], where: str
 
 def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
     sentence = refused({"services": [SERVICE], "notify": [{"type": "webhook", "url": "http://x", "secrt": "y"}]})
-    assert "unknown key 'notify[0].webhook.secrt'. Valid keys there: type, url, secret_file" in sentence
+    assert "unknown key 'notify[0].webhook.secrt'. Did you mean 'secret_env'?" in sentence
+    assert "Valid keys there: type, url, secret_file" in sentence
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,10 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
             {"services": [SERVICE], "spool": {"max_bytes": "1MiB"}},
             "key 'spool.max_bytes' is '1MiB': a spool needs at least 64MiB",
         ),
-        ({"services": [SERVICE], "spool": {"bytes": 1}}, "unknown key 'spool.bytes'. Valid keys there: folder, max_bytes"),
+        (
+            {"services": [SERVICE], "spool": {"bytes": 1}},
+            "'spool.bytes'. Did you mean 'max_bytes'? Valid keys there: folder, max_bytes",
+        ),
         ({"services": [{**SERVICE, "targets": ["ftp://x"]}]}, "is no HTTP address"),
     ],
 )
@@ -148,7 +152,7 @@ def test_a_file_that_is_absent_or_no_yaml_is_named(tmp_path: Path) -> None:
         (
             "notify",
             [{"type": "pager"}],
-            "key 'notify[0]' is keys with values; write one of 'printer', 'webhook' as its 'type'.",
+            "key 'notify[0]' has the type 'pager'; write one of 'printer', 'webhook' as its 'type'.",
         ),
         (
             "notify",

@@ -93,6 +93,10 @@ def test_a_service_that_is_not_watched_is_said_not_to_be(shell: Shell) -> None:
     assert "No service is called 'shpo'; there are: shop." in str(result.exception)
 
 
+def test_an_incident_names_its_causes_as_they_are_said(shell: Shell) -> None:
+    assert re.search(r"^load surge, \d+ % sure$", shell.ask("incident", "inc-1"), re.MULTILINE)
+
+
 def test_ids_are_whole_on_a_narrow_terminal(shell: Shell) -> None:
     id_ = event_id("incident", SERVICE, 1)
     shell.world.live.take(replace(surge_incident(NOW_MS), id=id_, service="recommender-eu-west-1"))

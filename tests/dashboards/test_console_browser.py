@@ -71,6 +71,7 @@ def test_a_person_sees_the_incident_and_approves_the_proposal(world: World, page
     subscription = world.bus.subscribe("tuning", ("decisions",))
     old = proposal(0)
 
+    expect(page.get_by_role("link", name="replicas 1 → 2")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("link", name="shop", exact=True).click(timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="shop: incident, load surge")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("Requests per second are 2.4 times what is expected")).to_be_visible()

@@ -31,7 +31,7 @@ def test_values_are_in_the_unit_that_is_shown_with_gaps_where_a_detector_abstain
     assert data["objective"]["bound"].to_pylist() == [100.0, 100.0]
 
 
-@pytest.mark.parametrize(("objective", "top_ms"), [(None, 90.0), (0.1, 300.0)])
+@pytest.mark.parametrize(("objective", "top_ms"), [(None, 45.0), (0.1, 150.0)])
 def test_a_band_that_exploded_leaves_the_measured_line_its_height(objective: float | None, top_ms: float) -> None:
     wide = Bands([1000, 2000], [0.02, 0.03], [0.02, 5.0], [-40.0, None], [1e6, None], [0.1, None])
     points = tables(wide, "seconds", (1000, 2000), objective=objective)["points"]

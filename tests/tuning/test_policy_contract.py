@@ -86,6 +86,17 @@ def test_an_objective_out_of_reach_is_a_hold(name: str, cause: Cause) -> None:
     assert isinstance(POLICIES[name]().propose(replace(view(cause), objective=Objective(0.001))), Hold)
 
 
+def test_a_larger_batch_that_may_not_be_enough_says_so() -> None:
+    seen, said = view(Cause.LOAD_SURGE), set()
+    for bound_ms in range(5, 60):
+        answer = POLICIES["batching"]().propose(replace(seen, objective=Objective(bound_ms / 1000)))
+        if isinstance(answer, Candidate):
+            doubtful = answer.predicted.p99_ms.mid > bound_ms
+            assert (f"; it may not be enough for the objective of {bound_ms} ms" in answer.reason) == doubtful
+            said.add(doubtful)
+    assert said == {True, False}
+
+
 def test_no_cause_has_two_policies() -> None:
     causes = [cause for made in POLICIES.values() for cause in made.causes]
     assert len(causes) == len(set(causes))

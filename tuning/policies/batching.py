@@ -130,7 +130,10 @@ class Batching(BaseModel):
         if not (probable or possible):
             return self._infeasible(server, knob, objective_ms)
         _, max_batch, predicted = _nearly_safest(probable or possible)
-        return _candidate(server, knob, max_batch, predicted, evidence)
+        safest = _candidate(server, knob, max_batch, predicted, evidence)
+        if predicted.p99_ms.mid <= objective_ms:
+            return safest
+        return replace(safest, reason=f"{safest.reason}; it may not be enough for the objective of {objective_ms:.0f} ms")
 
     def _infeasible(self, server: Server, knob: Knob, objective_ms: float) -> Hold:
         most = max(larger_sizes(knob), default=int(knob.value))

@@ -65,11 +65,13 @@ class _Beginnings:
     @classmethod
     def one(cls, row: int, log_weight: float, origin: float, noise: float) -> _Beginnings:
         return cls(
-            np.array([row]),
-            *(np.array([value]) for value in (log_weight, origin, noise)),
-            PRIOR[None],
-            np.zeros((1, len(PRIOR))),
-            np.zeros(1),
+            row=np.array([row]),
+            log_weight=np.array([log_weight]),
+            origin=np.array([origin]),
+            noise=np.array([noise]),
+            precision=PRIOR[None],
+            moment=np.zeros((1, len(PRIOR))),
+            square=np.zeros(1),
         )
 
     def __len__(self) -> int:
@@ -119,13 +121,12 @@ class ChangePoints:
     def _learn(self, value: float, before: float) -> None:
         """Weigh each beginning by how well it foresaw the value, then learn that."""
         known = self._known
+        age = (self._row - known.row).astype(np.float64)
         seen = (value - known.origin) / known.noise
-        terms = np.stack(
-            [np.ones(len(known)), (self._row - known.row) / SLOPE_ROWS, (before - known.origin) / known.noise], 1
-        )
+        terms = np.stack([np.ones(len(known)), age / SLOPE_ROWS, (before - known.origin) / known.noise], axis=1)
         inverse = np.linalg.inv(known.precision)
         coefficients = (inverse @ known.moment[:, :, None])[:, :, 0]
-        shape = 0.5 * (NOISE_ROWS + self._row - known.row)
+        shape = 0.5 * (NOISE_ROWS + age)
         left = known.square - (coefficients * known.moment).sum(1)
         unsure = (terms * (inverse @ terms[:, :, None])[:, :, 0]).sum(1)
         # Both are sums of squares; huge readings may leave them below 0 by rounding.

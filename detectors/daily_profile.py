@@ -14,6 +14,8 @@ from recwatch.core.signals import Float64, Int64
 SLOTS = 96
 SLOT_MS = 15 * 60 * 1000
 NEWEST_DAY_WEIGHT = 0.3
+BRIDGED_SLOTS = 8
+"""Up to two hours from a reading to the next, the quarters between them lie on the straight line from one to the other."""
 
 
 class DailyProfile:
@@ -49,7 +51,7 @@ class DailyProfile:
         slot = time_ms // SLOT_MS
         over = np.flatnonzero(slot != self.rows["slot"][at])
         if len(over):
-            self._close(row[over])
+            self._close(row[over], slot[over], value[over])
             self.rows["slot"][row[over]] = slot[over]
         self.rows["total"][at] += value
         self.rows["readings"][at] += 1.0
@@ -64,18 +66,33 @@ class DailyProfile:
         self.rows["second"][row] = np.where(known, mean[row, after], np.nan)
         self.rows["middle"][row] = middle
 
-    def _close(self, row: Int64) -> None:
-        filled = row[self.rows["readings"][row] > 0]
-        slot = self.rows["slot"][filled] % SLOTS
-        mean = self.rows["total"][filled] / self.rows["readings"][filled]
-        days = self.rows["days"][filled, slot]
-        weight = np.where(days == 0, 1.0, np.maximum(NEWEST_DAY_WEIGHT, 1.0 / (days + 1.0)))
-        before = self.rows["mean"][filled, slot]
-        self.rows["mean"][filled, slot] = before + weight * (mean - before)
-        self.rows["days"][filled, slot] = np.minimum(days + 1, 1000)
-        self.rows["middle"][filled] = np.nan
+    def _close(self, row: Int64, slot: Int64, value: Float64) -> None:
+        """Enter the quarter that is over, and those without a reading between it and `slot`, which begins with `value`."""
+        filled = np.flatnonzero(self.rows["readings"][row] > 0)
+        row, slot, value = row[filled], slot[filled], value[filled]
+        mean = self.rows["total"][row] / self.rows["readings"][row]
+        over = self.rows["slot"][row]
+        self._enter(row, over, mean)
+        passed = slot - over
+        for quarter in range(1, BRIDGED_SLOTS):
+            bridged = np.flatnonzero((passed > quarter) & (passed <= BRIDGED_SLOTS))
+            if not len(bridged):
+                break
+            share = quarter / passed[bridged]
+            line = mean[bridged] + share * (value[bridged] - mean[bridged])
+            self._enter(row[bridged], over[bridged] + quarter, line)
+        self.rows["middle"][row] = np.nan
         self.rows["total"][row] = 0.0
         self.rows["readings"][row] = 0.0
+
+    def _enter(self, row: Int64, slot: Int64, mean: Float64) -> None:
+        """The mean of a quarter, which the profile learns."""
+        slot = slot % SLOTS
+        days = self.rows["days"][row, slot]
+        weight = np.where(days == 0, 1.0, np.maximum(NEWEST_DAY_WEIGHT, 1.0 / (days + 1.0)))
+        before = self.rows["mean"][row, slot]
+        self.rows["mean"][row, slot] = before + weight * (mean - before)
+        self.rows["days"][row, slot] = np.minimum(days + 1, 1000)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return self.rows.state("daily.")

@@ -70,9 +70,9 @@ class LabelledChangePointDetector:
         self._changes = ChangePoints()
 
     def update(self, timestamp: float, value: float) -> tuple[float, bool]:  # noqa: ARG002  (rows count, not time)
-        """How sure a change of level is, 1 at the edge, and whether one is told with this reading."""
+        """How likely a change of level is, 1 at the edge, and whether one is told with this reading."""
         change = self._changes.update(value) if isfinite(value) else None
-        score = 0.0 if change is None else change.ratio / SURE
+        score = 0.0 if change is None else change.probability / SURE
         return score, score >= 1.0
 
 

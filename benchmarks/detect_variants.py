@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from unittest.mock import patch
 
 import numpy as np
 import xxhash
 
-from detectors import hold, robust_band, tail
+from detectors import robust_band, tail, views
 from detectors.daily_profile import DailyProfile
 from detectors.evaluation import run_together
 from detectors.event_score import EventScores, event_scores, pooled
+from detectors.hold import Hold
 from detectors.labelled import LabelledSeries
 from detectors.panel import Place
 from detectors.tail import ParetoTail
@@ -28,38 +30,38 @@ SHIPPED = "as it is"
 NO_HOLD = "no hold"
 
 
+def _no_profile(_: DailyProfile, at: Place, row: Int64, time_ms: Int64) -> Float64:  # noqa: ARG001
+    return np.full((3, len(row)), np.nan)
+
+
 @contextmanager
-def _no_hold() -> Iterator[None]:
-    with patch.object(hold, "LEAST_ROWS", 0.0), patch.object(hold, "MOST_ROWS", 0.0):
+def _nearest_alone() -> Iterator[None]:
+    nowhere = patch.object(robust_band, "_rarer_elsewhere", lambda told, *_: np.zeros((2, len(told.value))))
+    with nowhere, patch.object(robust_band, "_mean", lambda one: one[..., 0, :]):
         yield
 
 
-def _no_profile(_: DailyProfile, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64]:  # noqa: ARG001
-    unknown = np.full(len(row), np.nan)
-    return unknown, unknown, unknown
-
-
 PARTS: Mapping[str, Variant] = {
-    "the nearest prediction's view alone": partial(patch.object, robust_band, "_mean", lambda views: views[..., 0, :]),
+    "the nearest prediction's view alone": _nearest_alone,
     "no calibration by the own tail": partial(patch.object, ParetoTail, "learn", lambda *_: None),
     "no daily profile": partial(patch.object, DailyProfile, "expected", _no_profile),
     "no drawing in beyond the largest": partial(patch.object, robust_band, "BEYOND_LARGEST", 0.0),
     "no weight of the reading before": partial(patch.object, robust_band, "CARRIED", 0.0),
     "no caution while young": partial(patch.object, robust_band, "CAUTION", 0.0),
     "runs teach the tail in full": partial(patch.object, tail, "RUN_WEIGHT", 1.0),
-    NO_HOLD: _no_hold,
+    NO_HOLD: partial(patch.object, Hold, "update", lambda *_: np.zeros(0, dtype=np.int64)),
 }
 
 
-def _constant(name: str, value: float) -> Variant:
-    return partial(patch.object, robust_band, name, value)
+def _constant(name: str, value: float, module: ModuleType = robust_band) -> Variant:
+    return partial(patch.object, module, name, value)
 
 
 NEIGHBOURS: Mapping[str, Variant] = {
-    "level of 5 readings": _constant("LEVEL_ROWS", 5.0),
-    "level of 20 readings": _constant("LEVEL_ROWS", 20.0),
-    "last of 1 reading": _constant("LAST_ROWS", 1.0),
-    "last of 3 readings": _constant("LAST_ROWS", 3.0),
+    "level of 5 readings": _constant("LEVEL_ROWS", 5.0, views),
+    "level of 20 readings": _constant("LEVEL_ROWS", 20.0, views),
+    "last of 1 reading": _constant("LAST_ROWS", 1.0, views),
+    "last of 3 readings": _constant("LAST_ROWS", 3.0, views),
     "tail of 2 days": _constant("TAIL_DAYS", 2.0),
     "tail of 10 days": _constant("TAIL_DAYS", 10.0),
     "largest of 5 days": _constant("LARGEST_DAYS", 5.0),

@@ -33,8 +33,8 @@ class DailyProfile:
             second=np.nan,
         )
 
-    def expected(self, at: Place, row: Int64, time_ms: Int64) -> tuple[Float64, Float64, Float64]:
-        """The profile at `time_ms`: on the straight line between the middles of two quarters, and their two means.
+    def expected(self, at: Place, row: Int64, time_ms: Int64) -> Float64:
+        """The profile at `time_ms`, float64[3, n]: on the line between the middles of two quarters, and their means.
 
         What comes by the clock has sharp edges, which a line does not. NaN where it saw no day yet.
         """
@@ -43,8 +43,12 @@ class DailyProfile:
         passed = middle != self.rows["middle"][at]
         if np.count_nonzero(passed):
             self._pass(row[passed], middle[passed])
-        first, second = self.rows["first"][at], self.rows["second"][at]
-        return first + (position - middle) * (second - first), first, second
+        expected = np.empty((3, len(row)))
+        line, first, second = expected
+        first[:], second[:] = self.rows["first"][at], self.rows["second"][at]
+        np.multiply(position - middle, second - first, out=line)
+        line += first
+        return expected
 
     def learn(self, at: Place, row: Int64, time_ms: Int64, value: Float64) -> None:
         """Add readings to their quarters; one enters the profile once it is over."""

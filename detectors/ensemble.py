@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from detectors import METHODS
 from detectors.band import uncalibrated
 from detectors.exhaustion import LIMIT
-from detectors.forecast import FORECAST
 from detectors.fusion import explained, tempered
+from detectors.members import Members
 from detectors.objective import BOUND
-from detectors.panel import LARGEST, Batch, Detector, Foresees, Rows, within
+from detectors.panel import LARGEST, Batch, Detector, Foresees, Place, Rows, within
 from detectors.plan import IN_OWN_TERMS, Watch
-from detectors.roster import Roster
+from detectors.roster import AHEAD, BAND, Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
 
@@ -32,20 +31,47 @@ NEVER_MS = int(np.iinfo(np.int64).min)
 class Round:
     """One reading of each of n series, of one or several services, and what the methods say of them.
 
-    `score` and `warmup` float64[n, methods], `band` float64[n, 3] (expected, lower, upper): NaN where there is nothing to
-    say. `ahead` float64[n, methods that look ahead, 3] is what is foreseen with its interval. `services` gives each service
-    its slice of the rows; `beside` the signals that methods needed.
+    `services` gives each service its slice of the rows; `beside` the signals that methods needed. `said` float64[columns, n]
+    has a line for each of `BAND`, one a method for its score, `AHEAD` for each method that looks ahead, and one for each
+    method that is `warming` up for some series; NaN where there is nothing to say.
     """
 
     services: Mapping[str, slice]
-    row: Int64
+    members: Members
     time_ms: Int64
     value: Float64
     beside: Mapping[str, Float64]
-    score: Float64
-    band: Float64
-    warmup: Float64
-    ahead: Float64
+    warming: tuple[int, ...]
+    said: Float64
+
+    @property
+    def row(self) -> Int64:
+        return self.members.row
+
+    @property
+    def band(self) -> Float64:
+        """Expected value, lower and upper edge, float64[3, n]."""
+        return self.said[: len(BAND)]
+
+    @property
+    def score(self) -> Float64:
+        """float64[methods, n]."""
+        return self.said[len(BAND) : len(BAND) + len(self.members.asked)]
+
+    def ahead(self, place: int) -> Float64:
+        """What the method of this place among those that look ahead foresees, with its interval, float64[3, n]."""
+        first = len(BAND) + len(self.members.asked) + AHEAD * place
+        return self.said[first : first + AHEAD]
+
+    @property
+    def warmup(self) -> Float64:
+        """float64[methods that are warming up, n]."""
+        return self.said[len(self.said) - len(self.warming) :]
+
+    def heard_ms(self, service: str) -> int | None:
+        """The sample time of a service's tick; None where nothing of it was judged."""
+        rows = self.services.get(service, slice(0, 0))
+        return int(self.time_ms[rows.start]) if rows.stop > rows.start else None
 
 
 class Ensemble:
@@ -65,10 +91,13 @@ class Ensemble:
     def judge(self, ticks: Sequence[Samples]) -> Round:
         """Judge, then learn, the readings of one round. A reading not newer than its series' last is left out."""
         judged = self._gathered(ticks)
-        for number in reversed(range(len(self.methods))):
-            self._ask(number, judged)
+        for number, name in reversed(list(enumerate(self.methods))):
+            if len(judged.members.asked[number].own_row):
+                self._ask(number, name, judged)
+        for line, number in zip(judged.warmup, judged.warming, strict=True):
+            self._tell_warmup(number, judged, line)
         if BY_LOAD in self.methods:
-            self._explain(judged.score)
+            self._explain(judged)
         return judged
 
     def recalibrate(self) -> None:
@@ -79,57 +108,64 @@ class Ensemble:
 
     def _gathered(self, ticks: Sequence[Samples]) -> Round:
         """The judged readings of all ticks, with nothing said of them yet."""
+        ticks = self.roster.in_order(ticks)
         layout = self.roster.layout(ticks)
+        services, members, beside = layout.services, self.roster.members(layout), layout.beside
         self.rows.reserve(layout.row)
-        time_ms = np.concatenate([tick.time_ms for tick in ticks])[layout.take]
         readings = np.concatenate([*(tick.value for tick in ticks), [np.nan]])
         readings[~np.isfinite(readings)] = np.nan
-        value = readings[layout.take]
-        fresh = np.flatnonzero((time_ms > self.rows["last_ms"][layout.row]) & ~np.isnan(value))
-        row, time_ms, value = layout.row[fresh], time_ms[fresh], within(value[fresh], LARGEST)
-        beside = [readings[layout.beside[name][fresh]] for name in self._needs]
-        edges = np.searchsorted(fresh, layout.starts).tolist()
-        services = {name: slice(*ends) for name, ends in zip(layout.services, pairwise(edges), strict=True)}
-        last_ms = self.rows["last_ms"][row]
-        self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
-        self.rows["last_ms"][row] = time_ms
-        known = self.roster.columns
-        columns = {**dict(zip(self._needs, beside, strict=True)), BOUND: known["bound"][row], LIMIT: known["limit"][row]}
-        shapes = ((len(self.methods),), (3,), (len(self.methods),), (len(self.foresees), 3))
-        return Round(services, row, time_ms, value, columns, *(np.full((len(row), *shape), np.nan) for shape in shapes))
+        time_ms, value = np.concatenate([tick.time_ms for tick in ticks])[layout.take], readings[layout.take]
+        newer = (time_ms > self.rows["last_ms"][members.place]) & ~np.isnan(value)
+        if np.count_nonzero(newer) < len(value):
+            fresh = np.flatnonzero(newer)
+            services, members = layout.services_among(fresh), self.roster.members_of(layout.row[fresh])
+            beside = {name: place[fresh] for name, place in beside.items()}
+            time_ms, value = time_ms[fresh], value[fresh]
+        self._note_time(members, time_ms)
+        columns = {BOUND: members.bound, LIMIT: members.limit, **{name: readings[beside[name]] for name in self._needs}}
+        warming = np.flatnonzero((self.rows["warming"][members.place] & members.warms).any(axis=0))
+        count = len(BAND) + len(self.methods) + AHEAD * len(self.foresees) + len(warming)
+        said = np.full((count, len(value)), np.nan)
+        return Round(services, members, time_ms, within(value, LARGEST), columns, tuple(warming.tolist()), said)
 
-    def _ask(self, number: int, into: Round) -> None:
+    def _note_time(self, members: Members, time_ms: Int64) -> None:
+        last_ms = self.rows["last_ms"][members.place]
+        self.rows["step_ms"][members.place] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
+        self.rows["last_ms"][members.place] = time_ms
+
+    def _ask(self, number: int, name: str, into: Round) -> None:
         """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
-        name, method = list(self.methods.items())[number]
-        own_row = self.roster.columns["method_row"][into.row, number]
-        mine = np.flatnonzero(own_row >= 0)
-        if len(mine) == 0:
-            return
-        own_row, row, value = own_row[mine], into.row[mine], into.value[mine]
-        beside = {need: into.beside[need][mine] for need in method.needs}
-        judgement = method.update(Batch(own_row, into.time_ms[mine], value, beside))
+        method, asked = self.methods[name], into.members.asked[number]
+        among, value = asked.among, into.value[asked.among]
+        beside = {need: into.beside[need][among] for need in method.needs}
+        judgement = method.update(Batch(asked.own_row, into.time_ms[among], value, beside))
         if name in self.foresees:
-            into.ahead[mine, tuple(self.foresees).index(name)] = self.foresees[name].foresight(own_row)
+            foreseen = self.foresees[name].foresight(asked.own_row)
+            into.ahead(tuple(self.foresees).index(name))[:, among] = foreseen.T
         if name not in IN_OWN_TERMS:
-            judgement = self._tempered(judgement, row, value)
-            told = ~np.isnan(judgement.score)
-            for column, edge in enumerate((judgement.expected, judgement.lower, judgement.upper)):
-                into.band[mine[told], column] = edge[told]
-        into.score[mine, number] = judgement.score
-        warming = self.rows["warming"][row, number]
-        if warming.any() and name != FORECAST:
-            into.warmup[mine[warming], number] = ratio = method.warmup_ratio(own_row[warming])
-            self.rows["warming"][row[warming], number] = ratio < 1.0
+            judgement = tempered(judgement, value, asked.side, asked.matters(judgement.expected))
+            _tell_band(judgement, into.band, among)
+        into.score[number][among] = judgement.score
 
-    def _tempered(self, judgement: Judgement, row: Int64, value: Float64) -> Judgement:
-        columns = self.roster.columns
-        relative = columns["least_change_ratio"][row] * np.abs(judgement.expected)
-        matters = np.maximum(columns["least_change"][row], relative)
-        return tempered(judgement, value, columns["side"][row], matters)
+    def _tell_warmup(self, number: int, judged: Round, line: Float64) -> None:
+        asked, method = judged.members.asked[number], list(self.methods.values())[number]
+        row = judged.row[asked.among]
+        warming, ratio = self.rows["warming"][row, number], method.warmup_ratio(asked.own_row)
+        line[asked.among] = np.where(warming, ratio, np.nan)
+        self.rows["warming"][row, number] = warming & (ratio < 1.0)
 
-    def _explain(self, score: Float64) -> None:
+    def _explain(self, judged: Round) -> None:
         """Where latency is what the load makes of it, no other method may find it surprising."""
-        by_load = score[:, tuple(self.methods).index(BY_LOAD)].copy()
-        for number, name in enumerate(self.methods):
+        by_load = tuple(self.methods).index(BY_LOAD)
+        among = judged.members.asked[by_load].among
+        for line, name in zip(judged.score, self.methods, strict=True):
             if name not in IN_OWN_TERMS:
-                score[:, number] = explained(score[:, number], by_load)
+                line[among] = explained(line[among], judged.score[by_load][among])
+
+
+def _tell_band(judgement: Judgement, band: Float64, among: Place) -> None:
+    """Write what is told into the band of all; where the method abstains, what is there stays."""
+    told = ~np.isnan(judgement.score)
+    whole = np.count_nonzero(told) == len(told)
+    for line, edge in zip(band, (judgement.expected, judgement.lower, judgement.upper), strict=True):
+        line[among] = edge if whole else np.where(told, edge, line[among])

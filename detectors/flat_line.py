@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.panel import LARGEST, Batch, Rows, within
-from detectors.robust_band import CAUTION, CAUTION_ROWS, DAY_MS, FALSE_ALARMS_A_DAY, FIRST_STEP_MS, WARMUP_ROWS
+from detectors.robust_band import CAUTION, CAUTION_ROWS, FALSE_ALARMS_A_DAY, WARMUP_ROWS
+from detectors.views import DAY_MS, FIRST_STEP_MS
 from recwatch.core.signals import Float64, Int64, Judgement
 
 MEMORY_ROWS = 1000.0

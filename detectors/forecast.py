@@ -96,9 +96,8 @@ class Forecast:
     def _course(self, at: Place, row: Int64, from_ms: Int64, to_ms: Int64) -> Float64:
         """What the profile of the day does from one time to another; 0 where it is not known."""
         before, after = self._daily.expected(at, row, from_ms), self._daily.expected(at, row, to_ms)
-        if before is None or after is None:
-            return np.zeros(len(row))
-        return np.nan_to_num(after[0] - before[0])
+        course: Float64 = np.nan_to_num(after[0] - before[0])
+        return course
 
     def _reserve(self, row: Int64) -> None:
         if self._rows.reserve(row):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows
+from detectors.panel import Rows, place
 from recwatch.core.events import Anomaly
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -73,26 +73,29 @@ class Hysteresis:
         The thresholds are the same for all rows, or one for each.
         """
         self.rows.reserve(row)
-        columns = self.rows
-        over = score >= 1.0
-        before, is_open = columns["over"][row], columns["open"][row]
-        if not np.count_nonzero(over | is_open | (before > 0.0)):
+        columns, at = self.rows, place(row)
+        busy = (score >= 1.0) | columns["open"][at] | (columns["over"][at] > 0.0)
+        if not np.count_nonzero(busy):
             return Changes([], [])
+        index, method = _pairs(busy)
+        told, time, pair = score[index, method], time_ms[index], (row[index], method)
+        over = told >= 1.0
+        before, is_open = columns["over"][pair], columns["open"][pair]
         first = over & (before == 0.0) & ~is_open
-        time = np.broadcast_to(time_ms[:, None], score.shape)
         count = np.where(over, before + 1.0, 0.0)
-        under = np.where(over, 0.0, columns["under"][row] + 1.0)
-        enough = (count >= np.reshape(starts_after, (-1, 1))) | (score >= np.reshape(starts_at_once, (-1, 1)))
-        started = over & ~is_open & enough
+        under = np.where(over, 0.0, columns["under"][pair] + 1.0)
+        after, at_once = (np.broadcast_to(limit, len(row))[index] for limit in (starts_after, starts_at_once))
+        started = over & ~is_open & ((count >= after) | (told >= at_once))
         ended = is_open & (under >= ENDS_AFTER)
-        columns["over"][row] = count
-        columns["under"][row] = under
-        columns["open"][row] = (is_open | started) & ~ended
-        columns["since_ms"][row] = np.where(first, time, columns["since_ms"][row])
-        columns["last_ms"][row] = np.where(over, time, columns["last_ms"][row])
-        peak = np.where(first, 0.0, columns["peak"][row])
-        columns["peak"][row] = np.where(over, np.maximum(peak, score), peak)
-        return Changes(_pairs(started), _pairs(ended))
+        columns["over"][pair] = count
+        columns["under"][pair] = under
+        columns["open"][pair] = (is_open | started) & ~ended
+        columns["since_ms"][pair] = np.where(first, time, columns["since_ms"][pair])
+        columns["last_ms"][pair] = np.where(over, time, columns["last_ms"][pair])
+        peak = np.where(first, 0.0, columns["peak"][pair])
+        columns["peak"][pair] = np.where(over, np.maximum(peak, told), peak)
+        starts, ends = (list(zip(index[which].tolist(), method[which].tolist(), strict=True)) for which in (started, ended))
+        return Changes(starts, ends)
 
     def resume(self, row: int, method: int, anomaly: Anomaly, last_ms: int) -> None:
         """Go on with an anomaly that another process saw begin, and saw open at `last_ms`."""
@@ -123,5 +126,8 @@ class Hysteresis:
         self.rows.restore(state)
 
 
-def _pairs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    return [(int(row), int(method)) for row, method in np.argwhere(mask)]
+def _pairs(mask: npt.NDArray[np.bool_]) -> tuple[Int64, Int64]:
+    """Where bool[n, methods] is set, row by row; its columns are contiguous, and few are set."""
+    method, index = np.divmod(np.flatnonzero(mask.T), len(mask))
+    order = np.argsort(index, kind="stable")
+    return index[order], method[order]

@@ -15,10 +15,9 @@ RETURN_RATIO = 0.5
 """Who left the band is back once it is within this share of its half-width."""
 RETURN_ROWS = 5
 LASTS_MS = 3_600_000.0
-LEAST_ROWS = 12.0
-MOST_ROWS = 300.0
+LEAST_ROWS = 12
+MOST_ROWS = 300
 """A shift that lasted an hour is the new normal; however often the series is read, not before 12 readings nor after 300."""
-NONE = np.zeros(0, dtype=np.int64)
 
 
 class Hold:
@@ -33,33 +32,31 @@ class Hold:
 
     def band(self, at: Place, expected: Float64, half_widths: Float64) -> tuple[Float64, Float64]:
         """The band given, with half-widths float64[2, n], and where the row is held the one to return to."""
-        held = self.held(at)
-        if not np.count_nonzero(held):
+        (held,) = self.held(at).nonzero()
+        if not len(held):
             return expected, half_widths
-        kept = np.where(np.isnan(half_widths), np.nan, RETURN_RATIO * self.rows["half_width"][at])
-        return np.where(held, self.rows["reference"][at], expected), np.where(held, kept, half_widths)
+        expected, half_widths = expected.copy(), half_widths.copy()
+        expected[held] = self.rows["reference"][at][held]
+        known = np.where(np.isnan(half_widths[:, held]), np.nan, 1.0)
+        half_widths[:, held] = known * (RETURN_RATIO * self.rows["half_width"][at][held])
+        return expected, half_widths
 
-    def update(
-        self,
-        at: Place,
-        score: Float64,
-        expected: Float64,
-        half_width: Float64,
-        step_ms: Float64,
-    ) -> Int64:
-        """Begin holding rows with a score of 1 or more, go on or let go; where in the batch a shift is confirmed."""
-        held, outside = self.held(at).copy(), score >= 1.0
-        if not np.count_nonzero(held | outside):
-            return NONE
-        age = np.where(held, self.rows["age"][at] + 1.0, 0.0)
-        back = np.where(held & ~outside, self.rows["back"][at] + 1.0, 0.0)
+    def update(self, row: Int64, score: Float64, expected: Float64, half_width: Float64, step_ms: Float64) -> Int64:
+        """Begin holding rows with a score of 1 or more, go on with those held or let them go; no other row may be given.
+
+        The answer is where in `row` a shift is confirmed.
+        """
+        rows = self.rows
+        held, outside = rows["held"][row], score >= 1.0
+        age = np.where(held, rows["age"][row] + 1.0, 0.0)
+        back = np.where(held & ~outside, rows["back"][row] + 1.0, 0.0)
         confirmed = held & (age > np.clip(LASTS_MS / step_ms, LEAST_ROWS, MOST_ROWS))
-        begins = outside & ~held
-        self.rows["reference"][at] = np.where(begins, expected, self.rows["reference"][at])
-        self.rows["half_width"][at] = np.where(begins, half_width, self.rows["half_width"][at])
-        self.rows["age"][at] = age
-        self.rows["back"][at] = back
-        self.rows["held"][at] = begins | (held & ~confirmed & (back < RETURN_ROWS))
+        begins = row[~held]
+        rows["reference"][begins] = expected[~held]
+        rows["half_width"][begins] = half_width[~held]
+        rows["age"][row] = age
+        rows["back"][row] = back
+        rows["held"][row] = ~held | (~confirmed & (back < RETURN_ROWS))
         return np.flatnonzero(confirmed & (back < RETURN_ROWS))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

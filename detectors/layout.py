@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from detectors.panel import Place, place
 from recwatch.core.signals import Int64, UInt64
 
 NONE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """Where the judged readings of ticks lie: positions `take` hold the series of `row`; `NONE` in `beside`: absent.
+class Part:
+    """Where the judged readings of a service's tick lie: positions `take` hold the series of `row`.
 
-    The ticks, one of each service, come one after the other; `starts` int64[services + 1] is where each has its first in
-    `take`, and the end. Of a series that is there twice the first reading counts.
+    `beside` gives the position of each signal that methods need, `NONE` where it is absent. Of a series that is there twice
+    the first reading counts.
     """
 
-    services: tuple[str, ...]
+    service: str
     series_id: UInt64
     take: Int64
     row: Int64
     beside: Mapping[str, Int64]
-    starts: Int64
 
 
-def joined(parts: Sequence[Layout]) -> Layout:
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The same of the ticks of a round, one of each service, joined; `services` has each one's slice of `row`."""
+
+    services: Mapping[str, slice]
+    series_id: UInt64
+    take: Place
+    row: Int64
+    beside: Mapping[str, Int64]
+
+    def fits(self, services: Iterable[str], series_id: UInt64) -> bool:
+        """Whether ticks of these services with these series have this layout."""
+        return tuple(self.services) == tuple(services) and np.array_equal(self.series_id, series_id)
+
+    def services_among(self, kept: Int64) -> dict[str, slice]:
+        """The slice of each service where only these positions of `row` are kept."""
+        ends = [0, *(rows.stop for rows in self.services.values())]
+        return slices(self.services, np.searchsorted(kept, ends))
+
+
+def joined(parts: Sequence[Part]) -> Layout:
     """The layout of the ticks of all parts, one after the other."""
     first = _starts([len(part.series_id) for part in parts])
     placed = list(zip(parts, first.tolist(), strict=False))
@@ -37,13 +58,21 @@ def joined(parts: Sequence[Layout]) -> Layout:
         for name in parts[0].beside
     }
     return Layout(
-        tuple(service for part in parts for service in part.services),
+        slices((part.service for part in parts), _starts([len(part.take) for part in parts])),
         np.concatenate([part.series_id for part in parts]),
-        np.concatenate([part.take + at for part, at in placed]),
+        place(np.concatenate([part.take + at for part, at in placed])),
         np.concatenate([part.row for part in parts]),
         beside,
-        _starts([len(part.take) for part in parts]),
     )
+
+
+def slices(names: Iterable[str], ends: Int64) -> dict[str, slice]:
+    """What lies between one end and the next, by name.
+
+    >>> slices(["shop", "news"], np.array([0, 2, 5]))
+    {'shop': slice(0, 2, None), 'news': slice(2, 5, None)}
+    """
+    return {name: slice(*own) for name, own in zip(names, pairwise(ends.tolist()), strict=True)}
 
 
 def _starts(lengths: Sequence[int]) -> Int64:

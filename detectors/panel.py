@@ -104,6 +104,9 @@ class Foresees(Protocol):
 class Rows:
     """Columns of state with one row a series; a new row starts as `blank` says.
 
+    Where a row has several numbers of a kind, the first of all rows lie together, then the second: a tick reads one number
+    of many series.
+
     >>> rows = Rows(level=0.0, ring=np.zeros(3))
     >>> rows.reserve(np.array([4])), rows.reserve(np.array([2]))
     (True, False)
@@ -125,23 +128,25 @@ class Rows:
         wanted = int(np.maximum.reduce(row, initial=-1)) + 1
         if wanted <= self._size:
             return False
-        grown_by = max(wanted, 2 * self._size) - self._size
+        size = max(wanted, 2 * self._size)
         for name, blank in self._blank.items():
-            self._columns[name] = np.concatenate([self._columns[name], _filled(grown_by, blank)])
-        self._size += grown_by
+            column = _filled(size, blank)
+            column[: self._size] = self._columns[name]
+            self._columns[name] = column
+        self._size = size
         return True
 
     def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
-        return {prefix + name: column.copy() for name, column in self._columns.items()}
+        return {prefix + name: column.copy(order="F") for name, column in self._columns.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]], prefix: str = "") -> None:
-        """Go on from `state`. Raises BadInput where it lacks a column, as that of another version may."""
+        """Go on from `state`, whose arrays are taken over. Raises BadInput where one is missing, as from another version."""
         missing = [name for name in self._blank if prefix + name not in state]
         if missing:
             raise BadInput(f"the snapshot lacks {', '.join(missing)}; it was taken by another version")
-        self._columns = {name: state[prefix + name].copy() for name in self._blank}
+        self._columns = {name: np.asfortranarray(state[prefix + name]) for name in self._blank}
         self._size = len(next(iter(self._columns.values())))
 
 
 def _filled(rows: int, blank: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.broadcast_to(blank, (rows, *blank.shape)).copy()
+    return np.full((rows, *blank.shape), blank, blank.dtype, order="F")

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.daily_profile import DailyProfile
 from detectors.hold import Hold
-from detectors.panel import LARGEST, Batch, Place, Rows, place, within
-from detectors.tail import LOG10_E, ParetoTail
+from detectors.panel import Batch, Place, Rows, place
+from detectors.tail import LOG10_E, ParetoTail, Tails
+from detectors.views import LEVEL, NEAREST, VIEWS, Reading, Views
 from recwatch.core.signals import Float64, Int64, Judgement
 
-DAY_MS = 86_400_000.0
 WARMUP_ROWS = 25
-LEVEL_ROWS = 10.0
-LAST_ROWS = 2.0
-DRIFT_ROWS = 30.0
-HUBER_SCALES = 4.0
-"""An error beyond so many scales teaches no more than one of that size."""
-SCALE_DAYS = 1.0
 TAIL_DAYS = 5.0
 LARGEST_DAYS = 10.0
-"""Memories: the width of the noise follows a day, its tail a working week; the largest residual fades over ten days."""
-LEAST_MEMORY_ROWS = 20.0
-RELATIVE_FLOOR = 0.003
-ABSOLUTE_FLOOR = 1e-9
-"""The least scale, of the level and in the series' own unit: a flat line that moves by less has not moved."""
-FLAGGED_WEIGHT = 0.3
-"""What a reading outside the band teaches the scale, besides being clipped."""
+"""Memories: the tail of the noise follows a working week; the largest residual fades over ten days."""
 FALSE_ALARMS_A_DAY = 0.4
 LEAST_RARITY = 3.5
 """What happens more often than once in three thousand readings is no anomaly, however seldom the series is read."""
@@ -41,47 +27,14 @@ CARRIED = 0.2
 """Share of the rarity of the reading before that counts for this one: two rare ones in a row are rarer than either."""
 BEYOND_LARGEST = 10.0
 """Each tenfold of the largest residual so far is as telling as so many powers of ten of rarity."""
-NEAREST, LEVEL, CLOCK, LAST = range(VIEWS := 4)
-"""The views of a reading: its distances to the nearest prediction, to either alone, and to where the series was last."""
-SIDES = np.array([-1.0, 1.0])[:, None, None]
-FIRST_STEP_MS = 1000.0
-NEVER_MS = np.int64(-(2**53))
-GAP_STEPS = 12
-RECENT_ROWS = 12
+OTHERS = slice(LEVEL, VIEWS)
+"""The views beside that of the nearest prediction."""
 LEAST_RATIO = 0.001
 """What is less than so many scales is as good as nothing."""
 EDGE_RATIO = 0.5
 """The same for the edges of the band, which are steps away from where the series was last."""
+LOG_EDGE_RATIO = float(np.log(EDGE_RATIO))
 WIDEST_LOG = 250.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    """One reading of each row beside what was known of it before; float64[n].
-
-    `predicted`, `size` and `scale` are float64[views, n]; without what is usual by the clock, that view is the level's.
-    `usual` is NaN where unknown.
-    """
-
-    seen: Float64
-    value: Float64
-    step_ms: Float64
-    rows_a_day: Float64
-    level: Float64
-    last: Float64
-    usual: Float64
-    floor: Float64
-    predicted: Float64
-    size: Float64
-    scale: Float64
-
-    @property
-    def expected(self) -> Float64:
-        nearest: Float64 = self.predicted[NEAREST]
-        return nearest
-
-    def memory_rows(self, days: float) -> Float64:
-        return np.maximum(days * self.rows_a_day, LEAST_MEMORY_ROWS)
 
 
 class RobustBand:
@@ -100,167 +53,102 @@ class RobustBand:
 
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day
-        self._daily = DailyProfile()
+        self._views = Views()
         self._tail = ParetoTail(VIEWS)
         self._hold = Hold()
-        self._rows = Rows(
-            seen=0.0,
-            last_ms=NEVER_MS,
-            step_ms=FIRST_STEP_MS,
-            level=0.0,
-            drift=0.0,
-            last=0.0,
-            scale=np.zeros(VIEWS),
-            largest=0.0,
-            rarity=0.0,
-            recent=np.zeros(RECENT_ROWS),
-        )
+        self._rows = Rows(largest=0.0, rarity=0.0)
 
     def update(self, batch: Batch) -> Judgement:
         self._reserve(batch.row)
         at = place(batch.row)
-        told = self._read(at, batch)
-        edges = self._half_widths(at, told)
-        half_widths = np.where(told.seen >= WARMUP_ROWS, edges, np.nan)
+        told, tails = self._views.read(at, batch), self._tail.of(at)
+        edges = half_widths = self._half_widths(at, told, tails)
+        young = told.seen < WARMUP_ROWS
+        if np.count_nonzero(young):
+            half_widths = np.where(young, np.nan, edges)
         expected, half_widths = self._hold.band(at, told.expected, half_widths)
         below, above = half_widths
         residual = told.value - expected
         score = np.abs(residual) / np.where(residual < 0.0, below, above)
         judgement = Judgement(score, expected + 0.0 * above, expected - below, expected + above)
-        self._learn(at, batch, told, score, np.where(residual < 0.0, edges[0], edges[1]))
+        self._learn_rarity(at, batch, told, tails)
+        self._learn_views(at, batch, told, score, np.where(residual < 0.0, edges[0], edges[1]))
         return judgement
 
     def _reserve(self, row: Int64) -> None:
         if self._rows.reserve(row):
-            for part in (self._daily, self._tail, self._hold):
-                part.rows.reserve(row)
+            self._views.reserve(row)
+            self._tail.rows.reserve(row)
+            self._hold.rows.reserve(row)
 
-    def _read(self, at: Place, batch: Batch) -> _Reading:
-        rows = self._rows
-        value = within(batch.value, LARGEST)
-        seen = rows["seen"][at]
-        passed_ms = (batch.time_ms - rows["last_ms"][at]).astype(np.float64)
-        step_ms = _typical(rows["step_ms"][at], passed_ms, seen)
-        fresh = passed_ms > GAP_STEPS * step_ms
-        level, last = np.where(fresh, value, rows["level"][at]), np.where(fresh, value, rows["last"][at])
-        drift = rows["drift"][at]
-        by_clock = [mean + drift for mean in self._daily.expected(at, batch.row, batch.time_ms)]
-        clock = _nearest(value, *by_clock)
-        clock = np.where(np.isnan(clock), level, clock)
-        predicted = np.array((_nearest(value, level, clock), level, clock, last))
-        floor = RELATIVE_FLOOR * np.abs(level) + ABSOLUTE_FLOOR
-        return _Reading(
-            seen=seen,
-            value=value,
-            step_ms=step_ms,
-            rows_a_day=DAY_MS / step_ms,
-            level=level,
-            last=last,
-            usual=by_clock[0],
-            floor=floor,
-            predicted=predicted,
-            size=np.abs(value - predicted),
-            scale=np.maximum(rows["scale"][at].T, floor),
-        )
-
-    def _half_widths(self, at: Place, told: _Reading) -> Float64:
+    def _half_widths(self, at: Place, told: Reading, tails: Tails) -> Float64:
         """How far below and above the expected value a reading is rare enough, float64[2, n]; known before it is read."""
-        scale, steepness = told.scale[NEAREST], self._tail.steepness(at)
+        scale, steepness = told.scale[NEAREST], tails.steepness[NEAREST]
         caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / (told.seen + 1.0))
         needed = LEAST_RARITY + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
-        log_edge = self._tail.log_size(at, needed)[NEAREST]
+        log_edge = tails.log_size(needed, NEAREST)
         log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor) / scale)
-        beyond = np.maximum(log_edge - log_largest, 0.0)
-        telling = LOG10_E * BEYOND_LARGEST
+        beyond, telling = np.maximum(log_edge - log_largest, 0.0), LOG10_E * BEYOND_LARGEST
         # What is asked for beyond the least rarity the tail alone bears: in heavy noise a new largest residual is not rare.
-        drawn_in = log_edge - beyond * telling / (steepness[NEAREST] + telling)
+        drawn_in = log_edge - beyond * telling / (steepness + telling)
         asked = np.log10(told.rows_a_day / self._false_alarms_a_day) - LEAST_RARITY
-        nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness[NEAREST]
+        nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness
         # One step from where the view of the nearest prediction is rare enough to where the mean view is.
-        rarer = self._rarer_elsewhere(at, told, scale * np.exp(np.minimum(nominal, WIDEST_LOG)))
-        log_edges = nominal - rarer / (_mean(steepness) + np.where(beyond > 0.0, telling, 0.0))
+        rarer = _rarer_elsewhere(told, tails, np.minimum(nominal, WIDEST_LOG))
+        log_edges = nominal - rarer / (_mean(tails.steepness) + np.where(beyond > 0.0, telling, 0.0))
         half_widths = scale * np.exp(np.minimum(log_edges, WIDEST_LOG))
         widened: Float64 = np.maximum(half_widths, told.floor)
         return widened
 
-    def _rarer_elsewhere(self, at: Place, told: _Reading, half_width: Float64) -> Float64:
-        """By how much the mean view finds the two edges rarer than the view from the nearest prediction, float64[2, n]."""
-        apart = told.expected - told.predicted
-        size = np.abs(half_width * SIDES + apart)
-        rarity = self._tail.rarity(at, np.log(np.maximum(size / told.scale, EDGE_RATIO)))
-        rarer: Float64 = _mean(rarity) - rarity[:, NEAREST]
-        return rarer
-
-    def _learn(self, at: Place, batch: Batch, told: _Reading, score: Float64, edge: Float64) -> None:
-        outside = (score >= 1.0) | self._hold.held(at)
-        confirmed = self._hold.update(at, score, told.expected, edge, told.step_ms)
+    def _learn_rarity(self, at: Place, batch: Batch, told: Reading, tails: Tails) -> None:
         log_size = np.log(np.maximum(told.size / told.scale, LEAST_RATIO))
-        rarity = _mean(self._tail.rarity(at, log_size))
+        self._rows["rarity"][at] = _mean(tails.rarity(log_size))
+        faded = self._rows["largest"][at] * (1.0 - 1.0 / told.memory_rows(LARGEST_DAYS))
+        self._rows["largest"][at] = np.maximum(told.size[NEAREST], faded)
         self._tail.learn(at, batch.row, log_size, told.seen, told.memory_rows(TAIL_DAYS))
-        self._learn_scales(at, told, outside)
-        self._learn_level(at, told)
-        rows = self._rows
-        rows["rarity"][at] = rarity
-        rows["recent"][batch.row, told.seen.astype(np.int64) % RECENT_ROWS] = told.value
-        rows["seen"][at] = told.seen + 1.0
-        rows["step_ms"][at] = told.step_ms
-        rows["last_ms"][at] = batch.time_ms
-        self._daily.learn(at, batch.row, batch.time_ms, told.value)
-        if len(confirmed):
-            self._settle(batch.row[confirmed])
 
-    def _learn_scales(self, at: Place, told: _Reading, outside: npt.NDArray[np.bool_]) -> None:
-        rows = self._rows
-        rate = np.where(outside, FLAGGED_WEIGHT, 1.0) / np.minimum(told.seen + 1.0, told.memory_rows(SCALE_DAYS))
-        before = rows["scale"][at].T
-        learnt = before + rate * (np.minimum(told.size, HUBER_SCALES * told.scale) - before)
-        rows["scale"][at] = np.where(told.seen < 2.0, np.maximum(learnt, told.size), learnt).T
-        faded = rows["largest"][at] * (1.0 - 1.0 / told.memory_rows(LARGEST_DAYS))
-        rows["largest"][at] = np.maximum(told.size[NEAREST], faded)
-
-    def _learn_level(self, at: Place, told: _Reading) -> None:
-        rows = self._rows
-        limit = HUBER_SCALES * np.maximum(rows["scale"][at].T[LEVEL], told.floor)
-        rows["level"][at] = told.level + within(told.value - told.level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
-        rows["last"][at] = told.last + (told.value - told.last) / LAST_ROWS
-        error = within(told.value - told.usual, limit) / DRIFT_ROWS
-        rows["drift"][at] += np.where(np.isnan(error), 0.0, error)
-
-    def _settle(self, row: Int64) -> None:
-        """A confirmed shift: where the level is not there by now, it and the drift go there."""
-        now = np.median(self._rows["recent"][row], axis=1)
-        away = np.abs(now - self._rows["level"][row]) > self._hold.rows["half_width"][row]
-        moved, now = row[away], now[away]
-        self._rows["drift"][moved] += now - self._rows["level"][moved]
-        self._rows["level"][moved] = now
+    def _learn_views(self, at: Place, batch: Batch, told: Reading, score: Float64, edge: Float64) -> None:
+        """Learn the readings; where one is outside by its score, or held, `edge` is the half-width on its side."""
+        outside = (score >= 1.0) | self._hold.held(at)
+        (away,) = outside.nonzero()
+        shifted = away
+        if len(away):
+            row = batch.row[away]
+            self._views.remember(row, told.seen[away], told.value[away])
+            shifted = row[self._hold.update(row, score[away], told.expected[away], edge[away], told.step_ms[away])]
+        self._views.learn(at, batch, told, outside)
+        if len(shifted):
+            self._views.settle(shifted, self._hold.rows["half_width"][shifted])
 
     def warmup_ratio(self, row: Int64) -> Float64:
         self._reserve(row)
-        return np.minimum(self._rows["seen"][row] / WARMUP_ROWS, 1.0)
+        return np.minimum(self._views.rows["seen"][row] / WARMUP_ROWS, 1.0)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return {**self._daily.state(), **self._tail.state(), **self._hold.state(), **self._rows.state()}
+        return {**self._views.state(), **self._tail.state(), **self._hold.state(), **self._rows.state()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        for part in (self._daily, self._tail, self._hold):
+        for part in (self._views, self._tail, self._hold, self._rows):
             part.restore(state)
-        self._rows.restore(state)
 
 
-def _typical(step_ms: Float64, passed_ms: Float64, seen: Float64) -> Float64:
-    """The usual time between two readings, which a gap or a clock that is set back changes by a tenth at most."""
-    if not np.count_nonzero(passed_ms != step_ms):
-        return step_ms
-    held = np.where(passed_ms > 0.0, step_ms + within(passed_ms - step_ms, 0.1 * step_ms), step_ms)
-    return np.maximum(np.where(seen > 1.0, held, np.where(seen == 1.0, passed_ms, FIRST_STEP_MS)), 1.0)
+def _rarer_elsewhere(told: Reading, tails: Tails, log_edge: Float64) -> Float64:
+    """By how much the mean view finds two edges rarer than the view from the nearest prediction, float64[2, n].
 
-
-def _nearest(value: Float64, first: Float64, *others: Float64) -> Float64:
-    """Whichever prediction is nearest to the value; `first` where the others are NaN."""
-    nearest = first
-    for other in others:
-        nearest = np.where(np.abs(value - other) < np.abs(value - nearest), other, nearest)
-    return nearest
+    The edges lie `scale` times the exponential of `log_edge` below and above the expected value.
+    """
+    half_width = told.scale[NEAREST] * np.exp(log_edge)
+    apart = told.expected - told.predicted[OTHERS]
+    size = np.empty((2, *apart.shape))
+    np.subtract(apart, half_width, out=size[0])
+    np.add(apart, half_width, out=size[1])
+    np.abs(size, out=size)
+    size /= told.scale[OTHERS]
+    np.maximum(size, EDGE_RATIO, out=size)
+    elsewhere = tails.rarity(np.log(size, out=size), OTHERS)
+    here = tails.rarity(np.maximum(log_edge, LOG_EDGE_RATIO), NEAREST)
+    rarer: Float64 = (np.add.reduce(elsewhere, axis=-2) + here) / VIEWS - here
+    return rarer
 
 
 def _mean(views: Float64) -> Float64:

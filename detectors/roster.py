@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.forecast import FORECAST
-from detectors.layout import NONE, Layout, joined
-from detectors.panel import Rows
+from detectors.layout import NONE, Layout, Part, joined
+from detectors.members import Asked, Members
+from detectors.panel import Rows, place
 from detectors.plan import IN_OWN_TERMS, Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
@@ -18,10 +19,11 @@ from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
 
 BAND = ("recwatch_expected", "recwatch_lower", "recwatch_upper")
 SIDES = {"above": 1.0, "both": 0.0, "below": -1.0}
-IDS = ("band_id", "score_id", "warmup_id", "ahead_id")
+IDS = ("band_id", "score_id", "ahead_id", "warmup_id")
 AHEAD = 3
 """Columns of a method that looks ahead: what it foresees, and both ends of its interval."""
 OBJECTIVE = "objective"
+UNKNOWN = (-1,)
 WATCHED = ("least_change", "least_change_ratio", "limit", "starts_after", "starts_at_once")
 """What of a `Watch` is a column under its own name."""
 
@@ -55,8 +57,9 @@ class Roster:
         self._row_of: dict[int, int] = {}
         self._rows_of: dict[str, list[int]] = {}
         self._taken = np.zeros(len(self._methods), dtype=np.int64)
-        self._layouts: dict[str, Layout] = {}
+        self._parts: dict[str, Part] = {}
         self._layout: Layout | None = None
+        self._members: Members | None = None
         self._beside_id: dict[str, dict[str, int]] = {}
         self.series: list[Series] = []
         a_method = np.zeros(len(self._methods), dtype=np.uint64)
@@ -98,34 +101,61 @@ class Roster:
         """Every series under which judgements of the service are published."""
         return SeriesSet(service, tuple(self._derived(service)))
 
+    def in_order(self, ticks: Sequence[Samples]) -> Sequence[Samples]:
+        """The ticks of a round as their services became known, so that the same ones lie alike however they came."""
+        return sorted(ticks, key=lambda tick: self._rows_of.get(tick.service, UNKNOWN)[0])
+
     def layout(self, ticks: Sequence[Samples]) -> Layout:
         """Where the judged readings of these ticks lie; kept from round to round while services and their series stay."""
         kept, series_id = self._layout, np.concatenate([tick.series_id for tick in ticks])
-        same = kept is not None and kept.services == tuple(tick.service for tick in ticks)
-        if kept is None or not same or not np.array_equal(kept.series_id, series_id):
-            self._layout = kept = joined([self._layout_of(tick) for tick in ticks])
+        if kept is None or not kept.fits([tick.service for tick in ticks], series_id):
+            self._layout = kept = joined([self._part(tick) for tick in ticks])
         return kept
 
-    def _layout_of(self, tick: Samples) -> Layout:
-        cached = self._layouts.get(tick.service)
+    def _part(self, tick: Samples) -> Part:
+        cached = self._parts.get(tick.service)
         if cached is not None and np.array_equal(cached.series_id, tick.series_id):
             return cached
         ids = tick.series_id.tolist()
         first = {series_id: position for position, series_id in reversed(list(enumerate(ids)))}
-        take = sorted(position for series_id, position in first.items() if series_id in self._row_of)
+        known = ((self._row_of.get(series_id), position) for series_id, position in first.items())
+        placed = sorted((row, position) for row, position in known if row is not None)
+        row, take = np.array(placed, dtype=np.int64).reshape(-1, 2).T
         beside = {}
         for name in self._needs:
             wanted = self._beside_id.get(tick.service, {}).get(name)
             beside[name] = np.full(len(take), ids.index(wanted) if wanted in ids else NONE, dtype=np.int64)
-        row = np.array([self._row_of[ids[position]] for position in take], dtype=np.int64)
-        starts = np.array([0, len(take)], dtype=np.int64)
-        layout = Layout((tick.service,), tick.series_id, np.array(take, dtype=np.int64), row, beside, starts)
-        self._layouts[tick.service] = layout
-        return layout
+        part = Part(tick.service, tick.series_id, take, row, beside)
+        self._parts[tick.service] = part
+        return part
+
+    def members(self, layout: Layout) -> Members:
+        """The series of a layout; kept for as long as that is."""
+        if self._members is None or self._members.row is not layout.row:
+            self._members = self.members_of(layout.row)
+        return self._members
+
+    def members_of(self, row: Int64) -> Members:
+        """What is known of the series of these rows."""
+        columns, at = self.columns, place(row)
+        method_row = columns["method_row"][at]
+        return Members(
+            row,
+            at,
+            tuple(self._asked(row, own_row) for own_row in method_row.T),
+            (method_row != NONE) & (np.array(self._methods) != FORECAST),
+            np.concatenate([columns[name][at] for name in IDS], axis=1),
+            **{name: columns[name][row] for name in ("bound", "limit", "starts_after", "starts_at_once")},
+        )
+
+    def _asked(self, row: Int64, own_row: Int64) -> Asked:
+        among = np.flatnonzero(own_row != NONE)
+        told = (self.columns[name][row[among]] for name in ("side", "least_change", "least_change_ratio"))
+        return Asked(place(among), own_row[among], *told)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The ids of what is published, which take long to work out."""
-        return {name: self.columns[name][: len(self.series)].copy() for name in IDS}
+        return {name: self.columns[name][: len(self.series)].copy(order="F") for name in IDS}
 
     def restore(self, series: Sequence[Series], state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take note of these series, with the ids that `state` returned, in a roster that knows none yet."""
@@ -141,7 +171,7 @@ class Roster:
         for row, series in zip(rows, new, strict=True):
             self._row_of[series.id] = row
             self._rows_of.setdefault(series.service, []).append(row)
-            self._layouts.pop(series.service, None)
+            self._parts.pop(series.service, None)
             if series.name in self._needs and "model" not in series.labels:
                 self._beside_id.setdefault(series.service, {})[series.name] = series.id
         signal = np.array([self._signals[series.name] for series in new], dtype=np.int64)

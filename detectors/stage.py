@@ -11,10 +11,10 @@ from detectors import reasons, snapshots
 from detectors.ensemble import BY_LOAD, Ensemble, Round
 from detectors.exhaustion import LIMIT
 from detectors.fusion import ENDS_AFTER, Hysteresis
+from detectors.judgements import Judgements
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.plan import IN_OWN_TERMS, DetectionConfig
-from detectors.roster import IDS
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import LATENCY_QUANTILES, SIGNALS
@@ -48,6 +48,7 @@ class DetectorStage:
         self._ensemble = Ensemble(self._plan, config.settings(), objectives)
         self._methods = tuple(self._ensemble.methods)
         self._hysteresis = Hysteresis(len(self._methods))
+        self._judgements = Judgements()
         self._open: dict[tuple[int, int], Anomaly] = {}
         self._told: set[str] = set()
         self._orphans: list[tuple[Anomaly, int]] = []
@@ -62,7 +63,7 @@ class DetectorStage:
         batches = [message for message in messages if isinstance(message, Samples) and not message.target]
         for ticks in rounds(batches):
             judged = self._ensemble.judge(ticks)
-            outgoing.extend(self._judgements(judged))
+            outgoing.extend(Outgoing("judgements", told.service, told) for told in self._judgements.of(judged))
             outgoing.extend(Outgoing("anomalies", anomaly.service, anomaly) for anomaly in self._anomalies(judged))
         return outgoing
 
@@ -75,25 +76,9 @@ class DetectorStage:
                 yield Outgoing("derived_series", one.service, self._ensemble.roster.derived(one.service))
         self._take_up()
 
-    def _judgements(self, judged: Round) -> Iterator[Outgoing]:
-        columns = self._ensemble.roster.columns
-        row = judged.row
-        ahead = judged.ahead.reshape(len(row), 3 * len(self._ensemble.foresees))
-        values = np.concatenate((judged.band, judged.score, judged.warmup, ahead), axis=1)
-        told = np.isfinite(values)
-        ids = np.concatenate([columns[name][row] for name in IDS], axis=1)[told]
-        count = np.count_nonzero(told, axis=1)
-        times, values = np.repeat(judged.time_ms, count), values[told]
-        before = np.concatenate(([0], np.cumsum(count))).tolist()
-        for service, rows in judged.services.items():
-            own = slice(before[rows.start], before[rows.stop])
-            if own.stop > own.start:
-                yield Outgoing("judgements", service, Samples(service, "", times[own], ids[own], values[own]))
-
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
-        columns = self._ensemble.roster.columns
-        starts = columns["starts_after"][judged.row], columns["starts_at_once"][judged.row]
-        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score, *starts)
+        starts = judged.members.starts_after, judged.members.starts_at_once
+        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score.T, *starts)
         for index, method in changes.ended:
             yield self._closed(int(judged.row[index]), method)
         yield from self._vanished(judged)
@@ -104,19 +89,15 @@ class DetectorStage:
 
     def _vanished(self, judged: Round) -> Iterator[Anomaly]:
         """Ends of anomalies whose series is missing, for too long, from the ticks of its service."""
-        if not self._open and not self._orphans:
-            return
-        present = set(judged.row.tolist())
-        heard = {name: int(judged.time_ms[rows].max()) for name, rows in judged.services.items() if rows.stop > rows.start}
         for (row, method), anomaly in list(self._open.items()):
-            if row in present or anomaly.service not in heard:
-                continue
-            if self._silent(row, method, heard[anomaly.service]):
+            heard_ms = judged.heard_ms(anomaly.service)
+            if heard_ms is not None and self._silent(row, method, heard_ms):
                 self._hysteresis.forget(row, method)
                 yield self._closed(row, method)
         for orphan in list(self._orphans):
             anomaly, last_ms = orphan
-            if heard.get(anomaly.service, last_ms) - last_ms >= SILENCE_MS:
+            heard_ms = judged.heard_ms(anomaly.service)
+            if heard_ms is not None and heard_ms - last_ms >= SILENCE_MS:
                 self._orphans.remove(orphan)
                 yield replace(anomaly, end_ms=last_ms)
 
@@ -135,7 +116,7 @@ class DetectorStage:
     def _started(self, row: int, method: int, judged: Round, index: int) -> Anomaly:
         series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns
         start_ms = self._hysteresis.since_ms(row, method)
-        value, expected = float(judged.value[index]), float(judged.band[index, 0])
+        value, expected = float(judged.value[index]), float(judged.band[0, index])
         below = columns["side"][row] < 0.0 if name in IN_OWN_TERMS else value < expected
         return Anomaly(
             id=Anomaly.id_of(series.id, name, start_ms),
@@ -161,11 +142,11 @@ class DetectorStage:
         if method == "objective":
             return reasons.over_objective(series, shown, float(beside[BOUND][index]))
         if method == "exhaustion":
-            left_s, soonest_s, latest_s = judged.ahead[index, tuple(self._ensemble.foresees).index(method)].tolist()
+            left_s, soonest_s, latest_s = judged.ahead(tuple(self._ensemble.foresees).index(method))[:, index].tolist()
             return reasons.runs_out(series, shown, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
         if method == "flat_line":
             return reasons.stands_still(series, shown)
-        expected, lower, upper = judged.band[index].tolist()
+        expected, lower, upper = judged.band[:, index].tolist()
         if method == "level_shift":
             return reasons.level_moved(series, shown, expected)
         load = float(beside[LOAD][index]) if method == BY_LOAD else None

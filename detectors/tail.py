@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,54 +28,72 @@ RUN_WEIGHT = 0.3
 LONGEST_STEP = 0.5
 YOUNG_ROWS = 10
 """Before so many readings nobody knows the scale that sizes are measured in."""
+EVERY_KIND = slice(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tails:
+    """The tails of n rows as they are now, float64[kinds, n]: where each begins, its mean excess, and its steepness.
+
+    The steepness is by how much rarer a size is for each unit of its logarithm. The rarity of a reading is −log10 of the
+    share of readings that are as large: 3.6 is one in four thousand.
+    """
+
+    quantile: Float64
+    excess: Float64
+    steepness: Float64
+
+    def rarity(self, log_size: Float64, kind: slice | int = EVERY_KIND) -> Float64:
+        """How rare each size of these kinds is, float64[…, n]; below the quantile no more than a measure of how far."""
+        rarity = log_size - self.quantile[kind]
+        rarity *= self.steepness[kind]
+        rarity += AT_QUANTILE
+        return rarity
+
+    def log_size(self, rarity: Float64, kind: int) -> Float64:
+        """The logarithm of the size of a kind that is so rare, float64[n]."""
+        log_size: Float64 = self.quantile[kind] + (rarity - AT_QUANTILE) * self.excess[kind] / LOG10_E
+        return log_size
 
 
 class ParetoTail:
     """The running 98 % quantile of ln(size) and the mean excess over it, which is exponential for a Pareto tail.
 
-    A row has sizes of several kinds, each with a tail of its own: arrays of sizes and rarities are float64[…, kinds, n].
-    The rarity of a reading is −log10 of the share of readings that are as large: 3.6 is one in four thousand. Everything is
-    learnt from, the largest too: a tail that was shielded from what it flagged alarmed several times as often.
+    A row has sizes of several kinds, each with a tail of its own. Everything is learnt from, the largest too: a tail that
+    was shielded from what it flagged alarmed several times as often.
     """
 
     def __init__(self, kinds: int) -> None:
         one = np.ones(kinds)
         self.rows = Rows(quantile=NORMAL_LOG * one, excess=PRIOR_EXCESS * one, beyond=0.0 * one, since=np.inf * one)
 
-    def rarity(self, at: Place, log_size: Float64) -> Float64:
-        """How rare each size is; below the quantile no more than a measure of how far."""
-        quantile, excess = self.rows["quantile"][at].T, self.rows["excess"][at].T
-        rarity: Float64 = AT_QUANTILE + LOG10_E * (log_size - quantile) / excess
-        return rarity
-
-    def log_size(self, at: Place, rarity: Float64) -> Float64:
-        """The logarithm of the size that is so rare."""
-        quantile, excess = self.rows["quantile"][at].T, self.rows["excess"][at].T
-        log_size: Float64 = quantile + (rarity - AT_QUANTILE) * excess / LOG10_E
-        return log_size
-
-    def steepness(self, at: Place) -> Float64:
-        """How much rarer a size is for each unit of its logarithm."""
-        steepness: Float64 = LOG10_E / self.rows["excess"][at].T
-        return steepness
+    def of(self, at: Place) -> Tails:
+        """What is known of the tails of rows until `learn` is called."""
+        excess = self.rows["excess"][at].T
+        return Tails(self.rows["quantile"][at].T, excess, LOG10_E / excess)
 
     def learn(self, at: Place, row: Int64, log_size: Float64, seen: Float64, memory_rows: Float64) -> None:
-        """Learn a reading of each row, the `seen`-th; a row remembers about `memory_rows` readings."""
+        """Learn a reading of each row, the `seen`-th; a row remembers about `memory_rows` readings.
+
+        `log_size` is float64[kinds, n].
+        """
         rows = self.rows
-        quantile, excess, since = rows["quantile"][at].T, rows["excess"][at].T, rows["since"][at].T
+        quantile, since = rows["quantile"][at].T, rows["since"][at].T
         old = seen > YOUNG_ROWS
-        in_tail = (log_size > quantile) & old
+        (hits,) = ((log_size > quantile) & old).ravel().nonzero()
         remembered = np.maximum(np.minimum(seen + 1.5 * PRIOR_ROWS, memory_rows), PRIOR_ROWS)
-        step = np.minimum(excess / (remembered * BEYOND_RATIO), LONGEST_STEP)
+        step = np.minimum(rows["excess"][at].T / (remembered * BEYOND_RATIO), LONGEST_STEP)
         moved = quantile - (BEYOND_RATIO * old) * step
-        hit = np.nonzero(in_tail)
-        if len(hit[0]):
+        waited = since + 1.0
+        if len(hits):
+            hit = kind, at_hit = np.divmod(hits, len(row))
             weight = np.where(since[hit] < RUN_ROWS, RUN_WEIGHT, 1.0)
             over = log_size[hit] - quantile[hit]
             moved[hit] += step[hit] * weight
-            self._learn_excess((row[hit[1]], hit[0]), over, weight, memory_rows[hit[1]])
+            waited[hit] = 0.0
+            self._learn_excess((row[at_hit], kind), over, weight, memory_rows[at_hit])
         rows["quantile"][at] = moved.T
-        rows["since"][at] = np.where(in_tail, 0.0, since + 1.0).T
+        rows["since"][at] = waited.T
 
     def _learn_excess(self, place: tuple[Int64, Int64], over: Float64, weight: Float64, memory_rows: Float64) -> None:
         """Learn by how much the readings at (row, kind), which lie in the tail, are beyond its beginning."""

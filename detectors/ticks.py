@@ -32,7 +32,7 @@ def rounds(batches: Iterable[Samples]) -> list[list[Samples]]:
 def _split(batch: Samples) -> list[Samples]:
     if len(batch) == 0:
         return []
-    if (batch.time_ms == batch.time_ms[0]).all():
+    if not np.count_nonzero(batch.time_ms != batch.time_ms[0]):
         return [batch]
     order = np.argsort(batch.time_ms, kind="stable")
     ends = np.flatnonzero(np.diff(batch.time_ms[order])) + 1

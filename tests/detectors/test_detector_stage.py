@@ -259,6 +259,21 @@ def test_services_are_judged_together_and_told_apart() -> None:
     assert [published(outgoing) for outgoing in of_shop] == [published(outgoing) for outgoing in theirs]
 
 
+def test_the_order_in_which_services_come_does_not_matter() -> None:
+    known = [
+        SeriesSet(name, tuple(canonical_series(name, one.name) for one in (RATE, P99, QUEUE))) for name in ("shop", "news")
+    ]
+    straight, turned = stage(), stage()
+    give(straight, *known)
+    give(turned, *known)
+
+    for second in range(60):
+        shop, news = tick(second), tick(second, queue=7.0, service="news")
+        mine, theirs = give(straight, shop, news), give(turned, *((shop, news) if second % 2 else (news, shop)))
+        assert published(mine) == published(theirs)
+    assert straight.snapshot() == turned.snapshot()
+
+
 def test_the_order_of_series_in_a_tick_does_not_matter() -> None:
     straight, turned = warm(), warm()
     one = tick(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recwatch.core.bus import Assigned, Bus, Position, Record, Subscription
+from recwatch.core.bus import Assigned, Bus, M, Position, Record, Subscription
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.stage import Snapshot
 from recwatch.core.store import Store
@@ -62,6 +62,11 @@ class FatedBus:
     def publish(self, topic: str, key: str, message: Any) -> None:
         self._fate.meet("publishing", lambda: self._bus.publish(topic, key, message))
 
+    def publish_all(self, waiting: list[M]) -> None:
+        while waiting:
+            self.publish(*waiting[0])
+            del waiting[0]
+
     def subscribe(
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> Subscription:
@@ -73,6 +78,12 @@ class FatedBus:
 
     def lag(self, group: str) -> int:
         return self._bus.lag(group)
+
+    def kept(self, topic: str) -> Sequence[Record]:
+        return self._bus.kept(topic)
+
+    def forget(self, group: str) -> None:
+        self._bus.forget(group)
 
     def close(self) -> None:
         """The bus goes on."""

@@ -99,6 +99,14 @@ class Spool:
                 self._say_away(error)
                 self._keep(outgoing, in_doubt=True)
 
+    def put_first(self, messages: Sequence[Outgoing]) -> None:
+        """Keep messages that are older than all that wait. Raises Unavailable where the disk refuses some of them."""
+        with self._using:
+            kept = [Entry(0, topic, key, encode(topic, word), gap_without(word)) for topic, key, word in messages]
+            self._journal.put_first(kept)
+            for entry in kept:
+                self.spooled[entry.key] += entry.gap.samples
+
     def replay(self) -> float:
         """Publish some of what waits, the oldest first. Returns the seconds to wait until the next call."""
         try:

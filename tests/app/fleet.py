@@ -59,9 +59,13 @@ class Fleet:
         file.write_text(yaml.safe_dump(dict(self.content)))
         return self._start("run", name, str(file), "--port", "0", *options)
 
+    def answering(self, process: subprocess.Popen[str]) -> Running:
+        """The process once it says where it answers."""
+        return Running(process, _said(process, r" answers at (http://\S+)"))
+
     def running(self, process: subprocess.Popen[str]) -> Running:
-        """The process once it says where it answers, and is ready."""
-        found = Running(process, _said(process, r" answers at (http://\S+)"))
+        """The process once it answers and is ready."""
+        found = self.answering(process)
         until(lambda: found.get("/readyz").is_success, f"{found.url} is ready")
         return found
 

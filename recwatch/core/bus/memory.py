@@ -90,7 +90,9 @@ class MemoryBus:
         """What a group has not committed, whoever polled it: definitions first, then in order within a partition."""
         with self._changed:
             known = self._groups.get(group)
-            positions = sorted(known.start, key=lambda p: (p.topic not in COMPACTED, p)) if known else []
+            if known is None:
+                return []
+            positions = sorted(known.start, key=lambda p: (p.topic not in COMPACTED, p))
             return [record for p in positions for record in self._logs[p].since(known.wants(p))]
 
     def kept(self, topic: str) -> Sequence[Record]:

@@ -1,0 +1,168 @@
+"""Collectors while the brokers are away, or while they are cut off from them: nothing is lost, and nothing measured twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cluster.kafka import LocalKafka
+from recwatch.app.config import parse_config
+from recwatch.app.roles.collectors import CollectorsRole
+from recwatch.app.roles.role import Shared
+from recwatch.core.bus import Record, Subscription
+from recwatch.core.bus.brokers import Brokers
+from recwatch.core.bus.registry import kafka_bus
+from recwatch.core.clock import SystemClock
+from tests.app.fates import CutBus
+from tests.app.fleet import Fleet
+from tests.app.shop import NUMBER, until
+from tests.collectors.server import Answer, page, serving
+
+NO_STORE = "clickhouse://recwatch@127.0.0.1:9/default"
+
+
+def numbered() -> Answer:
+    """A page that counts its own answers."""
+    numbers = count(1)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        page(f"# TYPE {NUMBER} counter\n{NUMBER} {next(numbers)}\n")(handler)
+
+    return answer
+
+
+def content_of(folder: Path, brokers: Brokers, url: str) -> dict[str, Any]:
+    return {
+        "services": [{"name": "shop", "targets": [url], "scrape_interval": "200ms"}],
+        "bus": str(brokers),
+        "store": NO_STORE,
+        "spool": {"folder": f"{folder}/spool"},
+        "token_file": f"{folder}/token",
+        "api": {"port": 0},
+        "console": None,
+    }
+
+
+class Heard:
+    """What collectors have published."""
+
+    def __init__(self, reader: Subscription) -> None:
+        self._reader = reader
+        self.records: list[Record] = []
+        self._ids: set[int] = set()
+
+    def more(self) -> list[Record]:
+        self.records += self._reader.poll(0.05)
+        return self.records
+
+    def readings(self, url: str) -> list[tuple[int, int]]:
+        """Time and number of each answer of this page, in the order in which they were published."""
+        known = [s for r in self.more() if r.topic == "series" for s in r.message.series]
+        ids = {s.id for s in known if s.name == NUMBER and s.labels["instance"] in url}
+        found = []
+        for message in (r.message for r in self.records if r.topic == "samples" and r.message.target == url):
+            rows = zip(message.series_id.tolist(), message.time_ms.tolist(), message.value.tolist(), strict=True)
+            found += [(time_ms, int(value)) for series_id, time_ms, value in rows if series_id in ids]
+        return found
+
+    def told(self) -> list[Any]:
+        return [r.message for r in self.more() if r.topic == "targets"]
+
+
+@contextmanager
+def hearing(brokers: Brokers) -> Iterator[Heard]:
+    bus = kafka_bus(brokers, partitions=1)
+    try:
+        yield Heard(bus.subscribe("reader", ["series", "samples", "targets"]))
+    finally:
+        bus.close()
+
+
+@contextmanager
+def paused(broker: LocalKafka) -> Iterator[None]:
+    broker.brokers[0].pause()
+    try:
+        yield
+    finally:
+        broker.brokers[0].resume()
+
+
+def test_a_collector_that_is_restarted_while_the_brokers_are_away_goes_on_with_its_share(
+    tmp_path: Path, brokers: Brokers, broker: LocalKafka
+) -> None:
+    with serving() as server, hearing(brokers) as heard:
+        url = server.url("/metrics")
+        server.answers["/metrics"] = numbered()
+        deployment = Fleet(tmp_path, content_of(tmp_path, brokers, url))
+        with deployment.stack:
+            first = deployment.running(deployment.role("collectors"))
+            until(lambda: len(heard.readings(url)) > 5, "the first scrapes")
+            first.process.kill()
+            first.process.wait()
+            with paused(broker):
+                second = deployment.answering(deployment.role("collectors"))
+                until(lambda: second.metric('recwatch_spool_samples_total{service="shop"}') > 20, "the second scrapes")
+                ready = second.get("/readyz")
+                assert ready.status_code == 503
+                assert "collectors wait since " in ready.json()["detail"]
+                assert "UTC to learn their share, and scrape what was theirs before (shop) meanwhile: bus " in ready.text
+                spooled = second.metric('recwatch_samples_published_total{service="shop"}')
+            until(lambda: second.get("/readyz").is_success, "the second has its share")
+            until(lambda: second.metric('recwatch_samples_published_total{service="shop"}') > spooled + 20, "it goes on")
+            assert second.end() == 0
+        numbers = [number for _, number in heard.readings(url)]
+        assert numbers == sorted(set(numbers))
+        assert len(set(range(1, max(numbers))) - set(numbers)) <= 2  # in hand when the first was killed
+
+
+def test_a_collector_that_never_had_a_share_says_what_it_waits_for(
+    tmp_path: Path, brokers: Brokers, broker: LocalKafka
+) -> None:
+    with serving() as server:
+        server.answers["/metrics"] = numbered()
+        deployment = Fleet(tmp_path, content_of(tmp_path, brokers, server.url("/metrics")))
+        with deployment.stack:
+            with paused(broker):
+                one = deployment.answering(deployment.role("collectors"))
+                until(lambda: "cannot be reached; see" in one.get("/readyz").text, "it has tried to reach the brokers")
+                assert "UTC to learn their share, and scrape nothing meanwhile: bus " in one.get("/readyz").text
+                assert one.get("/healthz").is_success
+            until(lambda: one.metric('recwatch_samples_published_total{service="shop"}') > 0, "it scrapes")
+            assert one.get("/readyz").is_success
+            assert one.end() == 0
+
+
+def test_what_one_that_was_cut_off_measured_beside_its_successor_is_left_out(tmp_path: Path, brokers: Brokers) -> None:
+    with serving() as server, hearing(brokers) as heard, ExitStack() as stack:
+        roles, buses, urls = [], [], [server.url("/a"), server.url("/b")]
+        for url in urls:
+            server.answers[url[-2:]] = numbered()
+            config = parse_config(content_of(tmp_path / url[-1], brokers, url), "recwatch.yaml")
+            buses.append(CutBus(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=3.0)))
+            stack.callback(buses[-1].gone)
+            shared = Shared(config, SystemClock(), buses[-1])
+            roles.append(CollectorsRole(shared, {}))
+            stack.callback(roles[-1].stop)
+            stack.callback(shared.stopping.set)
+        first, second = roles
+        first.start()
+        until(lambda: len(heard.readings(urls[0])) > 5, "the first scrapes")
+        buses[0].cut.set()
+        second.start()
+        until(lambda: len(heard.readings(urls[1])) > 20, "the second took over")
+        taken_over_ms = min(told.since_ms for told in heard.told() if any(t.url == urls[1] for t in told.targets))
+        assert first.totals()["recwatch_spool_samples"]["shop"] > 20
+        buses[0].cut.clear()
+        until(lambda: not list((tmp_path / "a/spool").glob("*.segment")), "the first has handed on what waited")
+        before = len(heard.readings(urls[1]))
+        until(lambda: len(heard.readings(urls[1])) > before + 10, "the second goes on")
+        for role in roles:
+            role.check()
+        times, numbers = zip(*heard.readings(urls[0]), strict=True)
+        assert numbers == tuple(range(1, len(numbers) + 1))
+        assert taken_over_ms - 1000 < max(times) <= taken_over_ms
+        assert heard.told()[-1].targets[0].url == urls[1]

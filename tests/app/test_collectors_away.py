@@ -1,4 +1,4 @@
-"""Collectors while the brokers are away, or while they are cut off from them: nothing is lost, and nothing measured twice."""
+"""Collectors while the brokers are away, or while they are cut off: nothing is lost, and nothing measured twice."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from kafka import KafkaAdminClient
 from typer.testing import CliRunner
 
 from recwatch.app.cli import app
@@ -121,6 +122,10 @@ def test_all_roles_as_processes_tell_an_incident(tmp_path: Path, brokers: Broker
             until(lambda: running["sink"].metric('recwatch_samples_stored_total{topic="samples"}'), "samples are stored")
             assert running["detectors"].metric('recwatch_delay_seconds_count{stage="detectors"}') > 0
             assert {name: one.end() for name, one in running.items()} == dict.fromkeys(ROLES, 0)
+        with closing(KafkaAdminClient(**brokers.arguments())) as admin:
+            groups = {group["group_id"].removeprefix(f"{brokers.prefix}.") for group in admin.list_groups()}
+        assert {"sink", "detectors", "collectors"} <= groups
+        assert not [group for group in groups if group.startswith("live-")]
 
 
 def test_services_are_shared_out_and_those_of_a_killed_collector_move(tmp_path: Path, brokers: Brokers) -> None:

@@ -32,10 +32,10 @@ class CollectorsRole:
 
     While there is no group to join, because the bus is away when it starts, it scrapes what was its share when it last ran.
 
-    What the bus does not take waits in the spool; what is sent to recwatch does not, for its sender keeps it. Of what waited,
-    nothing is handed on that another collector measured, too: who follows another as owner of a service tells since when.
-    What a Prometheus sends is taken in by whomever it sends it to. `stored` are the newest sample times, by series id, of
-    what was received before.
+    What the bus does not take waits in the spool; what is sent to recwatch does not, for its sender keeps it. Of what
+    waited, nothing is handed on that another collector measured, too: each tells since when it scrapes a service. What a
+    Prometheus sends is taken in by whomever it sends it to. `stored` are the newest sample times, by series id, of what was
+    received before.
     """
 
     groups: Sequence[str] = (GROUP,)
@@ -122,7 +122,7 @@ class CollectorsRole:
                 self._trouble.now("")
 
     def _attend(self) -> None:
-        """Take part once; what is read is this collector's own. Once it has a share, whatever else it scraped is another's."""
+        """Take part once; what is read is its own. Once this collector has a share, what else it scraped is another's."""
         if self._subscription is None:
             self._subscription = self._shared.bus.subscribe(GROUP, ("targets",), self._take_on, self._give_up)
         if records := self._subscription.poll(POLL_WAIT_S):

@@ -138,7 +138,9 @@ class StagedRole:
         finishing.join(FINISH_S)
         if finishing.is_alive():
             names = ", ".join(stage.name for stage in sound)
-            raise Unavailable(f"{names}: what they wait for did not answer for {FINISH_S:g} s; see whether the store is well")
+            raise Unavailable(
+                f"{names}: what they wait for did not answer for {FINISH_S:g} s; see whether the store is well"
+            )
         finishing.check()
 
     def totals(self) -> Totals:

@@ -20,7 +20,7 @@ Raw = Any
 
 
 class Intake:
-    """Reads what `consumer` fetched for `group`. What cannot be read goes to `set_aside` with the reason, and counts as read.
+    """Reads what `consumer` fetched for `group`. What cannot be read goes to `set_aside` with the reason; it counts as read.
 
     Says in the log what retention deleted before it was read.
     """

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import KafkaTimeoutError
 from kafka.partitioner.default import murmur2
 
 from recwatch.core.bus import COMPACTED, Assigned, M, Record, known_topics
 from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.groups import Groups
-from recwatch.core.bus.member import KafkaSubscription, Reading
 from recwatch.core.bus.intake import Raw
+from recwatch.core.bus.member import KafkaSubscription, Reading
 from recwatch.core.bus.topics import DEAD_LETTERS, LARGEST_BYTES, check_topics, ensure_topics
 from recwatch.core.bus.whole import read_whole
 from recwatch.core.errors import Unavailable

@@ -92,6 +92,8 @@ class KafkaSubscription:
                     return []
                 left_s = deadline - time.monotonic()
                 records = self._round(min(max(left_s, 0.0), SLICE_S))
+                if self._leaving:
+                    return []
             if records or left_s <= 0:
                 return records
 
@@ -174,6 +176,8 @@ class KafkaSubscription:
         ends = self._consumer.end_offsets(sorted(compacted), timeout_ms=REQUEST_MS)
         deadline = time.monotonic() + CATCH_UP_S
         while behind := [p for p in compacted & self._owned if (self._consumer.position(p) or 0) < ends[p]]:
+            if self._leaving:
+                return
             if time.monotonic() > deadline:
                 raise Unavailable(f"bus {self._place}: {behind[0].topic} cannot be read to its end; see its brokers")
             with self._paused(self._owned - compacted):

@@ -9,14 +9,14 @@ from typing import Any
 
 
 def forget_coordinators(admin: Any) -> None:
-    """Have it look for the coordinator of every group again: it asks the first one for good, whichever broker is it by now."""
+    """Have it look for the groups' coordinators again: it asks the first ones for good, whichever brokers are it by now."""
     admin._manager.cluster._coordinators.clear()
 
 
 def give_back_paused(consumer: Any) -> None:
     """Have the next poll read what lies on the client of partitions that were paused.
 
-    It gives that back only where this member is None, and not where it is used up; such a partition would be silent for good.
+    It gives that back only where this member is None, not where it is used up; such a partition would be silent for good.
     """
     if not consumer._fetcher._next_partition_records:
         consumer._fetcher._next_partition_records = None

@@ -20,7 +20,9 @@ POLL_MS = 250
 def read_whole(place: Brokers, topic: str) -> Sequence[Record]:
     """The records that a topic has when asked, in order within a partition, but for those that nobody can read."""
     with starting(place) as arguments:
-        consumer = KafkaConsumer(**arguments, metrics_enabled=False, enable_auto_commit=False, allow_auto_create_topics=False)
+        consumer = KafkaConsumer(
+            **arguments, metrics_enabled=False, enable_auto_commit=False, allow_auto_create_topics=False
+        )
     with closing(consumer), failures_of(place):
         numbers = consumer.partitions_for_topic(name := f"{place.prefix}.{topic}")
         if not numbers:

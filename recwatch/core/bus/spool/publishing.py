@@ -40,8 +40,8 @@ class Spool:
     `dropped`, and are shown as a mark of their service; series and marks stay. `spooled` counts the samples that had to
     wait, `bus_trouble` and `disk_trouble` say what is wrong at the moment.
 
-    What `others` say that they have measured meanwhile is left out. They are asked before anything is handed on of what waited
-    while the bus was away or this process was not there, and whenever `ask_again` was called.
+    What `others` say that they have measured meanwhile is left out. They are asked before anything is handed on of what
+    waited while the bus was away or this process was not there, and whenever `ask_again` was called.
     """
 
     def __init__(self, folder: Path, bus: Bus, max_bytes: int, others: Others = nobody_else) -> None:
@@ -96,7 +96,7 @@ class Spool:
                 self._keep(outgoing, in_doubt=True)
 
     def put_first(self, messages: Sequence[Outgoing]) -> None:
-        """Keep messages that are older than all that wait. Raises Unavailable where the disk refuses; the last may be kept."""
+        """Keep messages that are older than all that wait. Raises Unavailable where the disk refuses some."""
         with self._using:
             kept = [Entry(0, topic, key, encode(topic, word), gap_without(word)) for topic, key, word in messages]
             self._journal.put_first(kept)

@@ -77,7 +77,6 @@ def test_what_the_store_refuses_at_the_end_is_stored_after_the_next_start(
 def test_what_waited_already_follows_what_the_bus_held(
     content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recwatch.app.pipeline.open_bus", lambda dsn, max_block_s: MemoryBus(1, 8, max_block_s=0.05))
     published: list[int] = []
     publish = MemoryBus.publish
 
@@ -87,6 +86,7 @@ def test_what_waited_already_follows_what_the_bus_held(
             published.append(int(message.time_ms[0]))
 
     with monkeypatch.context() as disk:
+        disk.setattr("recwatch.app.pipeline.open_bus", lambda dsn, max_block_s: MemoryBus(1, 8, max_block_s=0.05))
         disk.setattr(Store, "write_samples", refuse)
         pipeline = started(content)
         until(lambda: pipeline.totals()["recwatch_spool_samples"].get("shop", 0) > 10, "samples wait on disk")

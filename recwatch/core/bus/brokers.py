@@ -139,7 +139,7 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
         try:
             yield place.arguments() | {"kafka_client": make}
         except KafkaTimeoutError as error:
-            reason = _refusal(made[-1])
+            reason = _refusal(made[-1]) if place.user or place.tls else None
             if UNTRUSTED in str(reason):
                 raise BadInput(f"bus {place}: its certificate is not trusted; see {CA_VARIABLE}") from error
             if reason is None and place.user:
@@ -152,11 +152,13 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
 
 def _refusal(client: Any) -> Exception | None:
     """Why brokers that answer let nobody in; None if they do not answer. The answer is at times lost with the connection."""
-    from kafka.errors import RetriableError  # noqa: PLC0415 (as above)
+    from kafka.errors import RequestTimedOutError, RetriableError  # noqa: PLC0415 (as above)
 
     for _ in range(ATTEMPTS):
         try:
             try_to_connect(client)
+        except RequestTimedOutError:
+            return None
         except Exception as error:  # noqa: BLE001 (raised by who asks)
             if not isinstance(error, RetriableError) or UNTRUSTED in str(error):
                 return error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
@@ -150,8 +150,8 @@ def test_what_one_that_was_cut_off_measured_beside_its_successor_is_left_out(tmp
         for url in urls:
             server.answers[url[-2:]] = numbered()
             config = parse_config(content_of(tmp_path / url[-1], brokers, url), "recwatch.yaml")
-            buses.append(CutBus(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=3.0)))
-            stack.callback(buses[-1].gone)
+            bus = stack.enter_context(closing(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=3.0)))
+            buses.append(CutBus(bus))
             shared = Shared(config, SystemClock(), buses[-1])
             roles.append(CollectorsRole(shared, {}))
             stack.callback(roles[-1].stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -19,6 +20,7 @@ from recwatch.core.store import Store, open_store
 from recwatch.core.store.sink import Sink
 from tests.app.shop import shop, stored_numbers, until, watched
 from tests.collectors.server import PageServer
+from tests.conftest import mounted_disk
 
 
 @pytest.fixture
@@ -72,6 +74,25 @@ def test_what_the_store_refuses_at_the_end_is_stored_after_the_next_start(
         (told,) = [line for line in caplog.messages if "next start" in line]
         assert told == f"the store has not taken {scraped} samples; they wait in {tmp_path}/spool for the next start"
     assert_next_start_stores_everything(content, tmp_path)
+
+
+def test_what_a_disk_that_is_really_full_does_not_take_is_stored_after_the_next_start(
+    content: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mounted_disk(tmp_path / "disk", megabytes=90) as disk:
+        content["store"] = f"chdb://{disk}/store"
+        pipeline = started(content)
+        until(lambda: pipeline.samples_stored() > 20, "samples are stored")
+        filling = disk / "filling"
+        with filling.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(bytes(2**20))
+        until(lambda: "its disk is full" in caplog.text, "the sink finds the disk full")
+        with pytest.raises(Unavailable, match="disk is full"):
+            pipeline.stop()
+        assert waiting(tmp_path)
+        filling.unlink()
+        assert_next_start_stores_everything(content, tmp_path)
 
 
 def test_what_waited_already_follows_what_the_bus_held(

@@ -17,8 +17,8 @@ from benchmarks.fleet_pages import SERIES
 from collectors.collector import Collector, Tick
 from collectors.config import ServiceConfig
 from collectors.scraping import ScrapeLoop
-from recwatch.app.roles.collectors import messages_of
 from recwatch.app.runner import StageRunner
+from recwatch.app.scraping import messages_of
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import SystemClock
 from recwatch.core.store import open_store

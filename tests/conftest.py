@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,19 @@ def kafka_here(folder: Path, brokers: int = 1) -> Iterator[LocalKafka]:
             require("kafka", present=False, why=str(lacking))
             raise
         yield kafka
+
+
+@contextmanager
+def mounted_disk(place: Path, megabytes: int) -> Iterator[Path]:
+    """A disk of that size at `place`; the calling test is skipped, or fails, where nobody may mount one."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    require("tmpfs", mounted.returncode == 0, f"no small disk can be mounted here ({mounted.stderr.strip()})")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def let_go_of_sockets() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 from typing import Any
 
-from recwatch.core.bus import Assigned, Bus, Position, Record, Subscription
+from recwatch.core.bus import Assigned, Bus, M, Position, Record, Subscription
 from recwatch.core.bus.memory import MemoryBus
+from recwatch.core.errors import Unavailable
 from recwatch.core.stage import Snapshot
 from recwatch.core.store import Store
 
@@ -62,6 +64,11 @@ class FatedBus:
     def publish(self, topic: str, key: str, message: Any) -> None:
         self._fate.meet("publishing", lambda: self._bus.publish(topic, key, message))
 
+    def publish_all(self, waiting: list[M]) -> None:
+        while waiting:
+            self.publish(*waiting[0])
+            del waiting[0]
+
     def subscribe(
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> Subscription:
@@ -73,6 +80,12 @@ class FatedBus:
 
     def lag(self, group: str) -> int:
         return self._bus.lag(group)
+
+    def kept(self, topic: str) -> Sequence[Record]:
+        return self._bus.kept(topic)
+
+    def forget(self, group: str) -> None:
+        self._bus.forget(group)
 
     def close(self) -> None:
         """The bus goes on."""
@@ -123,3 +136,39 @@ class FatedStore:
 
     def load_snapshot(self, name: str) -> Snapshot | None:
         return self._store.load_snapshot(self._corner + name)
+
+
+class CutBus(FatedBus):
+    """A real bus that can be `cut` off from a process, as by a broken network; that process then is silent to its group."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus, Fate())
+        self.cut = Event()
+
+    def publish(self, topic: str, key: str, message: Any) -> None:
+        self.require()
+        super().publish(topic, key, message)
+
+    def subscribe(
+        self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
+    ) -> Subscription:
+        self.require()
+        return CutSubscription(super().subscribe(group, topics, on_assigned, on_revoked), self)
+
+    def kept(self, topic: str) -> Sequence[Record]:
+        self.require()
+        return super().kept(topic)
+
+    def require(self) -> None:
+        if self.cut.is_set():
+            raise Unavailable("the network is cut", retry_after_s=0.1)
+
+
+class CutSubscription(FatedSubscription):
+    def __init__(self, subscription: Subscription, bus: CutBus) -> None:
+        super().__init__(subscription, Fate())
+        self._bus = bus
+
+    def poll(self, max_wait_s: float) -> Sequence[Record]:
+        self._bus.require()
+        return super().poll(max_wait_s)

@@ -19,6 +19,7 @@ from recwatch.app.roles.role import Shared, Totals
 from recwatch.app.roles.sink import SinkRole
 from recwatch.app.roles.tuning import TuningRole
 from recwatch.app.server import Server
+from recwatch.app.unstored import keep_unstored
 from recwatch.core.bus.registry import open_bus
 from recwatch.core.clock import Clock
 from recwatch.core.store import open_store
@@ -39,6 +40,7 @@ class Pipeline:
             opened.callback(server.stop)
             self.store = opened.enter_context(closing(open_store(config.store)))
             self.bus = opened.enter_context(closing(open_bus(config.bus, BUS_FULL_S)))
+            opened.callback(keep_unstored, self.bus, config.spool)
             shared = Shared(config, clock, self.bus)
             process = self._process = Process(shared, server, self.store)
             opened.callback(process.stop)
@@ -68,7 +70,8 @@ class Pipeline:
     def stop(self) -> None:
         """Stop scraping, handle what is on the bus, store everything, and let go of all that was opened.
 
-        Raises Unavailable where the store does not take the rest; everything is let go of all the same.
+        Raises Unavailable where the store does not take the rest; everything is let go of all the same, and what was
+        scraped waits in the spool.
         """
         self._opened.close()
 

@@ -17,7 +17,7 @@ from recwatch.app.remote_write import WRITE_PATH, newest_received
 from recwatch.app.roles import RoleName
 from recwatch.app.roles.role import Shared
 from recwatch.app.server import Server
-from recwatch.core.bus.registry import MEMORY, open_bus
+from recwatch.core.bus.registry import MEMORY, awaited_bus, open_bus
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import BadInput
 from recwatch.core.store import Store, open_store
@@ -78,9 +78,11 @@ def _require_usable(name: RoleName, config: Config, api_url: str | None) -> None
 
 def _open_role(name: RoleName, config: Config, clock: Clock, server: Server, opened: ExitStack) -> Callable[[], None]:
     """Start a role that reads from the bus. Returns what raises what it died of."""
-    shared = Shared(config, clock, opened.enter_context(closing(open_bus(config.bus, BUS_AWAY_S))))
-    # Collectors go on while the store is away.
-    store = None if name is RoleName.collectors else opened.enter_context(closing(open_store(config.store)))
+    # Collectors go on, and start, while the brokers or the store are away.
+    collects = name is RoleName.collectors
+    bus = awaited_bus(config.bus, BUS_AWAY_S) if collects else open_bus(config.bus, BUS_AWAY_S)
+    shared = Shared(config, clock, opened.enter_context(closing(bus)))
+    store = None if collects else opened.enter_context(closing(open_store(config.store)))
     process = Process(shared, server, store)
     opened.callback(process.stop)
     process.start(_collectors(shared, process) if store is None else _stored_role(name, shared, store, process))

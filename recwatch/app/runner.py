@@ -133,15 +133,24 @@ class StageRunner:
     def _finish(self) -> None:
         """Publish and commit what is left of the last round, if it is still this process that acts."""
         self._fence.confirm()
+        self._publish()
         for shard in self._shards.values():
-            while shard.outgoing:
-                self._bus.publish(*shard.outgoing[0])
-                shard.outgoing.pop(0)
-                self.counts.published += 1
             settled = shard.settle()
             shard.commit(self._subscription)
             if not isinstance(self.stage, Buffered):
                 self.counts.handled.take(record.message for record in settled)
+
+    def _publish(self) -> None:
+        """Publish what all shards said, and wait once for all of it; what is acknowledged is not published again."""
+        waiting = [outgoing for shard in self._shards.values() for outgoing in shard.outgoing]
+        self.counts.published += len(waiting)
+        try:
+            self._bus.publish_all(waiting)
+        finally:
+            self.counts.published -= len(waiting)
+            left = set(map(id, waiting))
+            for shard in self._shards.values():
+                shard.outgoing = [outgoing for outgoing in shard.outgoing if id(outgoing) in left]
 
     def _keep(self, *, everything: bool) -> None:
         """Keep the memory of every shard, or of those that did what must not be done again."""

@@ -16,14 +16,15 @@ TOLD_EVERY_MS = 10_000
 
 
 class Standing:
-    """Logs what is wrong with a service, once, by what is published of it."""
+    """Logs what is wrong with a service, once, by what is published of it. `by` is who scrapes it, from `now_ms` on."""
 
-    def __init__(self, service: WatchedService, now_ms: int) -> None:
+    def __init__(self, service: WatchedService, now_ms: int, by: str = "") -> None:
         self._service = service
         self._objective = service.objective.objective() if service.objective else None
         self._recent = Recent(span_s=(SCRAPES + 5) * service.scrape_interval)
         self._troubles: dict[str, Trouble] = {}
         self._promise = Trouble(service.name, "what its objective promises is measured.")
+        self._by, self._since_ms = by, now_ms
         self._told = TargetSet(service.name, (), now_ms)
 
     def take(self, message: object) -> None:
@@ -43,7 +44,7 @@ class Standing:
         news = _but_for_times(states) != _but_for_times(self._told.targets)
         if not news and now_ms - self._told.time_ms < TOLD_EVERY_MS:
             return None
-        self._told = TargetSet(name, states, now_ms)
+        self._told = TargetSet(name, states, now_ms, self._by, self._since_ms)
         return self._told
 
 

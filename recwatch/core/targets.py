@@ -25,11 +25,14 @@ class TargetSet:
 
     The topic `targets` is compacted by service, so each message is complete. One is published when something but the time
     of the last scrape changes, and every ten seconds besides: who hears nothing for longer knows that nobody scrapes.
+    `by` names the collector that scrapes the service, since `since_ms`; empty where a Prometheus sends it.
     """
 
     service: str
     targets: tuple[TargetState, ...]
     time_ms: int = 0
+    by: str = ""
+    since_ms: int = 0
 
     @property
     def down(self) -> tuple[TargetState, ...]:

@@ -11,7 +11,7 @@ from collectors.collector import Collector
 from collectors.scraping import ScrapeLoop
 from recwatch.app.config import parse_config
 from recwatch.app.publisher import Publisher
-from recwatch.app.roles.collectors import Scraping
+from recwatch.app.scraping import Scraping
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import SystemClock
 from tests.app.shop import shop, watched

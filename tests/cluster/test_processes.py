@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kafka import KafkaAdminClient
 from rich.console import Console
 
 from cluster.processes import STARTS, STORE, Processes
@@ -56,6 +57,10 @@ def test_many_processes_tell_an_incident_and_store_what_they_scraped_once(
         monitor.check()
     finally:
         monitor.stop()  # raises for a role that did not end well
+    with closing(KafkaAdminClient(**brokers.arguments())) as admin:
+        groups = {group["group_id"].removeprefix(f"{brokers.prefix}.") for group in admin.list_groups()}
+    assert {"sink", "detectors", "collectors"} <= groups
+    assert not [group for group in groups if group.startswith("live-")]
     counts = monitor.counts()
     assert counts.samples_scraped == counts.samples_stored > 0
     assert counts.alerts_sent == inbox.messages.total()

@@ -14,7 +14,7 @@ import pytest
 from recwatch.core.bus import Bus, Position, Record, Subscription, next_offsets
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.errors import BadInput, Unavailable
-from tests.core.messages import LONG_S, contents, gathered, publish
+from tests.core.messages import LONG_S, contents, gathered, publish, word
 
 SERVICES = [f"service-{number}" for number in range(12)]
 
@@ -227,3 +227,35 @@ def test_an_unknown_topic_is_named_with_the_known_ones(bus: Bus) -> None:
         bus.subscribe("g", ["sampels"])
     with pytest.raises(BadInput, match="no topic sampels"):
         bus.publish("sampels", "shop", 1)
+
+
+def test_several_are_published_in_order_and_taken_out(bus: Bus) -> None:
+    reader = bus.subscribe("g", ["series", "samples"])
+    waiting = [(topic, "shop", word(topic, "shop", n)) for n in range(20) for topic in ("samples", "series", "samples")]
+    bus.publish_all(waiting)
+    assert waiting == []
+    records = gathered(reader, 60)
+    for topic, each in (("samples", 2), ("series", 1)):
+        assert contents([r for r in records if r.topic == topic]) == [n for n in range(20) for _ in range(each)]
+
+
+def test_who_asks_how_things_are_gets_the_last_record_of_every_key_without_a_group(bus: Bus) -> None:
+    assert list(bus.kept("series")) == []
+    for version in ("old", "new"):
+        for service in SERVICES:
+            publish(bus, "series", service, (service, version))
+    last = {record.key: contents([record])[0] for record in bus.kept("series")}
+    assert last == {service: (service, "new") for service in SERVICES}
+
+
+def test_a_group_that_is_forgotten_begins_anew(bus: Bus) -> None:
+    reader = bus.subscribe("g", ["samples"])
+    publish(bus, "samples", "shop", "never read")
+    reader.close()
+    assert bus.lag("g") == 1
+    bus.forget("g")
+    bus.forget("g")
+    assert bus.lag("g") == 0
+    again = bus.subscribe("g", ["samples"])
+    publish(bus, "samples", "shop", "late")
+    assert contents(gathered(again, 1)) == ["late"]

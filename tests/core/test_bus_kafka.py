@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -22,7 +22,7 @@ from recwatch.core.bus.brokers import (
 )
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.member import MOST_RECORDS
-from recwatch.core.bus.registry import check_bus, kafka_bus, open_bus
+from recwatch.core.bus.registry import awaited_bus, check_bus, kafka_bus, open_bus
 from recwatch.core.errors import BadInput, Unavailable
 from tests.core.messages import LONG_S, contents, gathered, publish, word
 
@@ -159,6 +159,61 @@ def test_a_message_whose_acknowledgement_is_late_is_published_once(
     publish(bus, "samples", "shop", 3)
     assert contents(gathered(reader, 3)) == [1, 2, 3]
     assert len(raw_records(brokers, "samples", 3)) == 3
+
+
+def test_of_several_those_that_are_late_are_published_once_and_in_order(
+    make_bus: MakeBus, brokers: Brokers, broker: LocalKafka
+) -> None:
+    bus = make_bus(max_block_s=0.5)
+    publish(bus, "samples", "shop", 0)
+    waiting = [("samples", "shop", word("samples", "shop", number)) for number in range(1, 6)]
+    broker.brokers[0].pause()
+    try:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                bus.publish_all(waiting)
+            assert [message.target for _, _, message in waiting] == ["1", "2", "3", "4", "5"]
+    finally:
+        broker.brokers[0].resume()
+    deadline = time.monotonic() + LONG_S
+    while waiting and time.monotonic() < deadline:
+        with suppress(Unavailable):
+            bus.publish_all(waiting)
+    publish(bus, "samples", "shop", 6)
+    found = raw_records(brokers, "samples", 7)
+    assert [record.value for record in found] == [  # type: ignore[attr-defined]
+        encode("samples", word("samples", "shop", number)) for number in range(7)
+    ]
+
+
+def test_a_bus_whose_brokers_are_awaited_is_reached_by_who_subscribes(brokers: Brokers, broker: LocalKafka) -> None:
+    with closing(awaited_bus(str(brokers), max_block_s=5.0)) as bus:
+        for ask in (lambda: publish(bus, "marks", "shop", 1), lambda: bus.lag("g"), lambda: bus.partition_of("shop")):
+            with pytest.raises(Unavailable, match="cannot be reached yet; see whether its brokers are up"):
+                ask()
+        broker.brokers[0].pause()
+        try:
+            with pytest.raises(Unavailable, match="cannot be reached; see whether its brokers are up"):
+                bus.subscribe("g", ["marks"])
+        finally:
+            broker.brokers[0].resume()
+        reader = bus.subscribe("g", ["marks"])
+        publish(bus, "marks", "shop", 2)
+        assert contents(gathered(reader, 1)) == [2]
+
+
+def test_a_group_with_members_is_not_forgotten_and_an_empty_one_is(
+    make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
+) -> None:
+    bus = make_bus()
+    reader = bus.subscribe("g", ["marks"])
+    publish(bus, "marks", "shop", 1)
+    gathered(reader, 1)
+    with pytest.raises(Unavailable, match="still has members"):
+        bus.forget("g")
+    reader.close()
+    bus.forget("g")
+    assert not [group for group in admin.list_groups() if group["group_id"] == f"{brokers.prefix}.g"]
 
 
 def test_a_member_that_stalls_loses_its_partitions_and_cannot_commit_them(make_bus: MakeBus) -> None:

@@ -12,6 +12,7 @@ import pytest
 from recwatch.core.bus import Record, next_offsets
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.errors import Unavailable
+from tests.core.messages import contents, publish, word
 
 LONG_S = 20.0
 SERVICES = [f"service-{number}" for number in range(12)]
@@ -139,3 +140,28 @@ def test_a_compacted_topic_gives_a_late_group_nothing_but_the_last_record_of_eve
     assert bus.lag("late") == 0
     bus.publish("series", "service-3", "newest")
     assert messages(late.poll(LONG_S)) == ["newest"]
+
+
+def test_of_several_those_that_find_no_room_are_left() -> None:
+    bus = MemoryBus(partitions=1, capacity=2, max_block_s=0.0)
+    reader = bus.subscribe("g", ["samples"])
+    waiting = [("samples", "shop", word("samples", "shop", number)) for number in range(5)]
+    with pytest.raises(Unavailable, match="is full"):
+        bus.publish_all(waiting)
+    assert [message.target for _, _, message in waiting] == ["2", "3", "4"]
+    reader.commit(next_offsets(reader.poll(0.0)))
+    with pytest.raises(Unavailable, match="is full"):
+        bus.publish_all(waiting)
+    assert contents(reader.poll(0.0)) == [2, 3]
+
+
+def test_what_is_not_committed_is_found_whoever_polled_it() -> None:
+    bus = MemoryBus(partitions=1)
+    reader = bus.subscribe("g", ["samples", "series"])
+    for number in range(4):
+        publish(bus, "samples", "shop", number)
+        publish(bus, "series", "shop", number)
+    polled = reader.poll(0.0)
+    reader.commit(next_offsets([r for r in polled if r.offset < 2]))
+    assert contents(bus.uncommitted("g")) == [2, 3, 2, 3]
+    assert list(bus.uncommitted("nobody")) == []

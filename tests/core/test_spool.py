@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from recwatch.core.bus.spool.journal import Journal
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, SeriesSet
-from tests.conftest import require
+from tests.conftest import mounted_disk
 from tests.core.messages import contents, publish
 
 TOPICS = ["series", "samples", "marks"]
@@ -259,13 +258,8 @@ def test_a_disk_that_is_really_full_is_told_and_what_was_kept_is_replayed(small_
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    require("tmpfs", mounted.returncode == 0, f"no small disk can be mounted here ({mounted.stderr.strip()})")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted_disk(tmp_path / "disk", megabytes=1) as place:
+        yield place
 
 
 def test_a_damaged_segment_is_left_out_with_a_warning_and_the_rest_is_published(

@@ -2,93 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import partial
-from threading import Event
 
-from collectors.collector import Collector, Tick
-from collectors.scraping import ScrapeLoop
 from recwatch.app.config import WatchedService
 from recwatch.app.handled import Handled
 from recwatch.app.publisher import Publisher
 from recwatch.app.remote_write import Receiving, receiving_of
 from recwatch.app.roles.role import Shared, Totals
+from recwatch.app.scraping import Scrapings
+from recwatch.app.share import Share
 from recwatch.app.standing import Standing
+from recwatch.app.tenure import by_another
 from recwatch.app.threads import Trouble, Worker, ended
-from recwatch.core.bus import Position, next_offsets
+from recwatch.core.bus import Position, Subscription, next_offsets
 from recwatch.core.bus.spool import Spool
-from recwatch.core.clock import Clock
+from recwatch.core.bus.spool.measured import Measured
 from recwatch.core.errors import Unavailable
-from recwatch.core.stage import Outgoing
-from recwatch.core.targets import TargetSet
+from recwatch.core.wording import utc
 
 GROUP = "collectors"
 POLL_WAIT_S = 1.0
 RECEIVE_TICK_S = 1.0
 
 
-class Scraping:
-    """One service, scraped by `worker` until it is asked to end."""
-
-    def __init__(self, service: WatchedService, clock: Clock, loop: ScrapeLoop, publisher: Publisher) -> None:
-        self.collector = Collector(service, clock, loop)
-        self.service = service
-        self._clock = clock
-        self._publisher = publisher
-        self._ending = Event()
-        self.worker = Worker(f"collect {service.name}", self._collect)
-
-    def ask_to_end(self) -> None:
-        self._ending.set()
-
-    def _collect(self) -> None:
-        """Publish at every interval, and at the end, what was scraped since the last time."""
-        name, collector, clock = self.service.name, self.collector, self._clock
-        listing = Trouble(name, "what lists its targets makes sense again.")
-        standing = Standing(self.service, clock.now_ms())
-        collector.start()
-        due_s = clock.monotonic_s()
-        ending = False
-        while not ending:
-            ending = self._ending.wait(max(0.0, due_s - clock.monotonic_s()))
-            if ending:
-                collector.close()  # first, for what ends after the last tick would be lost
-            tick = collector.tick(clock.now_ms())
-            listing.now("; ".join(collector.scrapes.troubles))
-            for news in (tick.series, *tick.samples):
-                standing.take(news)
-            for message in messages_of(name, tick, standing.now(collector.targets(), clock.now_ms())):
-                self._publisher.publish(*message)
-            due_s = max(collector.next_due_s(due_s), clock.monotonic_s())
-
-
-@dataclass(slots=True)
-class Losses:
-    """What was lost of scrapes, by reason or by service."""
-
-    failed: Counter[str] = field(default_factory=Counter)
-    missed: Counter[str] = field(default_factory=Counter)
-    unreadable: Counter[str] = field(default_factory=Counter)
-
-    def add(self, scrapings: Iterable[Scraping]) -> None:
-        """Count theirs, too. They are copied first, since their own threads go on counting."""
-        for scraping in scrapings:
-            counters = scraping.collector.counters
-            self.failed.update(dict(counters.scrapes_failed))
-            self.missed[scraping.service.name] += scraping.collector.scrapes.missed
-            self.unreadable.update(dict(counters.rows_unreadable))
-
-
 class CollectorsRole:
     """Scrapes each service whose key falls into a partition of `targets` that this member of the group owns.
 
-    What the bus does not take waits in the spool; what is sent to recwatch does not, for its sender keeps it.
-    What a Prometheus sends is taken in by whomever it sends it to. `stored` are the newest sample times, by series id, of
-    what was received before.
+    While there is no group to join, because the bus is away when it starts, it scrapes what was its share when it last ran.
+
+    What the bus does not take waits in the spool; what is sent to recwatch does not, for its sender keeps it. Of what
+    waited, nothing is handed on that another collector measured, too: each tells since when it scrapes a service. What a
+    Prometheus sends is taken in by whomever it sends it to. `stored` are the newest sample times, by series id, of what was
+    received before.
     """
 
     groups: Sequence[str] = (GROUP,)
@@ -96,19 +43,21 @@ class CollectorsRole:
     def __init__(self, shared: Shared, stored: Mapping[int, int]) -> None:
         self._shared = shared
         received = [service for service in shared.config.services if service.receive]
-        self._standings = {service.name: Standing(service, shared.clock.now_ms()) for service in received}
-        self._scraped: dict[str, Scraping] = {}
-        self._past = Losses()
+        self._began_ms = shared.clock.now_ms()
+        self._standings = {service.name: Standing(service, self._began_ms) for service in received}
+        self._subscription: Subscription | None = None
+        self._owned: set[int] = set()
         self._rebalances = 0
         self._joined = False
         self._trouble = Trouble("collectors", "it takes part again in sharing the services out.")
         with ExitStack() as opened:
             spool = shared.config.spool
-            self._spool = opened.enter_context(closing(Spool(spool.folder, shared.bus, spool.max_bytes)))
+            self._spool = opened.enter_context(closing(Spool(spool.folder, shared.bus, spool.max_bytes, self._others)))
+            self._share = Share(spool.folder)
             self._publisher = Publisher(self._spool.publish, shared.clock)
-            self._loop = opened.enter_context(closing(ScrapeLoop()))
             self.receiving = receiving_of(shared.config, shared.clock, self._received, stored)
-            self._subscription = shared.bus.subscribe(GROUP, ("targets",), self._take_on, self._give_up)
+            opened.callback(self._leave)
+            self._scrapings = opened.enter_context(closing(Scrapings(shared.clock, self._publisher, self._share.name)))
             self._opened = opened.pop_all()
         self._workers = [Worker("collectors", self._take_part), Worker("spool", self._replay)]
         if self.receiving is not None:
@@ -123,19 +72,22 @@ class CollectorsRole:
             worker.start()
 
     def check(self) -> None:
-        for worker in (*self._workers, *(scraping.worker for scraping in list(self._scraped.values()))):
+        for worker in self._workers:
             worker.check()
+        self._scrapings.check()
 
     def lacks(self) -> str:
-        return self._trouble.sentence or ("" if self._joined else "collectors have not joined their group yet")
+        if self._joined:
+            return self._trouble.sentence
+        scraped = ", ".join(sorted(self._scrapings.names))
+        meanwhile = f"scrape what was theirs before ({scraped})" if scraped else "scrape nothing"
+        why = f": {self._trouble.sentence}" if self._trouble.sentence else ""
+        return f"collectors wait since {utc(self._began_ms)} to learn their share, and {meanwhile} meanwhile{why}"
 
     def stop(self) -> None:
         """Publish what was scraped, and leave the group."""
-        for scraping in list(self._scraped.values()):
-            scraping.ask_to_end()
+        self._scrapings.ask_to_end()
         ended(self._workers, self._shared.clock)
-        self._end(list(self._scraped.values()))
-        self._subscription.close()
         self._opened.close()
 
     def samples_scraped(self) -> int:
@@ -143,8 +95,7 @@ class CollectorsRole:
         return self._publisher.samples.total()
 
     def totals(self) -> Totals:
-        losses = deepcopy(self._past)
-        losses.add(list(self._scraped.values()))
+        losses = self._scrapings.losses()
         return {
             "recwatch_rebalances": {GROUP: self._rebalances},
             "recwatch_samples_published": self._publisher.samples,
@@ -157,44 +108,66 @@ class CollectorsRole:
         }
 
     def _take_part(self) -> None:
-        """Be a member of the group, which tells whose share which services are; what it reads is its own."""
+        """Be a member of the group, which tells whose share which services are."""
         stopping = self._shared.stopping
         while not stopping.is_set():
             try:
-                if records := self._subscription.poll(POLL_WAIT_S):
-                    self._subscription.commit(next_offsets(records))
+                self._attend()
             except Unavailable as error:
                 self._trouble.now(str(error))
+                if self._subscription is None:
+                    self._begin([s for s in self._shared.config.services if s.name in self._share.services])
                 stopping.wait(error.retry_after_s)
             else:
                 self._trouble.now("")
-                self._joined = True
+
+    def _attend(self) -> None:
+        """Take part once; what is read is its own. Once this collector has a share, what else it scraped is another's."""
+        if self._subscription is None:
+            self._subscription = self._shared.bus.subscribe(GROUP, ("targets",), self._take_on, self._give_up)
+        if records := self._subscription.poll(POLL_WAIT_S):
+            self._subscription.commit(next_offsets(records))
+        if not self._joined and self._subscription.generation:
+            self._scrapings.end(self._scrapings.names - {service.name for service in self._of(self._owned)})
+            self._spool.ask_again()
+            self._joined = True
 
     def _take_on(self, positions: Sequence[Position]) -> None:
         """Scrape from now on the services of these partitions."""
         self._rebalances += 1
-        for service in self._of(positions):
-            if service.name not in self._scraped and not self._shared.stopping.is_set():
-                scraping = Scraping(service, self._shared.clock, self._loop, self._publisher)
-                self._scraped[service.name] = scraping
-                scraping.worker.start()
+        self._owned.update(position.partition for position in positions)
+        mine = self._of(self._owned)
+        self._share.keep([service.name for service in mine])
+        self._begin(mine)
+        self._spool.ask_again()
 
     def _give_up(self, positions: Sequence[Position]) -> None:
         """Publish what was scraped of the services of these partitions, and let go of them, before another begins."""
-        self._end([self._scraped[service.name] for service in self._of(positions) if service.name in self._scraped])
+        theirs = [service.name for service in self._of({position.partition for position in positions})]
+        self._owned.difference_update(position.partition for position in positions)
+        self._scrapings.end(theirs)
+        self._spool.ask_again()
+        self._share.keep([service.name for service in self._of(self._owned)])
 
-    def _of(self, positions: Sequence[Position]) -> list[WatchedService]:
-        numbers = {position.partition for position in positions}
+    def _begin(self, services: Sequence[WatchedService]) -> None:
+        if not self._shared.stopping.is_set():
+            self._scrapings.begin(service for service in services if service.scraped)
+
+    def _of(self, numbers: set[int]) -> Sequence[WatchedService]:
+        """The services of these partitions that are scraped."""
         services = self._shared.config.services
         return [s for s in services if s.scraped and self._shared.bus.partition_of(s.name) in numbers]
 
-    def _end(self, scrapings: Sequence[Scraping]) -> None:
-        for scraping in scrapings:
-            scraping.ask_to_end()
-        ended([scraping.worker for scraping in scrapings], self._shared.clock)
-        for scraping in scrapings:
-            scraping.collector.close()
-            self._past.add([self._scraped.pop(scraping.service.name)])
+    def _others(self) -> Mapping[str, Measured]:
+        """What others measure of the services, as far as is known on the bus."""
+        now_ms, tenures = self._shared.clock.now_ms(), self._scrapings.tenures()
+        told = {record.key: record.message for record in self._shared.bus.kept("targets")}
+        known = {n: by_another(told.get(n), self._share.name, tenures.get(n), now_ms) for n in told.keys() | tenures.keys()}
+        return {name: measured for name, measured in known.items() if measured is not None}
+
+    def _leave(self) -> None:
+        if self._subscription is not None:
+            self._subscription.close()
 
     def _replay(self) -> None:
         """Publish what waits on disk, whenever the bus takes it."""
@@ -221,18 +194,7 @@ class CollectorsRole:
                     self._publisher.publish("targets", name, now)
 
     def _received(self, topic: str, key: str, message: object) -> None:
+        """Publish what was received, or raise Unavailable."""
         self._shared.bus.publish(topic, key, message)
         self._publisher.count(key, message)
         self._standings[key].take(message)
-
-
-def messages_of(service: str, tick: Tick, targets: TargetSet | None) -> Iterator[Outgoing]:
-    """What a tick puts on the bus: series, and how the targets are if that is news, ahead of the samples."""
-    if tick.series is not None:
-        yield Outgoing("series", service, tick.series)
-    if targets is not None:
-        yield Outgoing("targets", service, targets)
-    for samples in tick.samples:
-        yield Outgoing("samples", service, samples)
-    for mark in tick.marks:
-        yield Outgoing("marks", service, mark)

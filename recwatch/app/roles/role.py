@@ -16,8 +16,10 @@ from recwatch.app.runner import StageCounts
 from recwatch.app.threads import Worker, ended
 from recwatch.core.bus import Bus
 from recwatch.core.clock import Clock
+from recwatch.core.errors import Unavailable
 from recwatch.core.objective import Objective
 
+FINISH_S = 5.0
 Totals = Mapping[str, Mapping[str, int]]
 """Counts by metric (without `_total`), and by stage, reason and so on."""
 
@@ -121,17 +123,25 @@ class StagedRole:
     def stop(self) -> None:
         """A stage that died or is stuck is left as it is.
 
-        Where records do not outlive this process, all that is on the bus is handled first.
+        Where records do not outlive this process, all that is on the bus is handled first. Raises Unavailable where the
+        world refuses what is left; so it does there, too, after `FINISH_S` in which the world did not answer.
         """
         if self._stopped:
             return
         self._stopped = True
         sound = [s for s, over in zip(self._stages, ended(self._workers, self._shared.clock), strict=True) if over]
-        with ExitStack() as closings:
-            for stage in reversed(sound):
-                closings.callback(stage.close)
-            for stage in sound if not self._shared.bus.durable else ():
-                stage.drain()
+        if self._shared.bus.durable:
+            self._finish(sound)
+            return
+        finishing = Worker("finish", partial(self._finish, sound))
+        finishing.start()
+        finishing.join(FINISH_S)
+        if finishing.is_alive():
+            names = ", ".join(stage.name for stage in sound)
+            raise Unavailable(
+                f"{names}: what they wait for did not answer for {FINISH_S:g} s; see whether the store is well"
+            )
+        finishing.check()
 
     def totals(self) -> Totals:
         counts = {stage.name: stage.counts for stage in self._stages}
@@ -141,6 +151,13 @@ class StagedRole:
             "recwatch_stage_unavailable": {name: stage.unavailable for name, stage in counts.items()},
             "recwatch_rebalances": {name: stage.rebalances for name, stage in counts.items()},
         }
+
+    def _finish(self, stages: Sequence[Driven]) -> None:
+        with ExitStack() as closings:
+            for stage in reversed(stages):
+                closings.callback(stage.close)
+            for stage in stages if not self._shared.bus.durable else ():
+                stage.drain()
 
     def _drive(self, stage: Driven) -> None:
         while not self._shared.stopping.is_set():

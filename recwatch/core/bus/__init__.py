@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from recwatch.core.errors import BadInput
 
@@ -41,6 +41,7 @@ STORED = tuple(topic for topic in TOPICS if topic not in ("targets", "holds", "p
 """What is history. How things are now is not: of targets, their own `up` series keep how they were."""
 DUTIES = "duties"
 """A topic of one partition on every bus, which carries nothing: who is assigned it has the duty its group stands for."""
+M = TypeVar("M", bound=tuple[str, str, Any])
 
 
 class Position(NamedTuple):
@@ -111,6 +112,13 @@ class Bus(Protocol):
         """Append one message; returns once it is acknowledged. Raises Unavailable when the bus stays full."""
         ...
 
+    def publish_all(self, waiting: list[M]) -> None:
+        """Append messages, each a topic, a key and a word, in their order, and wait once for all of them.
+
+        What is acknowledged is taken out of `waiting`, also where this raises Unavailable; the rest may be given again.
+        """
+        ...
+
     def subscribe(
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> Subscription:
@@ -123,6 +131,14 @@ class Bus(Protocol):
 
     def lag(self, group: str) -> int:
         """How many published records the group has not committed yet, over all its partitions."""
+        ...
+
+    def kept(self, topic: str) -> Sequence[Record]:
+        """What a compacted topic holds just now: of each key the last record, and perhaps earlier ones before it."""
+        ...
+
+    def forget(self, group: str) -> None:
+        """Remember nothing of a group that has no member any more, and keep no record for it."""
         ...
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from recwatch.core.bus.quirks import try_to_connect
 from recwatch.core.environment import readable_file, secret
 from recwatch.core.errors import BadInput, RecwatchError, Unavailable
 
@@ -22,6 +23,7 @@ KEY_VARIABLE = "RECWATCH_KAFKA_KEY_FILE"
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
 REQUEST_S = 10.0
 """How long one question to a broker may take."""
+REQUEST_MS = round(REQUEST_S * 1000)
 START_S = 5.0
 RECONNECT_S = 0.5
 ATTEMPTS = 8
@@ -57,7 +59,7 @@ class Brokers:
             "bootstrap_servers": list(self.hosts),
             "client_id": "recwatch",
             "security_protocol": _PROTOCOLS[self.tls, bool(self.user)],
-            "request_timeout_ms": round(REQUEST_S * 1000),
+            "request_timeout_ms": REQUEST_MS,
             "bootstrap_timeout_ms": round(START_S * 1000),
             "reconnect_backoff_max_ms": round(RECONNECT_S * 1000),
         }
@@ -137,7 +139,7 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
         try:
             yield place.arguments() | {"kafka_client": make}
         except KafkaTimeoutError as error:
-            reason = _refusal(made[-1])
+            reason = _refusal(made[-1]) if place.user or place.tls else None
             if UNTRUSTED in str(reason):
                 raise BadInput(f"bus {place}: its certificate is not trusted; see {CA_VARIABLE}") from error
             if reason is None and place.user:
@@ -150,23 +152,17 @@ def starting(place: Brokers) -> Iterator[dict[str, Any]]:
 
 def _refusal(client: Any) -> Exception | None:
     """Why brokers that answer let nobody in; None if they do not answer. The answer is at times lost with the connection."""
-    from kafka.errors import RetriableError  # noqa: PLC0415 (as above)
-
-    node = client.cluster.bootstrap_brokers()[0].node_id
-
-    async def connect() -> None:
-        client._manager.reset_backoff(node)
-        await client._manager.get_connection(node)
+    from kafka.errors import RequestTimedOutError, RetriableError  # noqa: PLC0415 (as above)
 
     for _ in range(ATTEMPTS):
         try:
-            client._net.run(connect)
+            try_to_connect(client)
+        except RequestTimedOutError:
+            return None
         except Exception as error:  # noqa: BLE001 (raised by who asks)
             if not isinstance(error, RetriableError) or UNTRUSTED in str(error):
                 return error
             time.sleep(RECONNECT_S)
-        finally:
-            client._manager.close(node_id=node)
     return None
 
 
@@ -210,6 +206,7 @@ _MEANINGS: Mapping[str, tuple[type[RecwatchError], str]] = {
     "UnknownMemberIdError": _AWAY,
     "FencedInstanceIdError": _AWAY,
     "RebalanceInProgressError": (Unavailable, "the group shares its partitions out just now; try again"),
+    "NonEmptyGroupError": (Unavailable, "the group still has members; end these first"),
     "BrokerNotAvailableError": _UNREACHABLE,
     "RetriableError": _UNREACHABLE,
 }

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.structs import MemberState
 
 from recwatch.core.bus import COMPACTED, Assigned, Position, Record
-from recwatch.core.bus.brokers import REQUEST_S, Brokers, failures_of, starting
+from recwatch.core.bus.brokers import REQUEST_MS, Brokers, failures_of, starting
 from recwatch.core.bus.changes import Changes
-from recwatch.core.bus.codec import decode
+from recwatch.core.bus.groups import START
+from recwatch.core.bus.intake import Intake, Raw, position_of
+from recwatch.core.bus.quirks import give_back_paused, join_again
 from recwatch.core.bus.shares import WholeServices
-from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.errors import Unavailable
 
-logger = logging.getLogger(__name__)
-
-START = "start"
-"""The metadata of an offset that no member committed: where a group begins."""
 SLICE_S = 0.25
 """For how long a poll that waits may keep a `close` from another thread waiting."""
 CATCH_UP_S = 30.0
@@ -31,9 +27,6 @@ JOIN_MS = 1000
 """How long a poll stays while the group shares its partitions out, for who polls briefly to take part."""
 MOST_RECORDS, MOST_PARTITION_BYTES = 2_000, 4 * 2**20
 """What one poll may bring: who has fallen behind pays for a poll, and for what follows each, less often."""
-REQUEST_MS = round(REQUEST_S * 1000)
-Raw = Any
-"""A record as the client gives it: topic, partition, offset, key, value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +54,7 @@ class KafkaSubscription:
     ) -> None:
         self._place = place
         self._reading = reading
-        self._set_aside = set_aside
         self._owned: set[TopicPartition] = set()
-        self._next: dict[TopicPartition, int] = {}
-        self._aside: set[tuple[TopicPartition, int]] = set()
         self._held: list[Record] = []
         self._untold: set[TopicPartition] = set()
         self._leaving = False
@@ -84,6 +74,7 @@ class KafkaSubscription:
                 partition_assignment_strategy=[self._shares],
             )
             names = [f"{place.prefix}.{topic}" for topic in reading.topics]
+            self._intake = Intake(place, reading.group, self._consumer, set_aside)
             self._changes = Changes(place, self._consumer, self._gained, self._given_up)
             self._consumer.subscribe(names, listener=self._changes)
             self._consumer.partitions_for_topic(names[0])  # who joins without knowing the partitions has to join twice
@@ -101,6 +92,8 @@ class KafkaSubscription:
                     return []
                 left_s = deadline - time.monotonic()
                 records = self._round(min(max(left_s, 0.0), SLICE_S))
+                if self._leaving:
+                    return []
             if records or left_s <= 0:
                 return records
 
@@ -118,13 +111,14 @@ class KafkaSubscription:
                 raise Unavailable(
                     f"cannot commit {position.topic} partition {position.partition}: it is another member's now"
                 )
-            done[partition] = OffsetAndMetadata(self._past_aside(partition, offset), texts.get(position, ""), -1)
+            done[partition] = OffsetAndMetadata(self._intake.past_aside(partition, offset), texts.get(position, ""), -1)
         with failures_of(self._place):
             self._consumer.commit(done, timeout_ms=REQUEST_MS)
-        self._aside = {(p, offset) for p, offset in self._aside if p not in done or offset >= done[p].offset}
+        self._intake.committed(done)
 
     def committed(self, position: Position) -> tuple[int, str] | None:
-        found = self._found(self._partition(position))
+        with failures_of(self._place):
+            found = self._consumer.committed(self._partition(position), metadata=True, timeout_ms=REQUEST_MS)
         return None if found is None or found.metadata == START else (found.offset, found.metadata)
 
     def close(self) -> None:
@@ -147,7 +141,8 @@ class KafkaSubscription:
         """No record is given out before whoever reads could begin with its partition."""
         if self._untold:
             gained = sorted(self._untold)
-            self._next |= {partition: self._consumer.position(partition, timeout_ms=REQUEST_MS) for partition in gained}
+            for partition in gained:
+                self._intake.begin(partition, self._consumer.position(partition, timeout_ms=REQUEST_MS))
             if self._reading.on_assigned:
                 self._reading.on_assigned([self._position(partition) for partition in gained])
             self._untold.clear()
@@ -181,6 +176,8 @@ class KafkaSubscription:
         ends = self._consumer.end_offsets(sorted(compacted), timeout_ms=REQUEST_MS)
         deadline = time.monotonic() + CATCH_UP_S
         while behind := [p for p in compacted & self._owned if (self._consumer.position(p) or 0) < ends[p]]:
+            if self._leaving:
+                return
             if time.monotonic() > deadline:
                 raise Unavailable(f"bus {self._place}: {behind[0].topic} cannot be read to its end; see its brokers")
             with self._paused(self._owned - compacted):
@@ -189,69 +186,18 @@ class KafkaSubscription:
     def _fetch(self, wait_s: float) -> None:
         """Take part in rebalances, and take the next records into `_held`."""
         self._tell_of_gains()
-        if not self._consumer._fetcher._next_partition_records:
-            # kafka-python 3.0.12 gives what it had read of a paused partition back only where this is None, and not where it
-            # is used up; such a partition would be silent for good.
-            self._consumer._fetcher._next_partition_records = None
+        give_back_paused(self._consumer)
         fetched = self._consumer.poll(timeout_ms=round(wait_s * 1000))
         if not fetched and self._sharing_out:
             fetched = self._consumer.poll(timeout_ms=JOIN_MS)
             if self._sharing_out:
-                # kafka-python 3.0.12 forgets, and is silent for good, if it joined because the topics' metadata changed and
-                # the outcome came between two polls. Asked again it joins again; one that is still joining goes on.
-                self._consumer._coordinator.request_rejoin()
-        try:
-            self._held += [record for partition, raw in fetched.items() for record in self._read(partition, raw)]
-        except Exception:
-            for partition, raw in fetched.items():
-                self._consumer.seek(partition, raw[0].offset)
-            raise
-        for partition, raw in fetched.items():
-            self._notice_a_gap(partition, raw[0].offset)
-            self._next[partition] = raw[-1].offset + 1
+                join_again(self._consumer)
+        self._held += self._intake.take(fetched)
         self._changes.raise_failure()
 
     @property
     def _sharing_out(self) -> bool:
         return bool(self._consumer.group_metadata().state != MemberState.STABLE)
-
-    def _read(self, partition: TopicPartition, raw: Sequence[Raw]) -> Iterator[Record]:
-        position = self._position(partition)
-        for one in raw:
-            try:
-                message = decode(position.topic, one.value)
-            except BadInput as error:
-                self._put_aside(partition, one, str(error))
-            else:
-                yield Record(*position, one.offset, (one.key or b"").decode(errors="replace"), message)
-
-    def _put_aside(self, partition: TopicPartition, raw: Raw, reason: str) -> None:
-        """Have it kept elsewhere, and commit past it if all before it is committed: perhaps nothing ever comes after it.
-
-        What lies before that was set aside already, and is read again only because its topic is compacted.
-        """
-        found = self._found(partition)
-        if found is not None and found.offset > raw.offset:
-            return
-        self._set_aside(raw, reason)
-        self._aside.add((partition, raw.offset))
-        if found is not None and found.offset == raw.offset:
-            beyond = OffsetAndMetadata(self._past_aside(partition, raw.offset), found.metadata, -1)
-            self._consumer.commit({partition: beyond}, timeout_ms=REQUEST_MS)
-
-    def _past_aside(self, partition: TopicPartition, offset: int) -> int:
-        while (partition, offset) in self._aside:
-            offset += 1
-        return offset
-
-    def _notice_a_gap(self, partition: TopicPartition, offset: int) -> None:
-        lost = offset - self._next.get(partition, offset)
-        if lost > 0 and self._position(partition).topic not in COMPACTED:
-            logger.warning(
-                "bus %s: %s partition %d: its retention deleted %d messages before group %s read them; read faster, or keep"
-                " them longer",
-                *(self._place, partition.topic, partition.partition, lost, self._reading.group),
-            )
 
     @contextmanager
     def _paused(self, partitions: Iterable[TopicPartition]) -> Iterator[None]:
@@ -261,12 +207,8 @@ class KafkaSubscription:
         finally:
             self._consumer.resume(*(self._consumer.paused() & self._consumer.assignment()))
 
-    def _found(self, partition: TopicPartition) -> OffsetAndMetadata | None:
-        with failures_of(self._place):
-            return self._consumer.committed(partition, metadata=True, timeout_ms=REQUEST_MS)
-
     def _partition(self, position: Position) -> TopicPartition:
         return TopicPartition(f"{self._place.prefix}.{position.topic}", position.partition)
 
     def _position(self, partition: TopicPartition) -> Position:
-        return Position(partition.topic.removeprefix(f"{self._place.prefix}."), partition.partition)
+        return position_of(self._place, partition)

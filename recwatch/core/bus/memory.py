@@ -9,34 +9,10 @@ from typing import Any
 
 import xxhash
 
-from recwatch.core.bus import COMPACTED, DUTIES, TOPICS, Assigned, Position, Record, known_topics
+from recwatch.core.bus import COMPACTED, DUTIES, TOPICS, Assigned, M, Position, Record, known_topics
+from recwatch.core.bus.group import Group
 from recwatch.core.bus.log import Log
 from recwatch.core.errors import Unavailable
-
-
-class _Group:
-    """What a group wants next of each partition, which member owns it, and which member should."""
-
-    def __init__(self) -> None:
-        self.start: dict[Position, int] = {}
-        self.committed: dict[Position, tuple[int, str]] = {}
-        self.owner: dict[Position, MemorySubscription] = {}
-        self.shares: dict[MemorySubscription, frozenset[Position]] = {}
-        self.generation = 0
-
-    def wants(self, position: Position) -> int:
-        """The offset of the first record that the group has not committed."""
-        return self.committed[position][0] if position in self.committed else self.start[position]
-
-    def deal(self, members: Sequence[MemorySubscription]) -> None:
-        """Share the partitions of every topic out among the members that want it."""
-        hands: dict[MemorySubscription, set[Position]] = {member: set() for member in members}
-        for position in self.start:
-            takers = [member for member in members if position.topic in member.topics]
-            if takers:
-                hands[takers[position.partition % len(takers)]].add(position)
-        self.shares = {member: frozenset(hand) for member, hand in hands.items()}
-        self.generation += 1
 
 
 class MemoryBus:
@@ -60,7 +36,7 @@ class MemoryBus:
         self._max_block_s = max_block_s
         self._logs = {Position(topic, number): Log(topic in COMPACTED) for topic in TOPICS for number in range(partitions)}
         self._logs[Position(DUTIES, 0)] = Log(compacted=False)
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         self._changed = threading.Condition()
         self._closed = False
 
@@ -83,12 +59,17 @@ class MemoryBus:
             self._free(position)
             self._changed.notify_all()
 
+    def publish_all(self, waiting: list[M]) -> None:
+        while waiting:
+            self.publish(*waiting[0])
+            del waiting[0]
+
     def subscribe(
         self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
     ) -> MemorySubscription:
         known_topics(topics)
         with self._changed:
-            joined = self._groups.setdefault(group, _Group())
+            joined = self._groups.setdefault(group, Group())
             for position, log in self._logs.items():
                 if position.topic in topics:
                     joined.start.setdefault(position, log.late_start)
@@ -104,6 +85,27 @@ class MemoryBus:
         with self._changed:
             known = self._groups.get(group)
             return sum(self._logs[p].count_since(known.wants(p)) for p in known.start) if known else 0
+
+    def uncommitted(self, group: str) -> Sequence[Record]:
+        """What a group has not committed, whoever polled it: definitions first, then in order within a partition."""
+        with self._changed:
+            known = self._groups.get(group)
+            if known is None:
+                return []
+            positions = sorted(known.start, key=lambda p: (p.topic not in COMPACTED, p))
+            return [record for p in positions for record in self._logs[p].since(known.wants(p))]
+
+    def kept(self, topic: str) -> Sequence[Record]:
+        known_topics((topic,))
+        with self._changed:
+            return [r for position, log in self._logs.items() if position.topic == topic for r in log.since(0)]
+
+    def forget(self, group: str) -> None:
+        with self._changed:
+            self._groups.pop(group, None)
+            for position in self._logs:
+                self._free(position)
+            self._changed.notify_all()
 
     def close(self) -> None:
         with self._changed:
@@ -127,7 +129,7 @@ class MemorySubscription:
     def __init__(
         self,
         bus: MemoryBus,
-        group: _Group,
+        group: Group,
         topics: frozenset[str],
         on_assigned: Assigned | None,
         on_revoked: Assigned | None,

@@ -16,7 +16,8 @@ DEAD_LETTERS = "dead_letters"
 """Where messages that nobody can read are put, as they came, with the reason in their headers."""
 LARGEST_BYTES = 16 * 2**20
 """The largest message: every series of a service of some 60,000."""
-_DAY_MS = 24 * 3600 * 1000
+_HOUR_MS = 3600 * 1000
+_DAY_MS = 24 * _HOUR_MS
 # The store keeps history; the bus keeps what a store that was away over a weekend has still to take.
 _DAYS: Mapping[str, int] = {"samples": 3, "judgements": 3, "progress": 1}
 _EVENT_DAYS = 30
@@ -30,7 +31,7 @@ def configuration_of(topic: str) -> dict[str, str]:
     """
     kept = {"max.message.bytes": str(LARGEST_BYTES)}
     if topic in COMPACTED:
-        return kept | {"cleanup.policy": "compact"}
+        return kept | {"cleanup.policy": "compact", "max.compaction.lag.ms": str(_HOUR_MS)}
     return kept | {"cleanup.policy": "delete", "retention.ms": str(_DAYS.get(topic, _EVENT_DAYS) * _DAY_MS)}
 
 

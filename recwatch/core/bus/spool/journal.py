@@ -22,6 +22,8 @@ SEGMENTS = 64
 """How many segments a full folder has; of so much of it the oldest makes room."""
 READ_BYTES = 2**20
 """How much is read at once; a process that is killed had published as much at most without noting that it left."""
+FIRST_NUMBER = 2**32
+"""That of the first entry; smaller ones are for what is put before it."""
 
 
 class Journal:
@@ -71,6 +73,18 @@ class Journal:
                 self._segments[-1].append(data)
             finally:
                 self._drop_the_empty()
+
+    def put_first(self, entries: Sequence[Entry]) -> None:
+        """Put entries ahead of all others, numbered anew, and make room for them. The last of them is written first."""
+        with self._failures():
+            first = min([entry.number for entry, _ in self._oldest()], default=self.next_number) - len(entries)
+            numbered = [entry._replace(number=first + place) for place, entry in enumerate(entries)]
+            for share in reversed(_shares(numbered, self._max_bytes // SEGMENTS)):
+                path = self.folder / f"{share[0].number:020d}{SUFFIX}"
+                self._segments.insert(0, Segment.written(path, share))
+                self._thinned = False
+            _sync_folder(self.folder)
+            self._make_room(0)
 
     def oldest(self) -> list[Entry]:
         """The entries that have waited longest; none only where none waits."""
@@ -162,7 +176,7 @@ class Journal:
         """A number for the next entry; what holds nothing is dropped once its name was looked at."""
         last = self._segments[-1:]
         numbers = [entry.number for segment in last for entry, _ in segment.entries(segment.size)]
-        number = 1 + max([int(segment.path.stem) for segment in last] + numbers, default=0)
+        number = 1 + max([int(segment.path.stem) for segment in last] + numbers, default=FIRST_NUMBER - 1)
         self._drop_the_empty()
         return number
 
@@ -182,6 +196,19 @@ class Journal:
             raise Unavailable(
                 f"spool {self.folder}: writing failed ({error.strerror}); see whether the disk is full"
             ) from error
+
+
+def _shares(entries: Sequence[Entry], size_bytes: int) -> list[list[Entry]]:
+    """Cut into stretches of about that size, or of one entry that is larger."""
+    shares: list[list[Entry]] = []
+    room = 0
+    for entry in entries:
+        room -= len(entry.payload)
+        if not shares or room < 0:
+            shares.append([])
+            room = size_bytes - len(entry.payload)
+        shares[-1].append(entry)
+    return shares
 
 
 def _locked(folder: Path) -> int:

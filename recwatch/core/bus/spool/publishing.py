@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from recwatch.core.bus import Bus, known_topics
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.spool.entries import Entry
 from recwatch.core.bus.spool.gap import gap_without
 from recwatch.core.bus.spool.journal import Journal
+from recwatch.core.bus.spool.measured import Measured, Others, nobody_else
 from recwatch.core.bus.spool.thinning import outgoing_of, thinned
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.stage import Outgoing
@@ -23,15 +22,6 @@ from recwatch.core.stage import Outgoing
 logger = logging.getLogger(__name__)
 
 IDLE_S = 1.0
-AT_ONCE = 16
-"""How many keys are replayed at once: one message at a time waits most of its time for its acknowledgement."""
-
-
-class _Failure(NamedTuple):
-    """Why a message could not be published, and the numbers of those of its key that were not tried."""
-
-    error: Unavailable
-    untried: Sequence[int]
 
 
 class Spool:
@@ -49,9 +39,12 @@ class Spool:
     Where there is no room the oldest samples give way; where the disk refuses, the newest do. Both are counted in
     `dropped`, and are shown as a mark of their service; series and marks stay. `spooled` counts the samples that had to
     wait, `bus_trouble` and `disk_trouble` say what is wrong at the moment.
+
+    What `others` say that they have measured meanwhile is left out. They are asked before anything is handed on of what
+    waited while the bus was away or this process was not there, and whenever `ask_again` was called.
     """
 
-    def __init__(self, folder: Path, bus: Bus, max_bytes: int) -> None:
+    def __init__(self, folder: Path, bus: Bus, max_bytes: int, others: Others = nobody_else) -> None:
         self.spooled: Counter[str] = Counter()
         self.bus_trouble = ""
         self._bus = bus
@@ -62,6 +55,9 @@ class Spool:
         self._numbers = count(self._journal.next_number)
         self._owed: list[Entry] = []
         """What the disk does not take: neither samples, nor much."""
+        self._others = others
+        self._measured: Mapping[str, Measured] = {}
+        self._unasked = True
         self._refusal = ""
         self._overflow = ""
         self._away = False
@@ -99,6 +95,14 @@ class Spool:
                 self._say_away(error)
                 self._keep(outgoing, in_doubt=True)
 
+    def put_first(self, messages: Sequence[Outgoing]) -> None:
+        """Keep messages that are older than all that wait. Raises Unavailable where the disk refuses some."""
+        with self._using:
+            kept = [Entry(0, topic, key, encode(topic, word), gap_without(word)) for topic, key, word in messages]
+            self._journal.put_first(kept)
+            for entry in kept:
+                self.spooled[entry.key] += entry.gap.samples
+
     def replay(self) -> float:
         """Publish some of what waits, the oldest first. Returns the seconds to wait until the next call."""
         try:
@@ -106,13 +110,21 @@ class Spool:
                 if self._closed:
                     return IDLE_S
                 self._write_down()
-                batch = self._batch()
-            failures = self._publish(batch)
+                asking = self._unasked and self._waits
+            if asking and (away := self._ask()) is not None:
+                return away.retry_after_s
             with self._using:
-                return IDLE_S if self._closed else self._settle(failures)
+                batch = () if self._closed else self._batch()
+            failure = self._publish(batch)
+            with self._using:
+                return IDLE_S if self._closed else self._settle(failure)
         except Unavailable as error:
             self._refusal = str(error)
             return error.retry_after_s
+
+    def ask_again(self) -> None:
+        """Others may have begun to measure what this process did."""
+        self._unasked = True
 
     def close(self) -> None:
         """Let another process have the folder; what waits there waits on. Publishing then raises Unavailable."""
@@ -160,9 +172,23 @@ class Spool:
                 " raise spool.max_bytes"
             )
 
+    def _ask(self) -> Unavailable | None:
+        """Hear what others have measured. Returns why that cannot be known yet, and the bus therefore counts as away."""
+        self._unasked = False
+        try:
+            self._measured = self._others()
+        except Unavailable as error:
+            with self._using:
+                self._say_away(error)
+            return error
+        return None
+
     def _batch(self) -> Sequence[int]:
         """The numbers of what to publish next; while the bus is away, of one message that shows whether it is back."""
         waiting = [entry for entry in self._journal.oldest() or self._owed if entry.number not in self._acknowledged]
+        covered = [e for e in waiting if e.key in self._measured and self._measured[e.key].covers(e)]
+        self._acknowledged.update(entry.number for entry in covered)
+        waiting = [entry for entry in waiting if entry.number not in self._acknowledged]
         batch = waiting[:1] if self._away else waiting
         return [entry.number for entry in batch if self._could_read(entry)]
 
@@ -176,37 +202,29 @@ class Spool:
                 return False
         return True
 
-    def _publish(self, batch: Sequence[int]) -> Sequence[_Failure]:
-        """Publish the messages of each key in order, and several keys at once."""
-        by_key: defaultdict[str, list[int]] = defaultdict(list)
-        for number in batch:
-            by_key[self._in_doubt[number].key].append(number)
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            failures = list(threads.map(self._publish_in_order, by_key.values()))
-        return [failure for failure in failures if failure is not None]
+    def _publish(self, batch: Sequence[int]) -> Unavailable | None:
+        """Publish these messages, and take note of what is acknowledged. Returns why it is not all of them."""
+        waiting = [self._in_doubt[number] for number in batch]
+        failure = None
+        try:
+            self._bus.publish_all(waiting)
+        except Unavailable as error:
+            failure = error
+        left = set(map(id, waiting))
+        self._acknowledged.update(number for number in batch if id(self._in_doubt[number]) not in left)
+        return failure
 
-    def _publish_in_order(self, numbers: Sequence[int]) -> _Failure | None:
-        for place, number in enumerate(numbers):
-            try:
-                self._bus.publish(*self._in_doubt[number])
-            except Unavailable as error:
-                return _Failure(error, numbers[place + 1 :])
-            self._acknowledged.add(number)
-        return None
-
-    def _settle(self, failures: Sequence[_Failure]) -> float:
+    def _settle(self, failure: Unavailable | None) -> float:
         """Forget what was acknowledged, once all before it is. Returns the seconds to wait before the next messages."""
-        for number in (number for failure in failures for number in failure.untried):
-            del self._in_doubt[number]
         left = {*self._journal.leave(self._acknowledged), *({entry.number for entry in self._owed} & self._acknowledged)}
         self._owed = [entry for entry in self._owed if entry.number not in left]
         self._acknowledged -= left
         for number in left:
             self._in_doubt.pop(number, None)
         self._journal.sync()
-        if failures:
-            self._say_away(failures[0].error)
-            return failures[0].error.retry_after_s
+        if failure is not None:
+            self._say_away(failure)
+            return failure.retry_after_s
         self._away = False
         if self._waits:
             return 0.0
@@ -214,5 +232,5 @@ class Spool:
         return IDLE_S
 
     def _say_away(self, failure: Unavailable) -> None:
-        self._away = True
+        self._away = self._unasked = True
         self.bus_trouble = f"{failure}; until then what is measured waits in {self._journal.folder}"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
 from detectors.panel import Batch, Rows, within
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LOAD = "requests_per_second"
@@ -38,9 +39,10 @@ CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """The knot below each row's load, how far (0..1) the load is on its way to the next, and the log share of misses."""
+    """The time, the knot below each row's load, how far (0..1) it is on its way to the next, and the log share of misses."""
 
     row: Int64
+    time_ms: Int64
     knot: Int64
     share: Float64
     log_misses: Float64
@@ -81,7 +83,7 @@ class LatencyGivenLoad:
         memory_rows: int = 300,
         familiar_rows: float = 4.0,
         band: BandSettings = BandSettings(  # noqa: B008  (frozen)
-            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02
+            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, share=0.5
         ),
         lasting_band: BandSettings = BandSettings(  # noqa: B008  (frozen)
             rebaseline_rows=3600,
@@ -91,12 +93,15 @@ class LatencyGivenLoad:
             scale_rows=3000,
             margin=3.0,
             tail_step=0.02,
+            share=0.5,
         ),
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
         self._memory_rows = memory_rows
         self._familiar_rows = familiar_rows
-        self._band = Band(band)
-        self._lasting_band = Band(lasting_band)
+        self._band = Band(band, max_false_alarms_per_series_day)
+        self._lasting_band = Band(lasting_band, max_false_alarms_per_series_day)
         self._rows = Rows(
             log_latency=np.zeros(KNOTS, dtype=np.float32),
             readings=np.zeros(KNOTS, dtype=np.float32),
@@ -134,9 +139,9 @@ class LatencyGivenLoad:
         expected = self._expected(at)
         residual = log_value - expected.log
         few = 1.0 / np.maximum(expected.readings, 1.0)
-        half_width = self._band.half_width(row, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
+        half_width = self._band.half_width(row, at.time_ms, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
         lasting = self._lasting(row, residual, half_width, expected)
-        lasting_width = self._lasting_band.half_width(row, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
+        lasting_width = self._lasting_band.half_width(row, at.time_ms, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
         lasting_width += expected.error
         still = np.clip(lasting * np.sign(residual), 0.0, 2.0 * np.abs(residual))
         score = np.maximum(np.abs(residual) / half_width, still / lasting_width)
@@ -160,7 +165,7 @@ class LatencyGivenLoad:
         log2 = np.log2(np.maximum(rows["load"][row], 2.0**LEAST_LOG2_LOAD))
         position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
         knot = position.astype(np.int64)
-        return _Place(row, knot, position - knot, np.log(rows["misses"][row]))
+        return _Place(row, time_ms, knot, position - knot, np.log(rows["misses"][row]))
 
     def _expected(self, at: _Place) -> _Expected:
         row, knot, rows = at.row, at.knot, self._rows

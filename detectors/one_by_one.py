@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detectors.band import Band, BandSettings
 from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
 KEPT_ROWS = 60
@@ -62,20 +63,23 @@ class OneByOne(ABC):
     name: str
     needs: tuple[str, ...] = ()
 
-    def __init__(self, kept_rows: int = KEPT_ROWS) -> None:
-        self._band = Band(WIDTH)
+    def __init__(self, kept_rows: int = KEPT_ROWS, *, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
+        self._band = Band(WIDTH, max_false_alarms_per_series_day)
         self._kept_rows = kept_rows
         self._models: dict[int, Model] = {}
         self._rows = Rows(centre=0.0, unit=1.0, readings=0, kept=np.zeros(kept_rows))
 
     @abstractmethod
-    def _new(self) -> Model:
-        """A model that has learnt nothing."""
+    def _new(self, chance: float) -> Model:
+        """A model that has learnt nothing, of a series of whose readings this share may alarm by chance.
+
+        The band sees to that already, save where a model says yes or no by itself.
+        """
 
     def update(self, batch: Batch) -> Judgement:
         row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
         rows.reserve(row)
-        edge = self._band.half_width(row, np.zeros(len(row)))
+        edge = self._band.half_width(row, batch.time_ms, np.zeros(len(row)))
         centre, unit = rows["centre"][row], rows["unit"][row]
         reading = within((value - centre) / unit, FARTHEST)
         running = self._band.rows["outside"][row] > 0.0
@@ -121,7 +125,7 @@ class OneByOne(ABC):
         self._begin(row)
 
     def _begin(self, row: int) -> None:
-        model = self._new()
+        model = self._new(float(self._band.chance(np.array([row]))[0]))
         standard = (self._recent(row) - self._rows["centre"][row]) / self._rows["unit"][row]
         for reading in within(standard, OUTLIER).tolist():
             model.learn(reading)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from detectors.one_by_one import MEAN_DEVIATION, Model, OneByOne, Outlook
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 LEAST_DEVIATION = 0.05
 """A standard deviation that is less, in units of the noise that the warm-up saw, is not believed."""
@@ -38,7 +39,7 @@ class RiverDeviation(OneByOne):
 
     name = "river_sad"
 
-    def _new(self) -> Model:
+    def _new(self, _chance: float) -> Model:
         return _Deviation()
 
 
@@ -73,11 +74,16 @@ class RiverGaussian(OneByOne):
 
     name = "river_gaussian"
 
-    def __init__(self, window_rows: Annotated[int, Field(ge=30, le=10_000)] = 300) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        window_rows: Annotated[int, Field(ge=30, le=10_000)] = 300,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
+    ) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows = window_rows
 
-    def _new(self) -> Model:
+    def _new(self, _chance: float) -> Model:
         return _Gaussian(self._window_rows)
 
 
@@ -139,9 +145,11 @@ class RiverHalfSpaceTrees(OneByOne):
         self,
         window_rows: Annotated[int, Field(ge=10, le=10_000)] = 250,
         trees: Annotated[int, Field(ge=1, le=100)] = 10,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
-        super().__init__(kept_rows=2 * window_rows)
+        super().__init__(2 * window_rows, max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows, self._trees = window_rows, trees
 
-    def _new(self) -> Model:
+    def _new(self, _chance: float) -> Model:
         return _HalfSpaceTrees(self._window_rows, self._trees)

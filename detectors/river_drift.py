@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from detectors.one_by_one import Model, OneByOne, Outlook
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 RECENT_ROWS = 10
 JUMP = 10.0
@@ -24,7 +26,9 @@ class _Drift:
     """A test of drift on the distance from the mean so far, in deviations: yes or no.
 
     After a yes a reading is as surprising as the last `RECENT_ROWS` are far from that mean, until they are back within one
-    deviation of it, and the test begins anew.
+    deviation of it, and the test begins anew. As the test says yes by itself, the band has no part in how often it does: its
+    significance is the share of readings that may alarm by chance, where none is set. That holds for readings that are
+    independent of each other, as the tests suppose.
     """
 
     def __init__(self, test: Any) -> None:
@@ -66,46 +70,64 @@ class RiverAdwin(OneByOne):
 
     name = "river_adwin"
 
-    def __init__(self, delta: Share = 0.002) -> None:
-        super().__init__()
+    def __init__(self, delta: Share | None = None, *, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._delta = delta
 
-    def _new(self) -> Model:
+    def _new(self, chance: float) -> Model:
         from river import drift  # noqa: PLC0415
 
-        return _Drift(drift.ADWIN(delta=self._delta, clock=1))  # type: ignore[no-untyped-call]
+        return _Drift(drift.ADWIN(delta=self._delta or chance, clock=1))  # type: ignore[no-untyped-call]
 
 
 class RiverPageHinkley(OneByOne):
-    """River's Page-Hinkley test: a cumulative sum of deviations beyond `delta` reaches `threshold`."""
+    """River's Page-Hinkley test: a cumulative sum of deviations beyond `delta` reaches `threshold`.
+
+    Where none is set, the threshold is ln(1 / chance) / `delta`. By Wald's inequality the sum of noise reaches that with
+    this chance where the root θ of E exp(θ (x − delta)) = 1 is `delta`; normal noise, whose root is twice that, does so
+    more seldom.
+    """
 
     name = "river_page_hinkley"
 
-    def __init__(self, delta: Positive = 0.5, threshold: Positive = 20.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        delta: Positive = 0.5,
+        threshold: Positive | None = None,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
+    ) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._delta, self._threshold = delta, threshold
 
-    def _new(self) -> Model:
+    def _new(self, chance: float) -> Model:
         from river import drift  # noqa: PLC0415
 
-        return _Drift(drift.PageHinkley(delta=self._delta, threshold=self._threshold))
+        threshold = self._threshold or log(1.0 / chance) / self._delta
+        return _Drift(drift.PageHinkley(delta=self._delta, threshold=threshold))
 
 
 class RiverKswin(OneByOne):
-    """River's KSWIN: whether the last `recent_rows` of `window_rows` readings are distributed as those before them."""
+    """River's KSWIN: whether the last `recent_rows` of `window_rows` readings are distributed as those before them.
+
+    `alpha` is the significance of each test.
+    """
 
     name = "river_kswin"
 
     def __init__(
         self,
-        alpha: Share = 1e-4,
+        alpha: Share | None = None,
         window_rows: Annotated[int, Field(ge=30, le=2_000)] = 60,
         recent_rows: Annotated[int, Field(ge=5, le=500)] = 15,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
-        super().__init__()
-        self._settings: dict[str, Any] = {"alpha": alpha, "window_size": window_rows, "stat_size": recent_rows, "seed": SEED}
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
+        self._alpha = alpha
+        self._windows: dict[str, Any] = {"window_size": window_rows, "stat_size": recent_rows, "seed": SEED}
 
-    def _new(self) -> Model:
+    def _new(self, chance: float) -> Model:
         from river import drift  # noqa: PLC0415
 
-        return _Drift(drift.KSWIN(**self._settings))
+        return _Drift(drift.KSWIN(alpha=self._alpha or chance, **self._windows))

@@ -126,7 +126,17 @@ def test_an_unknown_benchmark_is_refused_before_anything_runs(monkeypatch: pytes
 
 def test_every_benchmark_says_how_it_measures() -> None:
     assert list(BENCHMARKS)[:4] == ["overhead", "detect_speed", "detect_quality", "detect_load"]
-    others = ["detect_size", "detect_calibration", "scrape", "fleet", "backfill", "bus", "spool", "pipeline"]
+    others = [
+        "detect_load_parts",
+        "detect_size",
+        "detect_calibration",
+        "scrape",
+        "fleet",
+        "backfill",
+        "bus",
+        "spool",
+        "pipeline",
+    ]
     others += ["store", "store_large"]
     assert list(BENCHMARKS)[4:] == others
     assert all(inspect.getdoc(benchmark) for benchmark in BENCHMARKS.values())

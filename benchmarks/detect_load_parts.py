@@ -17,12 +17,13 @@ from detectors import latency_given_load as method
 from detectors.latency_given_load import CACHE, LOAD, LatencyGivenLoad
 from detectors.panel import Batch
 from detectors.peaks import Peaks
+from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
 
 Part = Callable[[], AbstractContextManager[object]]
 
 
-def _nothing(_: LatencyGivenLoad, row: Int64, *__: object) -> Float64:
+def _nothing(_: object, row: Int64, *__: object) -> Float64:
     return np.zeros(len(row))
 
 
@@ -44,7 +45,7 @@ PARTS: Mapping[str, Part] = {
     "no cache": _unknown(CACHE),
     "no slope over the share of misses": partial(patch.object, LatencyGivenLoad, "_learn_misses", lambda *_: None),
     "no band for what lasts": partial(patch.object, LatencyGivenLoad, "_lasting", _nothing),
-    "half way five times counts for nothing": partial(patch.object, LatencyGivenLoad, "_sustained", _nothing),
+    "half way five times counts for nothing": partial(patch.object, Sustained, "score", _nothing),
     "no caution where little was seen": partial(patch.multiple, method, CAUTION_ROWS=0.0, LASTING_CAUTION_ROWS=0.0),
     "no peaks of its own": partial(patch.object, Peaks, "reach", lambda _, row, __: np.ones(len(row))),
 }

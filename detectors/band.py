@@ -81,9 +81,9 @@ class Band:
         width = self._scale(row, centre) * self.rows["tail"][row] * self.rows["margin"][row] * caution
         return np.where(seen >= self._settings.warmup_rows, width, np.nan)
 
-    def chance(self, row: Int64) -> Float64:
-        """The share of a row's readings that may alarm by chance."""
-        return 10.0 ** -self._rarity(row, self._false_alarms_a_day)
+    def rarity(self, row: Int64) -> Float64:
+        """−log10 of the share of a row's readings that may alarm by chance."""
+        return self._rarity(row, self._false_alarms_a_day)
 
     def weight(self, row: Int64, flagged: npt.NDArray[np.bool_], memory_rows: float) -> Float64:
         """How much of a new reading goes into an exponential mean over `memory_rows`; 0 while warming up."""
@@ -125,18 +125,15 @@ class Band:
         return self._settle(row, deviation)
 
     def _learn_peaks(self, row: Int64, size: Float64, threshold: Float64) -> None:
-        """Learn what is beyond the threshold, clipped to the band: trouble teaches no more than its edge."""
-        ratio = np.minimum(size / threshold, self.rows["margin"][row])
-        wiser = self._peaks.note(row, np.log(np.maximum(ratio, 1.0)))
+        wiser = self._peaks.note(row, np.log(np.maximum(size / threshold, 1.0)))
         self.rows["margin"][wiser] = self._margin(wiser)
 
     def _margin(self, row: Int64) -> Float64:
-        reach = self._peaks.reach(row, self._rarity(row, self._false_alarms_a_day) - TAIL_RARITY)
+        reach = self._peaks.reach(row, self.rarity(row) - TAIL_RARITY)
         usual = self._peaks.reach(row, self._rarity(row, FALSE_ALARMS_A_DAY) - TAIL_RARITY)
         return reach * np.maximum(self._settings.margin / usual, 1.0)
 
     def _rarity(self, row: Int64, false_alarms_a_day: float) -> Float64:
-        """−log10 of the share of readings that may alarm by chance."""
         allowed = self._settings.share * false_alarms_a_day
         rarity: Float64 = np.maximum(np.log10(self._pace.rows_a_day(row) / allowed), LEAST_RARITY)
         return rarity

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
 from detectors.panel import Batch, Rows, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
+from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LOAD = "requests_per_second"
@@ -31,8 +32,8 @@ SLOPE_DRIFT = 1e-7
 LOAD_SECONDS = 5.0
 """Time constant of the load that counts; a reading a minute counts whole."""
 LASTING_ROWS = 30.0
-SUSTAINED_ROWS = 5
-"""So many readings on one side, each half way to the edge of a band, count as one at the edge: noise comes back."""
+SHARE = 1.0 / 3.0
+"""Of the false alarms asked for, each of the band, the band of what lasts and what is sustained may use up so much."""
 CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 """A band is wider where few readings were seen near the load, by so many over their number."""
 
@@ -83,7 +84,7 @@ class LatencyGivenLoad:
         memory_rows: int = 300,
         familiar_rows: float = 4.0,
         band: BandSettings = BandSettings(  # noqa: B008  (frozen)
-            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, share=0.5
+            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, share=SHARE
         ),
         lasting_band: BandSettings = BandSettings(  # noqa: B008  (frozen)
             rebaseline_rows=3600,
@@ -93,7 +94,7 @@ class LatencyGivenLoad:
             scale_rows=3000,
             margin=3.0,
             tail_step=0.02,
-            share=0.5,
+            share=SHARE,
         ),
         *,
         max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
@@ -102,6 +103,7 @@ class LatencyGivenLoad:
         self._familiar_rows = familiar_rows
         self._band = Band(band, max_false_alarms_per_series_day)
         self._lasting_band = Band(lasting_band, max_false_alarms_per_series_day)
+        self._sustained = Sustained()
         self._rows = Rows(
             log_latency=np.zeros(KNOTS, dtype=np.float32),
             readings=np.zeros(KNOTS, dtype=np.float32),
@@ -114,8 +116,6 @@ class LatencyGivenLoad:
             usual_misses=np.nan,
             noise=0.1,
             lasting=0.0,
-            next=0,
-            scores=np.zeros(SUSTAINED_ROWS),
         )
 
     def update(self, batch: Batch) -> Judgement:
@@ -148,7 +148,7 @@ class LatencyGivenLoad:
         score = np.where(expected.familiar, score, np.nan)
         self._learn(at, expected, residual, half_width, score >= 1.0)
         self._lasting_band.learn(row, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
-        score = np.maximum(score, 2.0 * self._sustained(row, np.copysign(score, residual)))
+        score = np.maximum(score, self._sustained.score(row, np.copysign(score, residual), self._band.rarity(row)))
         told = np.where(expected.familiar, half_width, np.nan)
         seconds = np.exp(expected.log + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
@@ -188,16 +188,6 @@ class LatencyGivenLoad:
         lasting = np.where(expected.familiar, before + (held - before) / LASTING_ROWS, before)
         self._rows["lasting"][row] = lasting
         return lasting
-
-    def _sustained(self, row: Int64, score: Float64) -> Float64:
-        """The least score of the last `SUSTAINED_ROWS` readings where all were on one side, which the sign tells."""
-        rows = self._rows
-        slot = rows["next"][row]
-        rows["scores"][row, slot] = np.nan_to_num(score)
-        rows["next"][row] = (slot + 1) % SUSTAINED_ROWS
-        last = rows["scores"][row]
-        sustained: Float64 = np.maximum(last.min(axis=1), -last.max(axis=1))
-        return sustained
 
     def _learn(
         self,
@@ -243,10 +233,11 @@ class LatencyGivenLoad:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         lasting = {f"lasting.{name}": column for name, column in self._lasting_band.state().items()}
-        return {**self._band.state(), **lasting, **self._rows.state()}
+        return {**self._band.state(), **lasting, **self._sustained.state(), **self._rows.state()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._band.restore(state)
+        self._sustained.restore(state)
         prefix = "lasting."
         self._lasting_band.restore(
             {name.removeprefix(prefix): column for name, column in state.items() if name.startswith(prefix)}

@@ -125,7 +125,7 @@ class OneByOne(ABC):
         self._begin(row)
 
     def _begin(self, row: int) -> None:
-        model = self._new(float(self._band.chance(np.array([row]))[0]))
+        model = self._new(10.0 ** -float(self._band.rarity(np.array([row]))[0]))
         standard = (self._recent(row) - self._rows["centre"][row]) / self._rows["unit"][row]
         for reading in within(standard, OUTLIER).tolist():
             model.learn(reading)

@@ -17,6 +17,8 @@ NORMAL_SQUARE = 0.022
 """Mean and mean square of ln(size / threshold) beyond the 99 % quantile of a normal distribution."""
 PRIOR_PEAKS = 30.0
 MEMORY_PEAKS = 500.0
+MOST_EXCESSES = 6.0
+"""A peak teaches at most so many times the mean excess, which one in four hundred of a Pareto tail reaches: trouble is none."""
 LEAST_INDEX = 1e-3
 LARGEST_LOG = 100.0
 
@@ -52,6 +54,7 @@ class Peaks:
         return row[over]
 
     def _learn(self, row: Int64, peak: Float64) -> None:
+        peak = np.minimum(peak, MOST_EXCESSES * self.rows["excess"][row])
         learnt = self.rows["learnt"][row] + 1.0
         share = 1.0 / np.minimum(learnt + PRIOR_PEAKS, MEMORY_PEAKS)
         self.rows["learnt"][row] = learnt

@@ -121,11 +121,13 @@ class Band:
         self.rows["outside"][row] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
         noted = np.flatnonzero(beyond | (before > 0.0))
         if len(noted):
-            self._learn_peaks(row[noted], np.where(weight > 0.0, size, 0.0)[noted], (tail * scale)[noted])
+            ratio = np.where(weight > 0.0, size, 0.0) / (tail * scale)
+            self._learn_peaks(row[noted], np.where(flagged & (run > TAIL_RUN_ROWS), np.nan, ratio)[noted])
         return self._settle(row, deviation)
 
-    def _learn_peaks(self, row: Int64, size: Float64, threshold: Float64) -> None:
-        wiser = self._peaks.note(row, np.log(np.maximum(size / threshold, 1.0)))
+    def _learn_peaks(self, row: Int64, ratio: Float64) -> None:
+        """Learn how far beyond the tail readings are, in units of it; NaN where trouble lasts."""
+        wiser = self._peaks.note(row, np.log(np.maximum(ratio, 1.0)))
         self.rows["margin"][wiser] = self._margin(wiser)
 
     def _margin(self, row: Int64) -> Float64:

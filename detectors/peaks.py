@@ -15,10 +15,12 @@ from recwatch.core.signals import Float64, Int64
 NORMAL_EXCESS = 0.11
 NORMAL_SQUARE = 0.022
 """Mean and mean square of ln(size / threshold) beyond the 99 % quantile of a normal distribution."""
-PRIOR_PEAKS = 30.0
+PRIOR_PEAKS = 50.0
 MEMORY_PEAKS = 500.0
 MOST_EXCESSES = 6.0
-"""A peak teaches at most so many times the mean excess, which one in four hundred of a Pareto tail reaches: trouble is none."""
+"""A peak teaches at most so many times the mean excess, as one in four hundred of a Pareto tail is: trouble is no noise."""
+DOUBTED_PEAKS = 20.0
+"""So many peaks make a heavy tail half believed in: the few of a surge make none."""
 LEAST_INDEX = 1e-3
 LARGEST_LOG = 100.0
 
@@ -44,7 +46,7 @@ class Peaks:
     def note(self, row: Int64, log_excess: Float64) -> Int64:
         """Note ln(size / threshold) of a reading of each row, 0 within it; the answer is which rows have learnt a peak.
 
-        A peak is learnt once its run is over.
+        A peak is learnt once its run is over. NaN says that the run is no noise, and its peak is forgotten.
         """
         self.rows.reserve(row)
         ongoing, within = self.rows["ongoing"][row], log_excess <= 0.0
@@ -75,8 +77,11 @@ class Peaks:
         excess, square = (self.rows[column][row].astype(np.float64) for column in ("excess", "square"))
         excess = np.maximum(excess, LEAST_EXCESS)
         alike = np.minimum(excess**2 / np.maximum(square, LEAST_EXCESS**2), 1.0 - LEAST_INDEX)
-        index = np.clip(excess + 1.0 - 0.5 / (1.0 - alike), LEAST_INDEX, np.maximum(excess, LEAST_INDEX))
-        return 1.0 + excess * np.expm1(np.minimum(index * rarity / LOG10_E, LARGEST_LOG)) / index
+        learnt = self.rows["learnt"][row]
+        index = np.clip(excess + 1.0 - 0.5 / (1.0 - alike), 0.0, excess) * learnt / (learnt + DOUBTED_PEAKS)
+        index = np.maximum(index, LEAST_INDEX)
+        reach: Float64 = 1.0 + excess * np.expm1(np.minimum(index * rarity / LOG10_E, LARGEST_LOG)) / index
+        return reach
 
     def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
         return self.rows.state(f"{prefix}peaks.")

@@ -25,7 +25,7 @@ def taught(log_excess: Float64) -> Peaks:
 def test_the_reach_of_a_pareto_tail_is_that_of_its_law(index: float) -> None:
     peaks = taught(index * np.random.default_rng(0).standard_exponential((2000, len(ROW))))
 
-    assert np.median(peaks.reach(ROW, THOUSANDTH)) == pytest.approx(1000.0**index, rel=0.1)
+    assert np.median(peaks.reach(ROW, THOUSANDTH)) == pytest.approx(1000.0**index, rel=0.2)
 
 
 def test_an_exponential_tail_is_not_taken_for_a_pareto_one() -> None:

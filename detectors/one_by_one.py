@@ -70,11 +70,8 @@ class OneByOne(ABC):
         self._rows = Rows(centre=0.0, unit=1.0, readings=0, kept=np.zeros(kept_rows))
 
     @abstractmethod
-    def _new(self, chance: float) -> Model:
-        """A model that has learnt nothing, of a series of whose readings this share may alarm by chance.
-
-        The band sees to that already, save where a model says yes or no by itself.
-        """
+    def _new(self) -> Model:
+        """A model that has learnt nothing."""
 
     def update(self, batch: Batch) -> Judgement:
         row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
@@ -125,7 +122,7 @@ class OneByOne(ABC):
         self._begin(row)
 
     def _begin(self, row: int) -> None:
-        model = self._new(10.0 ** -float(self._band.rarity(np.array([row]))[0]))
+        model = self._new()
         standard = (self._recent(row) - self._rows["centre"][row]) / self._rows["unit"][row]
         for reading in within(standard, OUTLIER).tolist():
             model.learn(reading)

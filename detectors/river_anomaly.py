@@ -39,7 +39,7 @@ class RiverDeviation(OneByOne):
 
     name = "river_sad"
 
-    def _new(self, _chance: float) -> Model:
+    def _new(self) -> Model:
         return _Deviation()
 
 
@@ -83,7 +83,7 @@ class RiverGaussian(OneByOne):
         super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows = window_rows
 
-    def _new(self, _chance: float) -> Model:
+    def _new(self) -> Model:
         return _Gaussian(self._window_rows)
 
 
@@ -151,5 +151,5 @@ class RiverHalfSpaceTrees(OneByOne):
         super().__init__(2 * window_rows, max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows, self._trees = window_rows, trees
 
-    def _new(self, _chance: float) -> Model:
+    def _new(self) -> Model:
         return _HalfSpaceTrees(self._window_rows, self._trees)

@@ -69,7 +69,7 @@ class RiverHoltWinters(OneByOne):
         """Two of its first readings are what River takes a trend from, and noise would be one."""
         self._first = max(1, season_rows)
 
-    def _new(self, _chance: float) -> Model:
+    def _new(self) -> Model:
         from river import time_series  # noqa: PLC0415
 
         model = time_series.HoltWinters(**self._settings)  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ class RiverSnarimax(OneByOne):
         super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._orders: dict[str, Any] = {"p": p, "d": d, "q": q}
 
-    def _new(self, _chance: float) -> Model:
+    def _new(self) -> Model:
         from river import time_series  # noqa: PLC0415
 
         return _Forecaster(time_series.SNARIMAX(**self._orders))

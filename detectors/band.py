@@ -34,8 +34,9 @@ class BandSettings:
     """How a band is calibrated. Memories and waits count readings.
 
     `margin` times the tail is the least half-width in units of the scale, at the usual number of false alarms; `share` is
-    how much of that number the band may use up. The floors are the least scale, relative to the expected value and in the
-    series' own unit. `tail_step` is by how much, as a logarithm, one reading beyond the tail moves it.
+    how much of that number the band may use up, and `prior_peaks` how many peaks outweigh the tail of a normal distribution.
+    The floors are the least scale, relative to the expected value and in the series' own unit. `tail_step` is by how much,
+    as a logarithm, one reading beyond the tail moves it.
     """
 
     warmup_rows: int = 25
@@ -46,6 +47,7 @@ class BandSettings:
     relative_floor: float = 0.01
     absolute_floor: float = 1e-9
     tail_step: float = 0.1
+    prior_peaks: float = 15.0
     share: float = 1.0
 
 
@@ -66,7 +68,7 @@ class Band:
     def __init__(self, settings: BandSettings, false_alarms_a_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._settings = settings
         self._false_alarms_a_day = false_alarms_a_day
-        self._pace, self._peaks = Pace(), Peaks()
+        self._pace, self._peaks = Pace(), Peaks(settings.prior_peaks)
         ring = np.zeros(settings.warmup_rows)
         margin = np.float32(settings.margin)
         self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, margin=margin, beyond=0.0, outside=0.0, next=0, ring=ring)
@@ -122,7 +124,7 @@ class Band:
         noted = np.flatnonzero(beyond | (before > 0.0))
         if len(noted):
             ratio = np.where(weight > 0.0, size, 0.0) / (tail * scale)
-            self._learn_peaks(row[noted], np.where(flagged & (run > TAIL_RUN_ROWS), np.nan, ratio)[noted])
+            self._learn_peaks(row[noted], np.where(flagged & (run > 1.0), np.nan, ratio)[noted])
         return self._settle(row, deviation)
 
     def _learn_peaks(self, row: Int64, ratio: Float64) -> None:

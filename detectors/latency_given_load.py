@@ -34,6 +34,8 @@ LOAD_SECONDS = 5.0
 LASTING_ROWS = 30.0
 SHARE = 1.0 / 3.0
 """Of the false alarms asked for, each of the band, the band of what lasts and what is sustained may use up so much."""
+PRIOR_PEAKS = 50.0
+"""After a surge the band is to be narrow enough for the next regression: its few peaks make no heavy tail."""
 CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 """A band is wider where few readings were seen near the load, by so many over their number."""
 
@@ -84,7 +86,7 @@ class LatencyGivenLoad:
         memory_rows: int = 300,
         familiar_rows: float = 4.0,
         band: BandSettings = BandSettings(  # noqa: B008  (frozen)
-            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, share=SHARE
+            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, prior_peaks=PRIOR_PEAKS, share=SHARE
         ),
         lasting_band: BandSettings = BandSettings(  # noqa: B008  (frozen)
             rebaseline_rows=3600,
@@ -94,6 +96,7 @@ class LatencyGivenLoad:
             scale_rows=3000,
             margin=3.0,
             tail_step=0.02,
+            prior_peaks=PRIOR_PEAKS,
             share=SHARE,
         ),
         *,

@@ -44,7 +44,7 @@ class Pace:
 
     def rows_a_day(self, row: Int64) -> Float64:
         """Readings a day; before the second reading one a second is taken for granted."""
-        step_ms = self.rows["step_ms"][row]
+        step_ms = self.rows["step_ms"][row].astype(np.float64)
         return DAY_MS / np.where(np.isnan(step_ms), FIRST_STEP_MS, step_ms)
 
     def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:

@@ -15,12 +15,9 @@ from recwatch.core.signals import Float64, Int64
 NORMAL_EXCESS = 0.11
 NORMAL_SQUARE = 0.022
 """Mean and mean square of ln(size / threshold) beyond the 99 % quantile of a normal distribution."""
-PRIOR_PEAKS = 50.0
 MEMORY_PEAKS = 500.0
 MOST_EXCESSES = 6.0
 """A peak teaches at most so many times the mean excess, as one in four hundred of a Pareto tail is: trouble is no noise."""
-DOUBTED_PEAKS = 20.0
-"""So many peaks make a heavy tail half believed in: the few of a surge make none."""
 LEAST_INDEX = 1e-3
 LARGEST_LOG = 100.0
 
@@ -30,7 +27,8 @@ class Peaks:
 
     The law is a generalised Pareto one. Its index is the moment estimator of Dekkers, Einmahl and de Haan ("A moment
     estimator for the index of an extreme-value distribution", 1989), held between 0, an exponential tail as noise that is
-    normal has it, and the mean excess, which is that of a Pareto tail.
+    normal has it, and the mean excess, which is that of a Pareto tail. A row begins with a tail that is normal, which weighs
+    as much as `prior_peaks`.
     """
 
     BLANK: Mapping[str, np.float32] = {
@@ -40,7 +38,8 @@ class Peaks:
         "square": np.float32(NORMAL_SQUARE),
     }
 
-    def __init__(self) -> None:
+    def __init__(self, prior_peaks: float) -> None:
+        self._prior_peaks = prior_peaks
         self.rows = Rows(**self.BLANK)
 
     def note(self, row: Int64, log_excess: Float64) -> Int64:
@@ -58,7 +57,7 @@ class Peaks:
     def _learn(self, row: Int64, peak: Float64) -> None:
         peak = np.minimum(peak, MOST_EXCESSES * self.rows["excess"][row])
         learnt = self.rows["learnt"][row] + 1.0
-        share = 1.0 / np.minimum(learnt + PRIOR_PEAKS, MEMORY_PEAKS)
+        share = 1.0 / np.minimum(learnt + self._prior_peaks, MEMORY_PEAKS)
         self.rows["learnt"][row] = learnt
         for column, value in (("excess", peak), ("square", peak * peak)):
             self.rows[column][row] += share * (value - self.rows[column][row])
@@ -66,9 +65,12 @@ class Peaks:
     def reach(self, row: Int64, rarity: Float64) -> Float64:
         """The size, in units of the threshold, that one peak in 10 to the power of `rarity` reaches.
 
+        The mean excess counts with its standard error on top: too small an estimate costs more alarms than too large a one
+        saves.
+
         For noise that is normal, and a threshold that is passed once in a hundred readings, one reading in 21,600:
 
-        >>> peaks = Peaks()
+        >>> peaks = Peaks(prior_peaks=15.0)
         >>> row = np.array([0])
         >>> _ = peaks.note(row, np.array([0.0]))
         >>> peaks.reach(row, np.array([np.log10(216.0)])).round(1)
@@ -77,8 +79,9 @@ class Peaks:
         excess, square = (self.rows[column][row].astype(np.float64) for column in ("excess", "square"))
         excess = np.maximum(excess, LEAST_EXCESS)
         alike = np.minimum(excess**2 / np.maximum(square, LEAST_EXCESS**2), 1.0 - LEAST_INDEX)
-        learnt = self.rows["learnt"][row]
-        index = np.clip(excess + 1.0 - 0.5 / (1.0 - alike), 0.0, excess) * learnt / (learnt + DOUBTED_PEAKS)
+        learnt = self.rows["learnt"][row].astype(np.float64)
+        index = np.clip(excess + 1.0 - 0.5 / (1.0 - alike), 0.0, excess) * learnt / (learnt + 0.5 * self._prior_peaks)
+        excess *= 1.0 + np.sqrt(learnt) / (learnt + self._prior_peaks)
         index = np.maximum(index, LEAST_INDEX)
         reach: Float64 = 1.0 + excess * np.expm1(np.minimum(index * rarity / LOG10_E, LARGEST_LOG)) / index
         return reach

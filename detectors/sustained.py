@@ -15,6 +15,7 @@ from recwatch.core.signals import Float64, Int64
 ROWS = 5
 HALF_WAY = 0.5
 MEMORY_ROWS = 10_000.0
+PRIOR_PEAKS = 15.0
 LEAST_RATE = 1e-12
 
 
@@ -26,7 +27,7 @@ class Sustained:
     """
 
     def __init__(self) -> None:
-        self._peaks = Peaks()
+        self._peaks = Peaks(PRIOR_PEAKS)
         self.rows = Rows(next=0, scores=np.zeros(ROWS), rate=np.float32(0.0))
 
     def score(self, row: Int64, signed: Float64, rarity: Float64) -> Float64:

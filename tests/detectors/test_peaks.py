@@ -14,7 +14,7 @@ THOUSANDTH = np.full(len(ROW), 3.0)
 
 def taught(log_excess: Float64) -> Peaks:
     """Peaks of one reading each, a line a peak, with a reading within the threshold after each."""
-    peaks = Peaks()
+    peaks = Peaks(prior_peaks=15.0)
     for line in log_excess:
         assert not len(peaks.note(ROW, line))
         assert len(peaks.note(ROW, np.zeros(len(ROW)))) == len(ROW)
@@ -36,7 +36,7 @@ def test_an_exponential_tail_is_not_taken_for_a_pareto_one() -> None:
 
 
 def test_a_run_has_one_peak_its_largest() -> None:
-    in_runs, alone = Peaks(), taught(np.full((50, len(ROW)), 0.4))
+    in_runs, alone = Peaks(prior_peaks=15.0), taught(np.full((50, len(ROW)), 0.4))
     for _ in range(50):
         for log_excess in (0.1, 0.4, 0.2, 0.0, 0.0):
             in_runs.note(ROW, np.full(len(ROW), log_excess))

@@ -11,7 +11,7 @@ from detectors.one_by_one import Model, OneByOne, Outlook
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 RECENT_ROWS = 10
-TOGETHER = RECENT_ROWS**0.5
+TOGETHER: float = RECENT_ROWS**0.5
 """The mean of so many independent readings scatters by so much less than one."""
 SHORT_OF = 0.99
 """What no test calls a drift is no nearer to the edge than this."""
@@ -53,7 +53,7 @@ class _Drift:
             self._test.update(min(max(deviations, -JUMP), JUMP))
             self._drifted = self._test.drift_detected
             self._test = self._fresh.clone() if self._drifted else self._test
-        surprise = TOGETHER * away
+        surprise = float(TOGETHER * away)
         self._alarms = self._drifted and surprise >= edge
         return surprise if self._drifted else min(surprise, SHORT_OF * edge)
 

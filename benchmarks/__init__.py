@@ -11,6 +11,7 @@ from benchmarks.backfill import backfill
 from benchmarks.bus import bus
 from benchmarks.detect_calibration import detect_calibration
 from benchmarks.detect_load import detect_load
+from benchmarks.detect_load_parts import detect_load_parts
 from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_size import detect_size
 from benchmarks.detect_speed import detect_speed
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "detect_speed": detect_speed,
     "detect_quality": detect_quality,
     "detect_load": detect_load,
+    "detect_load_parts": detect_load_parts,
     "detect_size": detect_size,
     "detect_calibration": detect_calibration,
     "scrape": scrape,

@@ -44,19 +44,24 @@ def detect_load(out: Console) -> Sequence[Row]:
     alone get 25 of the runs; the default band gets all. Incidents are those of 25 services without objectives, all signals
     through the stages as they run live, while nothing is the matter but promotions and deploys.
     """
-    usual, slow = latency_curve(1.0), [latency_curve(factor) for factor in SLOWER]
-    worlds = [simulated_days(seed, usual, slow) for seed in track(range(RUNS), "two weeks", console=out, transient=True)]
+    worlds = made_worlds(out)
     panels: Mapping[str, Callable[[], Detector]] = {OURS: LatencyGivenLoad, "robust band, latency alone": RobustBand}
     rows = []
     for name, make in track(panels.items(), "panels", console=out, transient=True):
-        rows += _rows(name, worlds, _panel_alarms(make(), worlds))
+        rows += found_and_false(name, worlds, panel_alarms(make(), worlds))
     for name in track(COMPARED, "latency alone", console=out, transient=True):
         few = worlds[:BASELINE_RUNS]
-        rows += _rows(name, few, [[BASELINES[name](_latency(days))[1] for days in run] for run in few])
+        rows += found_and_false(name, few, [[BASELINES[name](_latency(days))[1] for days in run] for run in few])
     return [*rows, *quiet_days(worlds[:BASELINE_RUNS])]
 
 
-def _panel_alarms(method: Detector, worlds: Worlds) -> list[list[Alarms]]:
+def made_worlds(out: Console) -> Worlds:
+    """The two weeks of each of the runs."""
+    usual, slow = latency_curve(1.0), [latency_curve(factor) for factor in SLOWER]
+    return [simulated_days(seed, usual, slow) for seed in track(range(RUNS), "two weeks", console=out, transient=True)]
+
+
+def panel_alarms(method: Detector, worlds: Worlds) -> list[list[Alarms]]:
     """Where anomalies start, as in the stage: two readings make one, fast answers make none."""
     latency, load, hits = (
         np.array([[getattr(days, signal) for days in run] for run in worlds]).reshape(-1, MINUTES)
@@ -80,7 +85,8 @@ def _latency(days: Days) -> LabelledSeries:
     return LabelledSeries("latency", "simulated", "interval", STEP_S, stamps, days.latency_mean_seconds, MINUTES_A_DAY)
 
 
-def _rows(name: str, worlds: Worlds, alarms: Sequence[Sequence[Alarms]]) -> list[Row]:
+def found_and_false(name: str, worlds: Worlds, alarms: Sequence[Sequence[Alarms]]) -> list[Row]:
+    """Shares of the runs in which each regression is found in time, and false alarms a series-day."""
     rows = []
     for number, factor in enumerate(SLOWER):
         delays = np.array([_delay(told[number], run[number].begins) for run, told in zip(worlds, alarms, strict=True)])

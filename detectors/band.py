@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detectors.pace import Pace
 from detectors.panel import Rows
+from detectors.peaks import Peaks
+from detectors.robust_band import FALSE_ALARMS_A_DAY, LEAST_RARITY
 from recwatch.core.signals import Float64, Int64, Judgement
 
 TAIL_QUANTILE = 0.99
+TAIL_RARITY = 2.0
 TAIL_PRIOR = 3.2
 """The 99 % quantile of |residual| over its mean; this much for a normal distribution."""
 TAIL_LEAST = 2.5
@@ -29,8 +33,10 @@ FLAGGED_WEIGHT = 0.1
 class BandSettings:
     """How a band is calibrated. Memories and waits count readings.
 
-    `margin` times the tail is the half-width in units of the scale; the floors are the least scale, relative to the expected
-    value and in the series' own unit. `tail_step` is by how much, as a logarithm, one reading beyond the tail moves it.
+    `margin` times the tail is the least half-width in units of the scale, at the usual number of false alarms; `share` is
+    how much of that number the band may use up, and `prior_peaks` how many peaks outweigh the tail of a normal distribution.
+    The floors are the least scale, relative to the expected value and in the series' own unit. `tail_step` is by how much,
+    as a logarithm, one reading beyond the tail moves it.
     """
 
     warmup_rows: int = 25
@@ -41,6 +47,8 @@ class BandSettings:
     relative_floor: float = 0.01
     absolute_floor: float = 1e-9
     tail_step: float = 0.1
+    prior_peaks: float = 15.0
+    share: float = 1.0
 
 
 class Band:
@@ -51,20 +59,33 @@ class Band:
     teaches the tail. Until `warmup_rows` readings the width is NaN, and for some time after it is wider, by `caution_rows` /
     readings. When readings outside outnumber those inside by `rebaseline_rows`, the shift is confirmed and the band starts
     anew around the last `warmup_rows` residuals.
+
+    The margin is where the peaks beyond the tail (`Peaks`) come `false_alarms_a_day` times by chance, as often as the row is
+    read, and no oftener than once in three thousand readings. It is never less than the settings' margin, which
+    follows `false_alarms_a_day` by the same law.
     """
 
-    def __init__(self, settings: BandSettings) -> None:
+    def __init__(self, settings: BandSettings, false_alarms_a_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._settings = settings
+        self._false_alarms_a_day = false_alarms_a_day
+        self._pace, self._peaks = Pace(), Peaks(settings.prior_peaks)
         ring = np.zeros(settings.warmup_rows)
-        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, beyond=0.0, outside=0.0, next=0, ring=ring)
+        margin = np.float32(settings.margin)
+        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, margin=margin, beyond=0.0, outside=0.0, next=0, ring=ring)
 
-    def half_width(self, row: Int64, centre: Float64) -> Float64:
-        """Half of the band of each row around `centre`; NaN while it warms up."""
+    def half_width(self, row: Int64, time_ms: Int64, centre: Float64) -> Float64:
+        """Half of the band of each row around `centre` for the reading at this time; NaN while it warms up."""
         self.rows.reserve(row)
+        self._peaks.rows.reserve(row)
+        self._pace.note(row, time_ms)
         seen = self.rows["seen"][row]
         caution = 1.0 + self._settings.caution_rows / np.maximum(seen, 1.0)
-        width = self._scale(row, centre) * self.rows["tail"][row] * (self._settings.margin * caution)
+        width = self._scale(row, centre) * self.rows["tail"][row] * self.rows["margin"][row] * caution
         return np.where(seen >= self._settings.warmup_rows, width, np.nan)
+
+    def rarity(self, row: Int64) -> Float64:
+        """−log10 of the share of a row's readings that may alarm by chance."""
+        return self._rarity(row, self._false_alarms_a_day)
 
     def weight(self, row: Int64, flagged: npt.NDArray[np.bool_], memory_rows: float) -> Float64:
         """How much of a new reading goes into an exponential mean over `memory_rows`; 0 while warming up."""
@@ -89,8 +110,8 @@ class Band:
         scale = self._scale(row, centre)
         size = np.abs(residual)
         tail = self.rows["tail"][row]
-        beyond = size > tail * scale
-        run = np.where(beyond, self.rows["beyond"][row] + 1.0, 0.0)
+        beyond, before = size > tail * scale, self.rows["beyond"][row]
+        run = np.where(beyond, before + 1.0, 0.0)
         self.rows["beyond"][row] = run
         weight = known * self.weight(row, flagged | (run > TAIL_RUN_ROWS), self._settings.scale_rows)
         self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
@@ -100,7 +121,26 @@ class Band:
         teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
         self.rows["tail"][row] = np.maximum(tail * np.exp(self._settings.tail_step * teaches * step), TAIL_LEAST)
         self.rows["outside"][row] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
+        noted = np.flatnonzero(beyond | (before > 0.0))
+        if len(noted):
+            ratio = np.where(weight > 0.0, size, 0.0) / (tail * scale)
+            self._learn_peaks(row[noted], np.where(flagged & (run > 1.0), np.nan, ratio)[noted])
         return self._settle(row, deviation)
+
+    def _learn_peaks(self, row: Int64, ratio: Float64) -> None:
+        """Learn how far beyond the tail readings are, in units of it; NaN where trouble lasts."""
+        wiser = self._peaks.note(row, np.log(np.maximum(ratio, 1.0)))
+        self.rows["margin"][wiser] = self._margin(wiser)
+
+    def _margin(self, row: Int64) -> Float64:
+        reach = self._peaks.reach(row, self.rarity(row) - TAIL_RARITY)
+        usual = self._peaks.reach(row, self._rarity(row, FALSE_ALARMS_A_DAY) - TAIL_RARITY)
+        return reach * np.maximum(self._settings.margin / usual, 1.0)
+
+    def _rarity(self, row: Int64, false_alarms_a_day: float) -> Float64:
+        allowed = self._settings.share * false_alarms_a_day
+        rarity: Float64 = np.maximum(np.log10(self._pace.rows_a_day(row) / allowed), LEAST_RARITY)
+        return rarity
 
     def _scale(self, row: Int64, centre: Float64) -> Float64:
         floor = np.maximum(self._settings.relative_floor * np.abs(centre), self._settings.absolute_floor)
@@ -123,6 +163,7 @@ class Band:
             recent = self.rows["ring"][settled]
             shift[due] = np.median(recent, axis=1)
             self.rows["scale"][settled] = _spread(recent - shift[due, None])
+            self.rows["margin"][settled] = self._margin(settled)
             self.rows["seen"][settled] = self._settings.warmup_rows
             self.rows["outside"][settled] = 0.0
             self.rows["ring"][settled] = recent - shift[due, None]
@@ -133,10 +174,13 @@ class Band:
         return np.minimum(self.rows["seen"][row] / self._settings.warmup_rows, 1.0)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return self.rows.state("band.")
+        return {**self.rows.state("band."), **self._pace.state("band."), **self._peaks.state("band.")}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.rows.restore(state, "band.")
+        self._pace.restore(state, "band.")
+        self._peaks.restore(state, "band.")
+        self.rows["margin"][:] = self._margin(np.arange(len(self.rows["margin"])))
 
 
 def _spread(recent: Float64) -> Float64:
@@ -147,11 +191,21 @@ def _spread(recent: Float64) -> Float64:
     return 1.25 * mean
 
 
+UNCALIBRATED: Mapping[str, npt.ArrayLike] = {
+    "seen": 0.0,
+    "tail": TAIL_PRIOR,
+    "beyond": 0.0,
+    "outside": 0.0,
+    **{f"pace.{column}": blank for column, blank in Pace.BLANK.items()},
+    **{f"peaks.{column}": blank for column, blank in Peaks.BLANK.items()},
+}
+"""What a band forgets where readings will scatter differently, as they do when a series is read at another pace."""
+
+
 def uncalibrated(state: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """The state of a method with its band, if it has one, before the warm-up again; all else that it learnt is kept."""
-    anew = {"seen": 0.0, "tail": TAIL_PRIOR, "beyond": 0.0, "outside": 0.0}
-    columns = {f"band.{name}": value for name, value in anew.items()}
-    return {name: np.full_like(array, columns[name]) if name in columns else array for name, array in state.items()}
+    """The state of a method with its bands, if it has any, before the warm-up again; all else that it learnt is kept."""
+    anew = {name: UNCALIBRATED.get(name.partition("band.")[2]) for name in state}
+    return {name: array if anew[name] is None else np.full_like(array, anew[name]) for name, array in state.items()}
 
 
 def judged(expected: Float64, residual: Float64, half_width: Float64) -> Judgement:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detectors.pace import Pace
 from detectors.panel import LARGEST, Batch, Rows, within
 from detectors.robust_band import CAUTION, CAUTION_ROWS, FALSE_ALARMS_A_DAY, WARMUP_ROWS
-from detectors.views import DAY_MS, FIRST_STEP_MS
 from recwatch.core.signals import Float64, Int64, Judgement
 
 MEMORY_ROWS = 1000.0
@@ -33,11 +33,13 @@ class FlatLine:
 
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day
-        self._rows = Rows(seen=0.0, last=np.nan, last_ms=np.int64(0), step_ms=FIRST_STEP_MS, run=0.0, share=0.0, longest=0.0)
+        self._pace = Pace()
+        self._rows = Rows(seen=0.0, last=np.nan, run=0.0, share=0.0, longest=0.0)
 
     def update(self, batch: Batch) -> Judgement:
         row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
         rows.reserve(row)
+        self._pace.rows.reserve(row)
         seen, share, before = rows["seen"][row], rows["share"][row], rows["run"][row]
         repeats = value == rows["last"][row]
         run = np.where(repeats, before + 1.0, 0.0)
@@ -45,29 +47,25 @@ class FlatLine:
         told = np.where(seen >= WARMUP_ROWS, 0.0, np.nan)
         chance = -np.log10(np.clip(share, LEAST_SHARE, 1.0)) * run / self._needed(row, seen)
         score = told + np.minimum(chance, run / (LONGER * (longest + 1.0)))
-        rows["step_ms"][row] = self._step_ms(row, batch.time_ms, seen)
+        self._pace.note(row, batch.time_ms)
         rows["share"][row] = share + (repeats - share) / np.minimum(seen + 1.0, MEMORY_ROWS)
         rows["longest"][row] = longest * (1.0 - LONGEST_FADES)
-        rows["run"][row], rows["last"][row], rows["last_ms"][row], rows["seen"][row] = run, value, batch.time_ms, seen + 1.0
+        rows["run"][row], rows["last"][row], rows["seen"][row] = run, value, seen + 1.0
         known = value + told
         return Judgement(score, known, known, known)
 
     def _needed(self, row: Int64, seen: Float64) -> Float64:
         """How rare a run must be, as −log10; a young series is given less credit."""
-        allowed = np.log10(DAY_MS / (self._rows["step_ms"][row] * self._false_alarms_a_day))
+        allowed = np.log10(self._pace.rows_a_day(row) / self._false_alarms_a_day)
         return np.maximum(allowed, 1.0) + CAUTION * np.log10(1.0 + CAUTION_ROWS / (seen + 1.0))
-
-    def _step_ms(self, row: Int64, time_ms: Int64, seen: Float64) -> Float64:
-        passed = np.maximum((time_ms - self._rows["last_ms"][row]).astype(np.float64), 1.0)
-        step = self._rows["step_ms"][row]
-        return np.where(seen == 0.0, step, np.where(seen == 1.0, passed, step + within(passed - step, 0.1 * step)))
 
     def warmup_ratio(self, row: Int64) -> Float64:
         self._rows.reserve(row)
         return np.minimum(self._rows["seen"][row] / WARMUP_ROWS, 1.0)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return self._rows.state()
+        return {**self._pace.state(), **self._rows.state()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._pace.restore(state)
         self._rows.restore(state)

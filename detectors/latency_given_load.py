@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
 from detectors.panel import Batch, Rows, within
+from detectors.robust_band import FALSE_ALARMS_A_DAY
+from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LOAD = "requests_per_second"
@@ -30,17 +32,20 @@ SLOPE_DRIFT = 1e-7
 LOAD_SECONDS = 5.0
 """Time constant of the load that counts; a reading a minute counts whole."""
 LASTING_ROWS = 30.0
-SUSTAINED_ROWS = 5
-"""So many readings on one side, each half way to the edge of a band, count as one at the edge: noise comes back."""
+SHARE = 1.0 / 3.0
+"""Of the false alarms asked for, each of the band, the band of what lasts and what is sustained may use up so much."""
+PRIOR_PEAKS = 50.0
+"""After a surge the band is to be narrow enough for the next regression: its few peaks make no heavy tail."""
 CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 """A band is wider where few readings were seen near the load, by so many over their number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """The knot below each row's load, how far (0..1) the load is on its way to the next, and the log share of misses."""
+    """The time, the knot below each row's load, how far (0..1) it is on its way to the next, and the log share of misses."""
 
     row: Int64
+    time_ms: Int64
     knot: Int64
     share: Float64
     log_misses: Float64
@@ -81,7 +86,7 @@ class LatencyGivenLoad:
         memory_rows: int = 300,
         familiar_rows: float = 4.0,
         band: BandSettings = BandSettings(  # noqa: B008  (frozen)
-            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02
+            rebaseline_rows=3600, relative_floor=0.0, absolute_floor=0.02, prior_peaks=PRIOR_PEAKS, share=SHARE
         ),
         lasting_band: BandSettings = BandSettings(  # noqa: B008  (frozen)
             rebaseline_rows=3600,
@@ -91,12 +96,17 @@ class LatencyGivenLoad:
             scale_rows=3000,
             margin=3.0,
             tail_step=0.02,
+            prior_peaks=PRIOR_PEAKS,
+            share=SHARE,
         ),
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
         self._memory_rows = memory_rows
         self._familiar_rows = familiar_rows
-        self._band = Band(band)
-        self._lasting_band = Band(lasting_band)
+        self._band = Band(band, max_false_alarms_per_series_day)
+        self._lasting_band = Band(lasting_band, max_false_alarms_per_series_day)
+        self._sustained = Sustained()
         self._rows = Rows(
             log_latency=np.zeros(KNOTS, dtype=np.float32),
             readings=np.zeros(KNOTS, dtype=np.float32),
@@ -109,8 +119,6 @@ class LatencyGivenLoad:
             usual_misses=np.nan,
             noise=0.1,
             lasting=0.0,
-            next=0,
-            scores=np.zeros(SUSTAINED_ROWS),
         )
 
     def update(self, batch: Batch) -> Judgement:
@@ -134,16 +142,16 @@ class LatencyGivenLoad:
         expected = self._expected(at)
         residual = log_value - expected.log
         few = 1.0 / np.maximum(expected.readings, 1.0)
-        half_width = self._band.half_width(row, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
+        half_width = self._band.half_width(row, at.time_ms, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
         lasting = self._lasting(row, residual, half_width, expected)
-        lasting_width = self._lasting_band.half_width(row, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
+        lasting_width = self._lasting_band.half_width(row, at.time_ms, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
         lasting_width += expected.error
         still = np.clip(lasting * np.sign(residual), 0.0, 2.0 * np.abs(residual))
         score = np.maximum(np.abs(residual) / half_width, still / lasting_width)
         score = np.where(expected.familiar, score, np.nan)
         self._learn(at, expected, residual, half_width, score >= 1.0)
         self._lasting_band.learn(row, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
-        score = np.maximum(score, 2.0 * self._sustained(row, np.copysign(score, residual)))
+        score = np.maximum(score, self._sustained.score(row, np.copysign(score, residual), self._band.rarity(row)))
         told = np.where(expected.familiar, half_width, np.nan)
         seconds = np.exp(expected.log + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
@@ -160,7 +168,7 @@ class LatencyGivenLoad:
         log2 = np.log2(np.maximum(rows["load"][row], 2.0**LEAST_LOG2_LOAD))
         position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
         knot = position.astype(np.int64)
-        return _Place(row, knot, position - knot, np.log(rows["misses"][row]))
+        return _Place(row, time_ms, knot, position - knot, np.log(rows["misses"][row]))
 
     def _expected(self, at: _Place) -> _Expected:
         row, knot, rows = at.row, at.knot, self._rows
@@ -183,16 +191,6 @@ class LatencyGivenLoad:
         lasting = np.where(expected.familiar, before + (held - before) / LASTING_ROWS, before)
         self._rows["lasting"][row] = lasting
         return lasting
-
-    def _sustained(self, row: Int64, score: Float64) -> Float64:
-        """The least score of the last `SUSTAINED_ROWS` readings where all were on one side, which the sign tells."""
-        rows = self._rows
-        slot = rows["next"][row]
-        rows["scores"][row, slot] = np.nan_to_num(score)
-        rows["next"][row] = (slot + 1) % SUSTAINED_ROWS
-        last = rows["scores"][row]
-        sustained: Float64 = np.maximum(last.min(axis=1), -last.max(axis=1))
-        return sustained
 
     def _learn(
         self,
@@ -238,10 +236,11 @@ class LatencyGivenLoad:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         lasting = {f"lasting.{name}": column for name, column in self._lasting_band.state().items()}
-        return {**self._band.state(), **lasting, **self._rows.state()}
+        return {**self._band.state(), **lasting, **self._sustained.state(), **self._rows.state()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._band.restore(state)
+        self._sustained.restore(state)
         prefix = "lasting."
         self._lasting_band.restore(
             {name.removeprefix(prefix): column for name, column in state.items() if name.startswith(prefix)}

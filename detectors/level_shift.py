@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from detectors.band import Band, BandSettings, judged
 from detectors.panel import LARGEST, Batch, Rows
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
 
@@ -27,10 +28,12 @@ class LevelShift:
         recent_rows: int = 11,
         reference_rows: int = 300,
         band: BandSettings = BandSettings(warmup_rows=30, caution_rows=30.0),  # noqa: B008  (frozen)
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
         self._reference_rows = reference_rows
         self._middle = recent_rows // 2
-        self._band = Band(band)
+        self._band = Band(band, max_false_alarms_per_series_day)
         self._rows = Rows(reference=0.0, next=0, recent=np.full(recent_rows, np.nan))
 
     def update(self, batch: Batch) -> Judgement:
@@ -38,7 +41,7 @@ class LevelShift:
         self._rows.reserve(row)
         residual = self._recent_median(row, np.clip(batch.value, -LARGEST, LARGEST)) - self._rows["reference"][row]
         reference = self._rows["reference"][row]
-        half_width = self._band.half_width(row, reference)
+        half_width = self._band.half_width(row, batch.time_ms, reference)
         judgement = judged(reference, residual, half_width)
 
         flagged = judgement.score >= 1.0

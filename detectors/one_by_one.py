@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detectors.band import Band, BandSettings
 from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
 KEPT_ROWS = 60
@@ -62,8 +63,8 @@ class OneByOne(ABC):
     name: str
     needs: tuple[str, ...] = ()
 
-    def __init__(self, kept_rows: int = KEPT_ROWS) -> None:
-        self._band = Band(WIDTH)
+    def __init__(self, kept_rows: int = KEPT_ROWS, *, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
+        self._band = Band(WIDTH, max_false_alarms_per_series_day)
         self._kept_rows = kept_rows
         self._models: dict[int, Model] = {}
         self._rows = Rows(centre=0.0, unit=1.0, readings=0, kept=np.zeros(kept_rows))
@@ -75,7 +76,7 @@ class OneByOne(ABC):
     def update(self, batch: Batch) -> Judgement:
         row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
         rows.reserve(row)
-        edge = self._band.half_width(row, np.zeros(len(row)))
+        edge = self._band.half_width(row, batch.time_ms, np.zeros(len(row)))
         centre, unit = rows["centre"][row], rows["unit"][row]
         reading = within((value - centre) / unit, FARTHEST)
         running = self._band.rows["outside"][row] > 0.0

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from detectors.one_by_one import MEAN_DEVIATION, Model, OneByOne, Outlook
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 LEAST_DEVIATION = 0.05
 """A standard deviation that is less, in units of the noise that the warm-up saw, is not believed."""
@@ -73,8 +74,13 @@ class RiverGaussian(OneByOne):
 
     name = "river_gaussian"
 
-    def __init__(self, window_rows: Annotated[int, Field(ge=30, le=10_000)] = 300) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        window_rows: Annotated[int, Field(ge=30, le=10_000)] = 300,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
+    ) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows = window_rows
 
     def _new(self) -> Model:
@@ -139,8 +145,10 @@ class RiverHalfSpaceTrees(OneByOne):
         self,
         window_rows: Annotated[int, Field(ge=10, le=10_000)] = 250,
         trees: Annotated[int, Field(ge=1, le=100)] = 10,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
-        super().__init__(kept_rows=2 * window_rows)
+        super().__init__(2 * window_rows, max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._window_rows, self._trees = window_rows, trees
 
     def _new(self) -> Model:

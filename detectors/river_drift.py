@@ -8,8 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from detectors.one_by_one import Model, OneByOne, Outlook
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 RECENT_ROWS = 10
+TOGETHER: float = RECENT_ROWS**0.5
+"""The mean of so many independent readings scatters by so much less than one."""
+SHORT_OF = 0.99
+"""What no test calls a drift is no nearer to the edge than this."""
 JUMP = 10.0
 """Readings given to a test are held within so many deviations: one spike is no drift."""
 CLIP = 4.0
@@ -23,8 +28,9 @@ Positive = Annotated[float, Field(gt=0.0)]
 class _Drift:
     """A test of drift on the distance from the mean so far, in deviations: yes or no.
 
-    After a yes a reading is as surprising as the last `RECENT_ROWS` are far from that mean, until they are back within one
-    deviation of it, and the test begins anew.
+    A reading is as surprising as the last `RECENT_ROWS` are far from that mean together, but alarms only after a yes, until
+    they are back within one deviation of it, and the test begins anew. The tests suppose readings that are independent of
+    each other; where noise comes in runs they say yes again and again, and the band says how often that may alarm.
     """
 
     def __init__(self, test: Any) -> None:
@@ -32,10 +38,10 @@ class _Drift:
 
         self._fresh, self._test = test, test.clone()
         self._mean, self._variance, self._recent = stats.Mean(), stats.Var(), [0.0] * RECENT_ROWS
-        self._drifted = False
+        self._drifted, self._alarms = False, False
 
     def outlook(self, edge: float) -> Outlook:
-        return Outlook(float(self._mean.get()), edge * self._deviation())
+        return Outlook(float(self._mean.get()), edge * self._deviation() / TOGETHER)
 
     def surprise(self, reading: float, edge: float) -> float:
         deviations = (reading - self._mean.get()) / self._deviation()
@@ -47,10 +53,12 @@ class _Drift:
             self._test.update(min(max(deviations, -JUMP), JUMP))
             self._drifted = self._test.drift_detected
             self._test = self._fresh.clone() if self._drifted else self._test
-        return edge + away if self._drifted else 0.0
+        surprise = float(TOGETHER * away)
+        self._alarms = self._drifted and surprise >= edge
+        return surprise if self._drifted else min(surprise, SHORT_OF * edge)
 
     def learn(self, reading: float) -> None:
-        if self._drifted:
+        if self._alarms:
             return
         expected, most = self._mean.get(), CLIP * self._deviation()
         held = min(max(reading, expected - most), expected + most) if self._mean.n > RECENT_ROWS else reading
@@ -66,8 +74,8 @@ class RiverAdwin(OneByOne):
 
     name = "river_adwin"
 
-    def __init__(self, delta: Share = 0.002) -> None:
-        super().__init__()
+    def __init__(self, delta: Share = 0.002, *, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._delta = delta
 
     def _new(self) -> Model:
@@ -81,8 +89,14 @@ class RiverPageHinkley(OneByOne):
 
     name = "river_page_hinkley"
 
-    def __init__(self, delta: Positive = 0.5, threshold: Positive = 20.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        delta: Positive = 0.5,
+        threshold: Positive = 20.0,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
+    ) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._delta, self._threshold = delta, threshold
 
     def _new(self) -> Model:
@@ -101,8 +115,10 @@ class RiverKswin(OneByOne):
         alpha: Share = 1e-4,
         window_rows: Annotated[int, Field(ge=30, le=2_000)] = 60,
         recent_rows: Annotated[int, Field(ge=5, le=500)] = 15,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
-        super().__init__()
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._settings: dict[str, Any] = {"alpha": alpha, "window_size": window_rows, "stat_size": recent_rows, "seed": SEED}
 
     def _new(self) -> Model:

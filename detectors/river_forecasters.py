@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from detectors.one_by_one import FARTHEST, KEPT_ROWS, Model, OneByOne, Outlook
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Lags = Annotated[int, Field(ge=0, le=100)]
@@ -57,8 +58,11 @@ class RiverHoltWinters(OneByOne):
         beta: Share = 0.02,
         gamma: Share = 0.1,
         season_rows: Annotated[int, Field(ge=0, le=10_000)] = 0,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
     ) -> None:
-        super().__init__(kept_rows=max(KEPT_ROWS, 2 * season_rows))
+        kept_rows = max(KEPT_ROWS, 2 * season_rows)
+        super().__init__(kept_rows, max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         season = {"gamma": gamma, "seasonality": season_rows} if season_rows else {}
         self._settings: dict[str, Any] = {"alpha": alpha, "beta": beta, **season}
         self._calm = 0 if season_rows else 2
@@ -77,8 +81,15 @@ class RiverSnarimax(OneByOne):
 
     name = "river_snarimax"
 
-    def __init__(self, p: Lags = 3, d: Annotated[int, Field(ge=0, le=2)] = 0, q: Lags = 1) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        p: Lags = 3,
+        d: Annotated[int, Field(ge=0, le=2)] = 0,
+        q: Lags = 1,
+        *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
+    ) -> None:
+        super().__init__(max_false_alarms_per_series_day=max_false_alarms_per_series_day)
         self._orders: dict[str, Any] = {"p": p, "d": d, "q": q}
 
     def _new(self) -> Model:

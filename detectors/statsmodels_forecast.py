@@ -20,6 +20,7 @@ from detectors.band import Band, BandSettings
 from detectors.forecast import HORIZON_S
 from detectors.one_by_one import LEAST_UNIT, LEAST_UNIT_RATIO, MEAN_DEVIATION
 from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.robust_band import FALSE_ALARMS_A_DAY
 from detectors.statsmodels_fits import forecast
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -55,6 +56,7 @@ class StatsmodelsForecast:
         history_days: Annotated[float, Field(gt=0.0, le=60.0)] = 3.0,
         refit_minutes: Annotated[float, Field(gt=0.0, le=1440.0)] = 10.0,
         *,
+        max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY,
         worker: Executor | None = None,
     ) -> None:
         if find_spec("statsmodels") is None:
@@ -63,7 +65,7 @@ class StatsmodelsForecast:
         self._bucket_ms, self._refit_ms = round(1000 * bucket_s), round(60_000 * refit_minutes)
         self._season_rows = round(86_400 / bucket_s)
         self._ahead_rows = -(-round(2 * self._refit_ms + 1000 * HORIZON_S) // self._bucket_ms) + 1
-        self._band = Band(WIDTH)
+        self._band = Band(WIDTH, max_false_alarms_per_series_day)
         history = np.full(max(round(history_days * self._season_rows), LEAST_HISTORY), np.nan)
         blank = np.full(self._ahead_rows, np.nan)
         self._rows = Rows(
@@ -88,7 +90,7 @@ class StatsmodelsForecast:
         expected, deviation = self._forecast(row, bucket)
         known = ~np.isnan(expected)
         unit = np.maximum(deviation, LEAST_UNIT_RATIO * np.abs(expected) + LEAST_UNIT)
-        edge = self._band.half_width(row, np.zeros(len(row))) + 0.0 * expected
+        edge = self._band.half_width(row, batch.time_ms, np.zeros(len(row))) + 0.0 * expected
         away = within((value - expected) / unit, LARGEST_DEVIATIONS)
         score = np.abs(away) / edge
         flagged = score >= 1.0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from benchmarks.detect_calibration import AtOnce
 from detectors import METHODS
 from detectors.exhaustion import LIMIT
 from detectors.latency_given_load import CACHE, LOAD
@@ -39,18 +39,6 @@ QUICK: dict[str, dict[str, Any]] = {
     **{name: {"bucket_s": 1.0, "history_days": 0.0005, "refit_minutes": 0.5} for name in STATSMODELS},
 }
 """Parameters with which a method is warm after thirty readings a second apart."""
-
-
-class AtOnce(Executor):
-    """Does the work while one waits, so that what comes of it does not depend on time."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except ValueError as error:
-            done.set_exception(error)
-        return done
 
 
 def made(name: str) -> Detector:

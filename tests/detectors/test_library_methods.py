@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from detectors import METHODS, RIVER, STATSMODELS
 from detectors.panel import Batch, Foresees
-from detectors.plan import DetectionConfig
+from detectors.plan import KNOB, DetectionConfig
 from detectors.stage import DetectorStage
 from detectors.statsmodels_fits import MODELS, forecast
 from detectors.statsmodels_forecast import StatsmodelsLocalLevel, fitting_process
@@ -41,7 +41,8 @@ def test_parameters_reach_the_method() -> None:
         }
     )
 
-    assert config.settings()["statsmodels_ets"] == {"bucket_s": 60.0, "refit_minutes": 5.0}
+    knob = {KNOB: config.max_false_alarms_per_series_day}
+    assert config.settings()["statsmodels_ets"] == {**knob, "bucket_s": 60.0, "refit_minutes": 5.0}
     assert METHODS["river_kswin"](**config.settings()["river_kswin"])._settings["window_size"] == 200  # type: ignore[attr-defined]
 
 

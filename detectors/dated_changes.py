@@ -52,7 +52,8 @@ def _that_matter(values: Float64, edges: list[int]) -> list[int]:
     """The edges of the levels without those between two that differ by no more than their noise, the least change first."""
     while len(edges) > 2:
         levels = _levels(values, edges)
-        noise = [_noise(values[start:end], level) for (start, end), level in zip(pairwise(edges), levels, strict=True)]
+        around = zip(pairwise(edges), levels, strict=True)
+        noise = [_noise(np.abs(values[start:end] - level)) for (start, end), level in around]
         excess = np.abs(np.diff(levels)) - np.maximum(noise[:-1], noise[1:])
         least = int(np.argmin(excess))
         if excess[least] > 0.0:
@@ -65,17 +66,17 @@ def _levels(values: Float64, edges: Sequence[int]) -> list[float]:
     return [float(np.median(values[start:end])) for start, end in pairwise(edges) if start < end]
 
 
-def _noise(values: Float64, level: float) -> float:
-    """The mean distance from the level were the distances exponential, from their median: so outliers do not count."""
-    return float(np.median(np.abs(values - level))) / log(2.0)
+def _noise(distance: Float64) -> float:
+    """The mean of exponential distances that have the median of these: so outliers do not count."""
+    return float(np.median(distance)) / log(2.0)
 
 
 def _dated(values: Float64, start: int, end: int, before: float, after: float) -> DatedChange:
     """The posterior of the one change between known levels in `values[start:end]`, in noise of Laplace's distribution."""
     from_before, from_after = np.abs(values[start:end] - before), np.abs(values[start:end] - after)
-    noise = float(np.median(np.minimum(from_before, from_after))) / log(2.0)
-    # Each possible row has the readings before it from the old level and the others from the new one.
-    cost = np.cumsum(from_before - from_after)[:-1] / max(noise, LEAST_NOISE_RATIO * abs(after - before))
+    noise = max(_noise(np.minimum(from_before, from_after)), LEAST_NOISE_RATIO * abs(after - before))
+    # For each row that may be the first of the new level, readings before it are of the old one.
+    cost = np.cumsum(from_before - from_after)[:-1] / noise
     share = np.cumsum(np.exp(cost.min() - cost))
     earliest, latest = np.searchsorted(share, share[-1] * np.array([0.05, 0.95])).tolist()
     first = start + 1

@@ -89,7 +89,8 @@ class ApiView:
 
     def explain(self, service: str, series: str) -> Explained:
         """Why a series did or did not alarm, and when its level last changed."""
-        recent, named = self.live.recent, series_named(series, self.live.recent, service)
+        recent = self.live.recent
+        named = series_named(series, recent, service)
         events = (self.live.events(Anomaly), self.live.events(Incident), self.live.events(Silence))
         found = explain(named, recent, events, self.clock.now_ms())
         return Explained(found.series, found.verdict, found.sentences + level_changes(named, recent))

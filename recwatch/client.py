@@ -100,7 +100,7 @@ class Bands:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why a series did, or did not, alarm: one verdict and the figures behind it, in words."""
+    """Why a series did, or did not, alarm: a verdict, the figures behind it and the last changes of its level, in words."""
 
     series: str
     verdict: str
@@ -179,7 +179,7 @@ class Client:
         return self._post(Silence, f"/api/silences/{_part(silence_id)}/end", {"by": by})
 
     def explain(self, service: str, series: str) -> Explained:
-        """Why `series`, a name or a whole key, did or did not alarm."""
+        """Why `series`, a name or a whole key, did or did not alarm, and when its level last changed."""
         return self._get(Explained, "/api/explain", service=service, series=series)
 
     def holds(self) -> tuple[Hold, ...]:

@@ -112,7 +112,7 @@ def _signals(view: ApiView) -> APIRouter:
         _require_few(len(series_id), end_ms - start_ms)
         return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
 
-    @routes.get("/explain", summary="Why a series did, or did not, alarm")
+    @routes.get("/explain", summary="Why a series did, or did not, alarm, and when its level last changed")
     def explain(service: str, series: str) -> Explained:
         _known_service(view, service)
         return view.explain(service, series)

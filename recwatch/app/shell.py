@@ -61,7 +61,7 @@ def incident(incident_id: str, url: UrlOption = None, config: ConfigOption = Non
 
 @app.command()
 def explain(series: str, url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
-    """Say why a series did or did not alarm. SERIES is a signal's name or a whole key."""
+    """Say why a series did or did not alarm, and when its level last changed. SERIES is a signal's name or a whole key."""
     with _asking(url, config) as client:
         known = [status.name for status in client.services()]
         if service is None and len(known) != 1:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from alerting.explain import explain, series_named
+from recwatch.app.level_changes import level_changes
 from recwatch.app.live import LiveView
 from recwatch.app.measured import unmeasured
 from recwatch.client import Bands, Columns, Explained, ServiceState, ServiceStatus, SignalStatus, TargetStatus
@@ -87,11 +88,12 @@ class ApiView:
         return tuple(hold for hold in found if hold is not None)
 
     def explain(self, service: str, series: str) -> Explained:
-        """Why a series did or did not alarm."""
+        """Why a series did or did not alarm, and when its level last changed."""
         recent = self.live.recent
+        named = series_named(series, recent, service)
         events = (self.live.events(Anomaly), self.live.events(Incident), self.live.events(Silence))
-        found = explain(series_named(series, recent, service), recent, events, self.clock.now_ms())
-        return Explained(found.series, found.verdict, found.sentences)
+        found = explain(named, recent, events, self.clock.now_ms())
+        return Explained(found.series, found.verdict, found.sentences + level_changes(named, recent))
 
     def _targets(self, service: str) -> Iterator[TargetStatus]:
         told = self.live.targets(service)

@@ -28,7 +28,7 @@ faults: setup
 
 # Four at once on two cores: half of a run is waiting, for brokers, sessions and restarts. A file's tests stay together.
 test: setup
-	@$(BIN)/python -m pytest -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check .

@@ -102,7 +102,7 @@ def test_patterns_find_files_in_yaml_and_json(server: PageServer, tmp_path: Path
         ("", "lists no targets that can be used: "),
         ('{"targets": []}', "it holds no list of target groups"),
         ('[{"target": ["127.0.0.1:1"]}]', "key '[0].targets' is missing. Add it"),
-        ('[{"targets": ["127.0.0.1:1"], "lable": {}}]', "unknown key '[0].lable'. Valid keys there: targets, labels"),
+        ('[{"targets": ["127.0.0.1:1"], "lable": {}}]', "unknown key '[0].lable'. Did you mean 'labels'? Valid keys "),
         ('[{"targets": ["http://127.0.0.1:1/metrics"]}]', "write host:port"),
         ('[{"targets": ["a\\\\b:1"]}]', "is no URL"),
         (f'[{{"targets": ["{70 * "é"}:1"]}}]', "is no URL"),

@@ -58,6 +58,7 @@ class Story:
         self._witness = Witness(cast.client, SERVICE)
         self._scenario = scenario
         self._person = person
+        self._entered = False
         self._clock = SystemClock()
         self._pause = Event()
         self._started_s = self._clock.now_ms() / 1000
@@ -151,13 +152,14 @@ class Story:
         if (state := self._proposal().state) != "proposed":
             self._say(f"The proposal is {state}.")
             return
-        by = "the person at the terminal" if self._person and _enter_pressed(consume=True) else "the demo"
+        by = "the person at the terminal" if self._entered else "the demo"
         self._cast.client.decide(proposal.id, "approve", by, "the story goes on")
         self._say(f"Approved by {by}.")
 
     def _decided(self, until_s: float) -> bool | None:
+        self._entered = _enter_pressed()
         over = self._clock.now_ms() / 1000 >= until_s
-        return over or self._proposal().state != "proposed" or _enter_pressed() or None
+        return over or self._proposal().state != "proposed" or self._entered or None
 
     def stay_up(self) -> None:
         """Go on watching until Ctrl-C."""
@@ -241,8 +243,6 @@ def _applied_ms(proposal: Proposal | None) -> int | None:
     return proposal.actions[0].time_ms if proposal and proposal.actions else None
 
 
-def _enter_pressed(*, consume: bool = False) -> bool:
-    pressed = bool(select.select([sys.stdin], [], [], 0)[0])
-    if pressed and consume:
-        sys.stdin.readline()
-    return pressed
+def _enter_pressed() -> bool:
+    """Whether a line was entered since the last look; a terminal that has gone enters none."""
+    return bool(select.select([sys.stdin], [], [], 0)[0]) and sys.stdin.readline() != ""

@@ -71,7 +71,9 @@ class Band:
         self._pace, self._peaks = Pace(), Peaks(settings.prior_peaks)
         ring = np.zeros(settings.warmup_rows)
         margin = np.float32(settings.margin)
-        self.rows = Rows(seen=0.0, scale=0.0, tail=TAIL_PRIOR, margin=margin, beyond=0.0, outside=0.0, next=0, ring=ring)
+        self.rows = Rows(
+            seen=0.0, scale=0.0, tail=TAIL_PRIOR, margin=margin, beyond=0.0, outside=0.0, next=np.int16(0), ring=ring
+        )
 
     def half_width(self, row: Int64, time_ms: Int64, centre: Float64) -> Float64:
         """Half of the band of each row around `centre` for the reading at this time; NaN while it warms up."""

@@ -34,7 +34,7 @@ class LevelShift:
         self._reference_rows = reference_rows
         self._middle = recent_rows // 2
         self._band = Band(band, max_false_alarms_per_series_day)
-        self._rows = Rows(reference=0.0, next=0, recent=np.full(recent_rows, np.nan))
+        self._rows = Rows(reference=0.0, next=np.int16(0), recent=np.full(recent_rows, np.nan))
 
     def update(self, batch: Batch) -> Judgement:
         row = batch.row

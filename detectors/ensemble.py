@@ -25,6 +25,8 @@ PREFERENCE = (*LEADING, *(name for name in METHODS if name not in LEADING + TRAI
 """Of the methods that have an opinion, the first gives a series its expected value and band."""
 BY_LOAD = "latency_given_load"
 NEVER_MS = int(np.iinfo(np.int64).min)
+LONGEST_STEP_MS = int(np.iinfo(np.int32).max)
+"""Nearly 25 days: what was silent for longer counts as if it had been for so long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +88,7 @@ class Ensemble:
         self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
         ahead = {name: method.foresees for name, method in self.foresees.items()}
         self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, ahead)
-        self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int64(0), warming=np.ones(len(self.methods), dtype=np.bool_))
+        self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int32(0), warming=np.ones(len(self.methods), dtype=np.bool_))
 
     def judge(self, ticks: Sequence[Samples]) -> Round:
         """Judge, then learn, the readings of one round. A reading not newer than its series' last is left out."""
@@ -130,7 +132,9 @@ class Ensemble:
 
     def _note_time(self, members: Members, time_ms: Int64) -> None:
         last_ms = self.rows["last_ms"][members.place]
-        self.rows["step_ms"][members.place] = np.where(last_ms == NEVER_MS, 0, time_ms - last_ms)
+        self.rows["step_ms"][members.place] = np.where(
+            last_ms == NEVER_MS, 0, np.minimum(time_ms - last_ms, LONGEST_STEP_MS)
+        )
         self.rows["last_ms"][members.place] = time_ms
 
     def _ask(self, number: int, name: str, into: Round) -> None:

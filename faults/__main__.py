@@ -18,7 +18,7 @@ from rich.console import Console
 from cluster.java import Missing
 from cluster.kafka import local_kafka
 from faults.cases import CASES, SHORT, Tell
-from faults.report import table, write
+from faults.report import WIDTH, table, write
 from faults.run import How, Outcome, run_case
 from recwatch.app.cli import main as set_up
 
@@ -49,6 +49,7 @@ def main(
     except Missing as lacking:
         out.print(f"There is no broker to run this on: {lacking}.", style="red", markup=False, highlight=False)
         raise typer.Exit(LACKING) from lacking
+    out.width = max(out.width, WIDTH)
     out.print(table(outcomes))
     if json is not None:
         write(outcomes, json)

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from faults.run import Outcome
 from faults.verdict import Verdict
 
 COUNTS = ("served", "lost", "doubled", "marked", "in_hand", "failed", "anomalies", "incidents", "messages", "again")
+WIDTH = 130
+"""Of the table, which a narrow terminal breaks rather than cuts."""
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """A row for each run."""
-    shown = Table(title="Fault runs", title_justify="left")
-    shown.add_column("fault")
+    shown = Table(title="Fault runs", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("fault", min_width=15)
     for count in COUNTS:
         shown.add_column(count.replace("_", " "), justify="right")
     for last in ("recovered", "took", "kept"):

@@ -178,8 +178,11 @@ class Client:
         """End a silence now."""
         return self._post(Silence, f"/api/silences/{_part(silence_id)}/end", {"by": by})
 
-    def explain(self, service: str, series: str) -> Explained:
-        """Why `series`, a name or a whole key, did or did not alarm, and when its level last changed."""
+    def explain(self, service: str | None, series: str) -> Explained:
+        """Why `series`, a name or a whole key, did or did not alarm, and when its level last changed.
+
+        Without a service the name or key must be that of one series alone.
+        """
         return self._get(Explained, "/api/explain", service=service, series=series)
 
     def holds(self) -> tuple[Hold, ...]:

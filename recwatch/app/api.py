@@ -113,8 +113,9 @@ def _signals(view: ApiView) -> APIRouter:
         return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
 
     @routes.get("/explain", summary="Why a series did, or did not, alarm, and when its level last changed")
-    def explain(service: str, series: str) -> Explained:
-        _known_service(view, service)
+    def explain(series: str, service: Service = None) -> Explained:
+        if service is not None:
+            _known_service(view, service)
         return view.explain(service, series)
 
     @routes.get("/holds", summary="Why tuning proposes nothing just now")

@@ -63,10 +63,7 @@ def incident(incident_id: str, url: UrlOption = None, config: ConfigOption = Non
 def explain(series: str, url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
     """Say why a series did or did not alarm, and when its level last changed. SERIES is a signal's name or a whole key."""
     with _asking(url, config) as client:
-        known = [status.name for status in client.services()]
-        if service is None and len(known) != 1:
-            raise BadInput(f"Which service? Give --service, one of: {', '.join(known) or 'none is known yet'}.")
-        explained = client.explain(service or known[0], series)
+        explained = client.explain(service, series)
     details = "\n".join(map(clean, explained.details))
     Console(emoji=False).print(Text.assemble((clean(explained.series), "bold"), f": {clean(explained.verdict)}\n", details))
 

@@ -87,7 +87,7 @@ class ApiView:
         found = (self.live.hold(service) for service in self.watched)
         return tuple(hold for hold in found if hold is not None)
 
-    def explain(self, service: str, series: str) -> Explained:
+    def explain(self, service: str | None, series: str) -> Explained:
         """Why a series did or did not alarm, and when its level last changed."""
         recent = self.live.recent
         named = series_named(series, recent, service)

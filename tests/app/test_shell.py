@@ -14,8 +14,10 @@ from typer.testing import CliRunner, Result
 
 from recwatch.app.cli import app as cli
 from recwatch.app.shell import app
+from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Evidence, Mark, RankedCause, Silence, event_id
+from recwatch.core.signals import SeriesSet
 from tests.app.world import TOKEN, World
 from tests.dashboards.story import SERVICE, proposal, surge_incident
 
@@ -45,6 +47,16 @@ class Shell:
 def shell(tmp_path: Path) -> Iterator[Shell]:
     with World(FakeClock()) as world:
         yield Shell(world, tmp_path)
+
+
+def test_what_is_explained_needs_no_service_where_one_alone_has_it(shell: Shell) -> None:
+    shell.world.watched.append("recwatch")
+    shell.world.live.take(SeriesSet("news", (canonical_series("news", "queue_depth"),)))
+    key = 'queue_depth{service="shop"}'
+    for named in (("cache_hit_ratio",), (key,), ("queue_depth", "--service", SERVICE)):
+        assert 'service="shop"' in shell.ask("explain", *named).splitlines()[0]
+    refused = CliRunner().invoke(app, ["explain", "queue_depth", "--url", shell.world.url])
+    assert f"'queue_depth' fits 2 series; give one of their keys: {key}" in str(refused.exception)
 
 
 def test_a_silence_needs_no_reason_and_can_be_ended(shell: Shell) -> None:

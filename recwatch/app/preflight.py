@@ -13,15 +13,17 @@ from recwatch.app.config import Config, WatchedService
 from recwatch.core.bus.registry import check_bus
 from recwatch.core.errors import RecwatchError
 from recwatch.core.folders import require_writable
+from recwatch.core.store import check_store
 from recwatch.core.wording import counted
 
 
 def stumbles(config: Config) -> Iterator[str]:
-    """A sentence for each thing that is not as configured: files, folders, secrets, lists of targets, notifiers, brokers."""
+    """A sentence for each thing that is not as configured: files, folders, secrets, lists of targets, notifiers, servers."""
     yield from _failure(known_token, config.token_file)
     if any(service.receive for service in config.services):
         yield from _failure(known_token, config.receive_token_file, True)
     yield from _failure(check_bus, config.bus)
+    yield from _failure(check_store, config.store)
     yield from _failure(require_writable, config.spool.folder, f"spool {config.spool.folder}", "spool.folder")
     for service in config.services:
         yield from (f"{service.name}: {sentence}" for sentence in _of_service(service))

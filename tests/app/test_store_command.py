@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from recwatch.app.cli import app
 from recwatch.app.config import parse_config
 from recwatch.core.canonical import canonical_series
 from recwatch.core.errors import BadInput
@@ -19,7 +22,7 @@ from recwatch.core.signals import Samples
 from recwatch.core.store import open_store
 from recwatch.core.store.connection import PASSWORD_VARIABLE
 from tests.app.shop import shop, watched
-from tests.app.test_cli import ended, up
+from tests.app.test_cli import ended, up, written
 from tests.core.examples import FOREVER
 from tests.waiting import ENOUGH_S
 
@@ -30,7 +33,8 @@ DEPTH = canonical_series("shop", "queue_depth")
 
 def test_several_processes_use_a_served_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", SERVE]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    popen = partial(subprocess.Popen, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with shop() as pages, popen(command) as process:
         try:
             assert process.stdout is not None
             said = [process.stdout.readline() for _ in range(3)]
@@ -38,7 +42,11 @@ def test_several_processes_use_a_served_store(tmp_path: Path, monkeypatch: pytes
             assert {file.stat().st_mode & 0o777 for file in (password, reader)} == {0o600}
             dsn = re.search(r"clickhouse://recwatch@127.0.0.1:\d+/default", "".join(said))
             assert dsn is not None
+            checked = ["check", str(written(tmp_path, watched(tmp_path, pages) | {"store": dsn[0]}))]
+            refused = CliRunner().invoke(app, checked)
+            assert (refused.exit_code, "it refuses the user or the password" in refused.stderr) == (1, True)
             monkeypatch.setenv(PASSWORD_VARIABLE, password.read_text())
+            assert CliRunner().invoke(app, checked).exit_code == 0
             with closing(open_store(dsn[0], FOREVER)) as one, closing(open_store(dsn[0], FOREVER)) as other:
                 one.write_samples([Samples.of("shop", "", NOW_MS, {DEPTH.id: 7.0})], "token")
                 assert other.read([DEPTH.id], NOW_MS, NOW_MS)[DEPTH.id][1].tolist() == [7.0]

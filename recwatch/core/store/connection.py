@@ -146,6 +146,13 @@ class Connection:
         self._client.close()
 
 
+def check_store(dsn: str) -> None:
+    """Raise what opening a server's store would, and make nothing there. A folder may be open elsewhere, and is let be."""
+    place = parse_dsn(dsn)
+    if isinstance(place, Server):
+        Connection(place).close()
+
+
 # What the engine's codes mean for the person at the keyboard. Any other code is a bug of ours, and crashes.
 _MEANINGS: Mapping[int, tuple[type[RecwatchError], str]] = {
     75: (Unavailable, "its disk refuses to be written; see whether it is full"),

@@ -54,7 +54,7 @@ def bytes_a_sample(folder: Path, progress: Progress) -> Iterator[Row]:
 
 def _scraped(progress: Progress) -> Telemetry:
     task = progress.add_task("the recommender is scraped", total=SCRAPES)
-    patient, found = Patient(seed=7), Telemetry()
+    patient, found = Patient(seed=7, on="cpu"), Telemetry()
     try:
         _until_up(patient)
         patient.start_load()

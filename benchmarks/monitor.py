@@ -36,14 +36,14 @@ class Memory:
 
 
 class Monitor:
-    """recwatch over the recommender at `url`, scraping it every second; it runs within `watching` only."""
+    """recwatch over the recommender at `url` on `device`, scraping it every second; it runs within `watching` only."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, device: str, folder: Path) -> None:
         self._token_file = folder / "token"
         self._api = f"http://127.0.0.1:{free_port()}"
         self._client = Client(self._api)
         file = folder / "recwatch.yaml"
-        file.write_text(json.dumps(monitor_config(url, self._api, folder)), encoding="utf-8")
+        file.write_text(json.dumps(monitor_config(url, device, self._api, folder)), encoding="utf-8")
         self._child = Child("recwatch", [str(Path(sys.executable).with_name("recwatch")), "up", str(file)])
         self._process = psutil.Process(self._child.pid)
         self._cpu_s = self._watched_s = 0.0
@@ -108,12 +108,13 @@ class Monitor:
             os.kill(self._child.pid, number)
 
 
-def monitor_config(url: str, api: str, folder: Path) -> dict[str, object]:
+def monitor_config(url: str, device: str, api: str, folder: Path) -> dict[str, object]:
     """The demo's configuration, without a console."""
     service = {
         "name": "recommender",
-        "targets": [f"{url}/metrics", f"{url}/gpu/metrics"],
+        "targets": [f"{url}/metrics", *([] if device == "cuda" else [f"{url}/gpu/metrics"])],
         "host": True,
+        "nvml": device == "cuda",
         "scrape_interval": "1s",
         "objective": {"latency_p99": "150ms"},
         "tuning": {"actuator": {"kind": "http_knobs", "url": f"{url}/knobs"}},

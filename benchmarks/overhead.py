@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -22,6 +23,8 @@ from benchmarks.report import Row
 from recwatch.app.children import Child
 from recwatch.app.patient import RATE_PER_SECOND, Patient
 from recwatch.core.errors import Unavailable
+
+T = TypeVar("T")
 
 START_S = 60.0
 ANSWERS_END_S = 20.0
@@ -70,8 +73,8 @@ class Overhead:
             task = progress.add_task("the recommender starts", total=2 * self.pairs)
             patient = Patient(self.seed)
             stack.callback(patient.stop)
-            _until(lambda: patient.device() is not None, "the recommender answers")
-            monitor = stack.enter_context(Monitor(patient.url, folder))
+            device = _until(patient.device, "the recommender answers")
+            monitor = stack.enter_context(Monitor(patient.url, device, folder))
             progress.update(task, description="recwatch warms up")
             with monitor.watching():
                 _until(monitor.answering, "recwatch answers")
@@ -148,9 +151,10 @@ def _busy_s(ours: Sequence[psutil.Process]) -> float:
     return sum(whole[:8]) - idle_s - sum(sum(process.cpu_times()[:2]) for process in ours)
 
 
-def _until(ready: Callable[[], bool], what: str, within_s: float = START_S) -> None:
+def _until(seek: Callable[[], T | None], what: str, within_s: float = START_S) -> T:
     ends_s = time.monotonic() + within_s
-    while not ready():
+    while not (found := seek()):
         if time.monotonic() > ends_s:
             raise Unavailable(f"Within {within_s:.0f} s this did not happen: {what}.")
         time.sleep(0.2)
+    return found

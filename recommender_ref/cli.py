@@ -54,7 +54,8 @@ def serve(
     model.fit(list(plans(depth).values()))
     torch.set_num_threads(1)  # one a replica: batching and replicas are what share out the cores
     address = f"http://{host}:{listening.getsockname()[1]}"
-    ready = f"ready: {address}/recommend, {address}/metrics, {address}/gpu/metrics ({depth} blocks on {model.device})"
+    pages = [f"{address}/recommend", f"{address}/metrics", *([] if model.on_gpu else [f"{address}/gpu/metrics"])]
+    ready = f"ready: {', '.join(pages)} ({depth} blocks on {model.device})"
     serve_http(Recommender(world, model, depth), listening, lambda: typer.echo(ready))
 
 

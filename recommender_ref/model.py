@@ -102,6 +102,11 @@ class Model:
         self._readout: dict[Plan, Tensor] = {}
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the model runs on a real GPU."""
+        return self.device.type == "cuda"
+
+    @property
     def weight_bytes(self) -> int:
         """Memory that the weights and tables occupy."""
         blocks = [w for b in self._blocks for w in (b.query, b.mix, b.widen, b.narrow)]
@@ -168,7 +173,7 @@ class Model:
         return functional.layer_norm(kept, (WIDTH,))
 
     def _now(self) -> float:
-        if self.device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 

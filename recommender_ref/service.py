@@ -11,7 +11,7 @@ from threading import Lock
 from recommender_ref.batching import BatchQueue, QueueFull, Replicas
 from recommender_ref.cache import ResultCache
 from recommender_ref.data import STEPS, World
-from recommender_ref.faults import Fault, Faults
+from recommender_ref.faults import BadFault, Fault, Faults
 from recommender_ref.gpu import Gpu
 from recommender_ref.knobs import Knobs
 from recommender_ref.metrics import Metrics
@@ -123,7 +123,9 @@ class Recommender:
             self.gpu = self.gpu.advanced(steady, worked_s / span_s / len(self._replicas), self._slowdown())
 
     def begin_fault(self, name: str, start_in_s: float, duration_s: float, factor: float | None) -> Fault:
-        """Schedule a fault; raises BadFault."""
+        """Schedule a fault; raises BadFault, for a throttled clock too where the GPU is real."""
+        if name == "throttle" and self.model.on_gpu:
+            raise BadFault("throttle holds down the clock of an emulated GPU, and this one is real; serve with --device cpu")
         fault = self.faults.start(name, time.time(), start_in_s, duration_s, factor)
         self.beat()
         return fault

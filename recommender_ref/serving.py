@@ -125,7 +125,7 @@ def _serve_measurements(app: FastAPI, recommender: Recommender) -> None:
 
     @app.get("/gpu/metrics")
     async def gpu_metrics() -> Response:
-        if recommender.model.device.type == "cuda":
+        if recommender.model.on_gpu:
             raise HTTPException(404, "The model runs on a real GPU; read it through NVML or DCGM exporter.")
         recommender.beat()
         used_mib = recommender.model.weight_bytes / 2**20

@@ -65,9 +65,10 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The recommender, the monitor, who asks its API, and whoever receives messages."""
+    """The recommender, what its model runs on (`cuda` or `cpu`), the monitor, who asks its API, and whom it tells."""
 
     patient: Patient
+    device: str
     monitor: Monitor
     client: Client
     inbox: Inbox

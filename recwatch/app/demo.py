@@ -107,16 +107,17 @@ def _assembled(stack: ExitStack, watching: ExitStack, options: Options, out: Con
     """Everyone who takes part, not yet at work. `stack` ends them all; `watching`, a part of it, the monitor alone."""
     clock = SystemClock()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recwatch-demo-")))
-    patient = Patient(options.seed)
+    patient = Patient(options.seed, SCENARIOS[options.fault].on)
     stack.callback(patient.stop)
-    content = _content(patient.url, _await_device(patient, clock, out), folder, None if options.once else free_port())
+    device = _await_device(patient, clock, out)
+    content = _content(patient.url, device, folder, None if options.once else free_port())
     inbox = Inbox(out, clock)
     monitor = hire(content, folder, inbox)
     stack.enter_context(watching).callback(monitor.stop)
     token = keep_token(folder / "token")
     client = stack.enter_context(closing(Client(monitor.addresses["API"], token, ANSWERS_S)))
     stack.callback(patient.ask_to_stop)
-    return Cast(patient, monitor, client, inbox)
+    return Cast(patient, device, monitor, client, inbox)
 
 
 def _await_device(patient: Patient, clock: Clock, out: Console) -> str:

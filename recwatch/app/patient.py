@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx
 
@@ -25,13 +26,16 @@ class Fault:
 
 
 class Patient:
-    """A recommender under load on loopback. `url` is where it answers once `device` is known."""
+    """A recommender under load on loopback. `url` is where it answers once `device` is known.
 
-    def __init__(self, seed: int) -> None:
+    Its model runs on a GPU if there is one, unless `on` is `cpu`.
+    """
+
+    def __init__(self, seed: int, on: Literal["auto", "cpu"] = "auto") -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._http = httpx.Client(base_url=self.url, timeout=5.0, trust_env=False)
         port = self.url.rpartition(":")[2]
-        self.server = Child("the recommender", [*_recommender("serve"), "--port", port, "--seed", str(seed)])
+        self.server = Child("the recommender", [*_recommender("serve"), "--port", port, "--seed", str(seed), "--device", on])
         self._load: Child | None = None
         self._seed = seed
 

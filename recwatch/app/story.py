@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from recwatch.app.cast import Cast
 from recwatch.app.patient import RATE_PER_SECOND, Fault
@@ -35,17 +35,19 @@ class Missed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A fault, how long it lasts, and whether a change of ours mends it before its end."""
+    """A fault, how long it lasts, whether a change of ours mends it before its end, and what the model has to run on."""
 
     fault: str
     duration_s: float
     mended: bool
+    on: Literal["auto", "cpu"] = "auto"
 
 
+RUNS_ON = {"cuda": "a GPU", "cpu": "the CPU beside an emulated GPU"}
 SCENARIOS = {
     "surge": Scenario("surge", 120.0, mended=True),
     "deploy": Scenario("deploy", 120.0, mended=True),
-    "throttle": Scenario("throttle", 30.0, mended=False),
+    "throttle": Scenario("throttle", 30.0, mended=False, on="cpu"),
 }
 
 
@@ -89,7 +91,8 @@ class Story:
         self._cast.monitor.start()
         self._watched = True
         self._say(
-            f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._cast.patient.url}; recwatch scrapes it."
+            f"A recommender serves about {RATE_PER_SECOND:.0f} requests/s on {self._cast.patient.url}, its model on "
+            f"{RUNS_ON[self._cast.device]}; recwatch scrapes it."
         )
         self._wait("detectors learn what is normal", lambda: self._witness.warm() or None, 90)
         self._wait_s("a baseline is measured", BASELINE_S)

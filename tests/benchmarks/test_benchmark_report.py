@@ -217,7 +217,9 @@ def test_clients_write_down_what_they_saw(tmp_path: Path) -> None:
 
 
 def test_the_monitor_is_given_a_good_configuration(tmp_path: Path) -> None:
-    config = parse_config(monitor_config("http://127.0.0.1:8080", "http://127.0.0.1:8300", tmp_path), "the benchmark's")
+    config = parse_config(
+        monitor_config("http://127.0.0.1:8080", "cpu", "http://127.0.0.1:8300", tmp_path), "the benchmark's"
+    )
 
     assert (config.api.port, config.console) == (8300, None)
     assert [service.scrape_interval for service in config.services] == [1.0]

@@ -15,6 +15,7 @@ from collectors.quantities import QUANTITIES
 from recwatch.core.errors import Unavailable
 from tests.collectors.scenes import Watch
 from tests.collectors.server import PageServer, page, serving
+from tests.conftest import require
 
 
 @pytest.fixture
@@ -140,6 +141,20 @@ def test_the_real_driver_gives_readings_or_says_why_not() -> None:
     assert {gpu.index for gpu in gpus} == set(range(len({gpu.index for gpu in gpus})))
     assert all(0 <= gpu.told.get("gpu_busy_ratio", 0) <= 1 for gpu in gpus)
     assert all(gpu.told.keys() <= QUANTITIES.keys() for gpu in gpus)
+
+
+def test_a_real_gpu_has_the_memory_that_cuda_sees() -> None:
+    import torch  # noqa: PLC0415 (takes seconds)
+
+    require("gpu", torch.cuda.is_available(), "PyTorch finds no CUDA device on this machine")
+    held = torch.ones(256 << 20, dtype=torch.uint8, device="cuda")
+    whole = [gpu for gpu in Nvml().gpus() if not gpu.mig]
+    told = {name: max(gpu.told.get(name, 0.0) for gpu in whole) for name in WHOLE}
+    assert len(whole) >= torch.cuda.device_count()
+    assert told["gpu_memory_total_bytes"] == pytest.approx(torch.cuda.get_device_properties(0).total_memory, rel=0.05)
+    assert told["gpu_memory_used_bytes"] > held.nbytes
+    assert 1e8 < told["gpu_sm_clock_hertz"] <= told["gpu_sm_clock_max_hertz"] < 5e9
+    assert 0 < told["gpu_power_watts"] < told["gpu_power_limit_watts"]
 
 
 class NVMLError(Exception):

@@ -6,6 +6,7 @@ import torch
 from recommender_ref.data import World, generate
 from recommender_ref.model import Model
 from recommender_ref.variants import plans
+from tests.conftest import require
 
 DEPTH = 4
 
@@ -18,6 +19,16 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def model(world: World) -> Model:
     torch.set_num_threads(1)
-    fitted = Model(world, "cpu", seed=3)
-    fitted.fit(list(plans(DEPTH).values()))
-    return fitted
+    return fitted(world, "cpu")
+
+
+@pytest.fixture(scope="session")
+def model_on_gpu(world: World) -> Model:
+    require("gpu", torch.cuda.is_available(), "PyTorch finds no CUDA device on this machine")
+    return fitted(world, "cuda")
+
+
+def fitted(world: World, device: str) -> Model:
+    model = Model(world, device, seed=3)
+    model.fit(list(plans(DEPTH).values()))
+    return model

@@ -25,7 +25,7 @@ def _batches_explained(view: View) -> tuple[Evidence, ...]:
         return ()
     said = (
         f"batches of {size.now:.3g} requests take {figure(spent.now or 0, spent.unit)}, "
-        f"were {size.before:.3g} and {figure(spent.before or 0, spent.unit)}: explained by load"
+        f"those of {size.before:.3g} took {figure(spent.before or 0, spent.unit)}: explained by load"
     )
     return (Evidence(said, spent.series, spent.now, spent.before),)
 

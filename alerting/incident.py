@@ -62,7 +62,7 @@ def title_of(incident: Incident, felt: Iterable[Anomaly], recent: Recent, object
 
     Of targets down it tells the same share as the evidence does.
     """
-    lead = _lead(felt)
+    lead = lead_of(felt)
     if lead is None:
         return f"{clean(incident.service)}: {_supposed(incident.cause)}"
     unit = SIGNALS[signal_of(lead)].unit
@@ -86,7 +86,8 @@ def _supposed(cause: Cause) -> str:
     return "cause not known yet" if cause is Cause.UNKNOWN else spoken_cause(cause)
 
 
-def _lead(felt: Iterable[Anomaly]) -> Anomaly | None:
+def lead_of(felt: Iterable[Anomaly]) -> Anomaly | None:
+    """Which of the anomalies that users feel the incident is told by; None without any."""
     return min(felt, key=_order, default=None)
 
 

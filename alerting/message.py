@@ -57,6 +57,7 @@ def rendered(incident: Incident, subject: str, link: str) -> str:
     rows = [("When", _when(incident)), *_why(first)]
     rows += [("Or", f"{spoken_cause(c.cause)}, {figure(c.confidence, 'ratio')}: {_brief(c)}") for c in others]
     rows += _changed(incident)
+    rows += [("" if n else "Shift", clean(e.text)) for n, e in enumerate(incident.shifts)]
     if incident.anomalies:
         rows.append(("Signals", _signals(incident)))
     if incident.state == "open":

@@ -12,7 +12,7 @@ from typing import Any
 
 from alerting.grouping import user_facing
 from alerting.message import Message
-from recwatch.core.events import Anomaly, Incident, Mark, RankedCause
+from recwatch.core.events import Anomaly, Evidence, Incident, Mark, RankedCause
 from recwatch.core.wording import clean, rfc3339
 
 VERSION = "1"
@@ -47,6 +47,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "ended_at": None if incident.end_ms is None else rfc3339(incident.end_ms),
         "cause": incident.cause.value,
         "causes": [_cause(c) for c in incident.causes],
+        "shifts": [_evidence(e) for e in incident.shifts],
         "marks": [_mark(m) for m in incident.marks],
         "anomalies": [_anomaly(a) for a in felt_first[:MOST_ANOMALIES]],
         "anomalies_total": len(incident.anomalies),
@@ -54,10 +55,20 @@ def _incident(incident: Incident) -> dict[str, Any]:
 
 
 def _cause(ranked: RankedCause) -> dict[str, Any]:
-    evidence = [
-        {"text": clean(e.text), "series": clean(e.series), "value": e.value, "expected": e.expected} for e in ranked.evidence
-    ]
-    return {"cause": ranked.cause.value, "confidence": ranked.confidence, "evidence": evidence}
+    return {
+        "cause": ranked.cause.value,
+        "confidence": ranked.confidence,
+        "evidence": [_evidence(e) for e in ranked.evidence],
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "text": clean(evidence.text),
+        "series": clean(evidence.series),
+        "value": evidence.value,
+        "expected": evidence.expected,
+    }
 
 
 def _mark(mark: Mark) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from alerting.diagnosis import diagnose
 from alerting.grouping import Change, GroupingConfig, merged, next_change, opens_incident
 from alerting.incident import described, moved, opened, silenced
+from alerting.looking_back import Shifts, looked_back
 from alerting.silences import silence_of
 from alerting.view import sunk, view_of
 from alerting.watch import Watch
@@ -28,9 +29,10 @@ _STATE = TypeAdapter(dict[str, Watch])
 class AlertingStage:
     """Opens, updates and resolves one incident at a time per service, beside an outage of targets if there is one.
 
-    An incident is published when it opens, when its anomalies, its top cause, its marks or its severity change, and when it
-    resolves: always whole, under the same id. After `restore` every open one is published once more, as what was on the bus
-    when the process ended is lost. Records that are repeated or out of order change nothing.
+    An incident is published when it opens, when its anomalies, its top cause, its marks or its severity change, when
+    `shifts` tells more of it, and when it resolves: always whole, under the same id. After `restore` every open one is
+    published once more, as what was on the bus when the process ended is lost. Records that are repeated or out of order
+    change nothing.
 
     `acts` counts what is published: what older memory made of the same might have a shorter history, which readers ignore.
     """
@@ -43,10 +45,12 @@ class AlertingStage:
         objectives: Mapping[str, Objective] | None = None,
         grouping: GroupingConfig | None = None,
         recent: Recent | None = None,
+        shifts: Shifts = lambda _recent, _trouble: (),
     ) -> None:
         self._objectives = dict(objectives or {})
         self._grouping = grouping or GroupingConfig()
         self._recent = recent or Recent()
+        self._shifts = shifts
         self._watches: dict[str, Watch] = {}
         self._restored: list[Incident] = []
         self._down: dict[str, tuple[TargetState, ...]] = {}
@@ -168,6 +172,7 @@ class AlertingStage:
         objective = self._objectives.get(service)
         felt = [a for a in after.anomalies if opens_incident(a, watch.time_ms(), self._grouping)]
         after = described(after, felt, watch.marks.values(), self._recent, objective)
+        after = looked_back(after, felt, view, self._recent, self._shifts)
         return silenced(after, silence_of(after, watch.silences.values(), now_ms), now_ms)
 
 
@@ -176,6 +181,6 @@ def _differs(before: Incident, after: Incident) -> bool:
 
     def told(incident: Incident) -> tuple[object, ...]:
         marks = frozenset(m.id for m in incident.marks)
-        return incident.id, incident.history, incident.severity, incident.anomalies, marks
+        return incident.id, incident.history, incident.severity, incident.anomalies, marks, len(incident.shifts)
 
     return told(before) != told(after)

@@ -97,8 +97,12 @@ class View:
 
     def marks_before(self, *kinds: str) -> tuple[Evidence, ...]:
         """In words, the marks of these kinds that may have caused the incident, the latest first."""
-        near = [m for m in self.marks if m.kind in kinds and -MARK_BEFORE_MS <= m.time_ms - self.start_ms <= MARK_AFTER_MS]
-        return tuple(Evidence(_said(m, self.start_ms)) for m in sorted(near, key=lambda m: -m.time_ms))
+        return tuple(Evidence(_said(m, self.start_ms)) for m in self.near(*kinds))
+
+    def near(self, *kinds: str) -> list[Mark]:
+        """The marks of these kinds that may have caused the incident, the latest first."""
+        near = (m for m in self.marks if m.kind in kinds and -MARK_BEFORE_MS <= m.time_ms - self.start_ms <= MARK_AFTER_MS)
+        return sorted(near, key=lambda m: -m.time_ms)
 
 
 def _said(mark: Mark, start_ms: int) -> str:

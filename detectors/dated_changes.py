@@ -21,7 +21,7 @@ class DatedChange:
     """A change of level: `row`, counted from 0, is most likely the first of the new one.
 
     That lies between `earliest`, which is 1 at least, and `latest` with a probability of 0.9. `before` and `after` are the
-    medians of the readings since the change before, and until the next.
+    medians of the readings on either side: since the change before, and until the next, where it is one of several.
     """
 
     row: int
@@ -46,6 +46,21 @@ def dated_changes(values: Float64) -> list[DatedChange]:
     for (before, after), end in zip(pairwise(_levels(values, edges)), edges[2:], strict=True):
         changes.append(_dated(values, changes[-1].row if changes else 0, end, before, after))
     return changes
+
+
+def dated_change(values: Float64, old: int, new: int) -> DatedChange | None:
+    """The change of level in finite readings, of which the first `old` and the last `new` (1 at least) are on its two sides.
+
+    None where the levels differ by no more than the noise.
+
+    >>> dated_change(np.repeat([7.0, 10.0], 30), old=20, new=5)
+    DatedChange(row=30, earliest=30, latest=30, before=7.0, after=10.0)
+    """
+    values = np.clip(values, -LARGEST, LARGEST)
+    sides = values[:old], values[-new:]
+    before, after = (float(np.median(side)) for side in sides)
+    noise = max(_noise(np.abs(side - level)) for side, level in zip(sides, (before, after), strict=True))
+    return _dated(values, 0, len(values), before, after) if abs(after - before) > noise else None
 
 
 def _that_matter(values: Float64, edges: list[int]) -> list[int]:

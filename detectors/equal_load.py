@@ -26,7 +26,7 @@ LEAST_DEVIATION = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """A service's readings of some time, the oldest first: `time_ms` int64[n], a latency of any kind and the rest float64[n].
+    """A service's readings of some time, the oldest first: `time_ms` int64[n], any kind of its latency and more, float64[n].
 
     `requests_per_second` is the load, `cache_hit_ratio` (0..1) is 0 where no cache is known. What is not finite, and a
     latency or load of 0, is left out.
@@ -148,7 +148,8 @@ def _hats(log2_load: Float64) -> Float64:
     least, span = log2_load.min(), float(np.ptp(log2_load))
     gaps = int(np.ceil(span * KNOTS_PER_OCTAVE))
     position = (log2_load - least) * (gaps / span if gaps else 0.0)
-    return np.maximum(1.0 - np.abs(position[:, None] - np.arange(gaps + 1)), 0.0)
+    weights: Float64 = np.maximum(1.0 - np.abs(position[:, None] - np.arange(gaps + 1)), 0.0)
+    return weights
 
 
 def _drawn_in(design: Float64, latency: Float64, sides: Int64) -> Float64:

@@ -100,7 +100,7 @@ class Bands:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Why a series did, or did not, alarm: a verdict, the figures behind it and the last changes of its level, in words."""
+    """Why a series did, or did not, alarm: a verdict, its figures, changes of its level and comparisons, in words."""
 
     series: str
     verdict: str
@@ -181,7 +181,8 @@ class Client:
     def explain(self, service: str | None, series: str) -> Explained:
         """Why `series`, a name or a whole key, did or did not alarm, and when its level last changed.
 
-        Without a service the name or key must be that of one series alone.
+        Of a latency, too, how it compares with what it was before at equal load. Without a service the name or key must be
+        that of one series alone.
         """
         return self._get(Explained, "/api/explain", service=service, series=series)
 

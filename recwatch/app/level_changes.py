@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from detectors.dated_changes import dated_changes
+from detectors.dated_changes import DatedChange, dated_changes
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Float64, Int64, Series
 from recwatch.core.wording import figure, least, utc
@@ -14,20 +16,39 @@ LONGEST = 1000
 TOLD = 3
 
 
-def level_changes(series: Series, recent: Recent) -> tuple[str, ...]:
-    """A sentence for each of the last changes of level that `recent` shows, the oldest first; none where there was none.
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """When a level changed, in unix milliseconds, and a sentence on it."""
 
-    A change came between the last reading of the old level and the first of the new one, with a probability of 0.9. Where
-    readings are missing, the time between is the longer; those that are not finite count as missing.
+    time_ms: int
+    said: str
+
+
+def level_changes(series: Series, recent: Recent) -> tuple[LevelChange, ...]:
+    """The last changes of level that `recent` shows, the oldest first.
+
+    Readings that are not finite count as missing.
     """
     times, values = recent.rows(series.id)
     there = np.isfinite(values)
     first_ms, last_ms, means = _thinned(times[there], values[there])
     return tuple(
-        f"The level changed at {utc(int(first_ms[change.row]))} (between {_clock(first_ms[change.earliest - 1])} and "
-        f"{_clock(last_ms[change.latest])}) from {_level(series, recent, change.before)} to "
-        f"{_level(series, recent, change.after)}."
+        LevelChange(int(first_ms[change.row]), f"The level changed {changed(series, recent, change, (first_ms, last_ms))}.")
         for change in dated_changes(means)[-TOLD:]
+    )
+
+
+def changed(series: Series, recent: Recent, change: DatedChange, times: tuple[Int64, Int64]) -> str:
+    """When, how surely, from what and to what; `times` are those of the first and the last reading of each row.
+
+    A change came between the last reading of the old level and the first of the new one, with a probability of 0.9. Where
+    readings are missing, the time between is the longer.
+    """
+    first_ms, last_ms = times
+    return (
+        f"at {utc(int(first_ms[change.row]))} (between {_clock(first_ms[change.earliest - 1])} and "
+        f"{_clock(last_ms[change.latest])}) from {_level(series, recent, change.before)} to "
+        f"{_level(series, recent, change.after)}"
     )
 
 

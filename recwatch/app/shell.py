@@ -54,14 +54,17 @@ def incidents(url: UrlOption = None, config: ConfigOption = None, service: Servi
 
 @app.command()
 def incident(incident_id: str, url: UrlOption = None, config: ConfigOption = None) -> None:
-    """Show one incident whole: causes with their evidence, marks near it, history."""
+    """Show one incident whole: causes with their evidence, when what moved, marks near it, history."""
     with _asking(url, config) as client:
         Console(emoji=False).print(incident_text(client.incident(incident_id)))
 
 
 @app.command()
 def explain(series: str, url: UrlOption = None, config: ConfigOption = None, service: ServiceOption = None) -> None:
-    """Say why a series did or did not alarm, and when its level last changed. SERIES is a signal's name or a whole key."""
+    """Say why a series did or did not alarm, when its level last changed, and how a latency compares at equal load.
+
+    SERIES is a signal's name or a whole key.
+    """
     with _asking(url, config) as client:
         explained = client.explain(service, series)
     details = "\n".join(map(clean, explained.details))
@@ -148,6 +151,9 @@ def incident_text(incident: Incident) -> Text:
     for cause in incident.causes:
         lines.append((f"\n{spoken_cause(cause.cause)}, {figure(cause.confidence, 'ratio')} sure\n", "bold"))
         lines.extend(f"  {clean(evidence.text)}\n" for evidence in cause.evidence)
+    if incident.shifts:
+        lines.append(("\nshift\n", "bold"))
+        lines.extend(f"  {clean(shift.text)}\n" for shift in incident.shifts)
     lines.append(("\nhistory\n", "bold"))
     lines.extend(
         f"  {_clock(step.time_ms)} {clean(step.state)} by {clean(step.by)}: {clean(step.why)}\n" for step in incident.history

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from alerting.explain import explain, series_named
+from recwatch.app.comparisons import MARKS_MS, compared
 from recwatch.app.level_changes import level_changes
 from recwatch.app.live import LiveView
 from recwatch.app.measured import unmeasured
@@ -17,7 +18,7 @@ from recwatch.core.bus import Bus
 from recwatch.core.canonical import SIGNALS, TRAFFIC, derived_series
 from recwatch.core.clock import Clock
 from recwatch.core.event_json import E, started_ms
-from recwatch.core.events import Anomaly, Incident, Silence
+from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.progress import OWN
 from recwatch.core.proposals import Hold
@@ -88,12 +89,20 @@ class ApiView:
         return tuple(hold for hold in found if hold is not None)
 
     def explain(self, service: str | None, series: str) -> Explained:
-        """Why a series did or did not alarm, and when its level last changed."""
+        """Why a series did or did not alarm, when its level last changed, and how latency compares at equal load."""
         recent = self.live.recent
         named = series_named(series, recent, service)
         events = (self.live.events(Anomaly), self.live.events(Incident), self.live.events(Silence))
         found = explain(named, recent, events, self.clock.now_ms())
-        return Explained(found.series, found.verdict, found.sentences + level_changes(named, recent))
+        changes = level_changes(named, recent)
+        marks = self.events(Mark, named.service, self.clock.now_ms() - MARKS_MS)
+        changed_ms = changes[-1].time_ms if changes else None
+        sentences = (
+            *found.sentences,
+            *(change.said for change in changes),
+            *compared(named, recent, marks, changed_ms, self.rows),
+        )
+        return Explained(found.series, found.verdict, sentences)
 
     def _targets(self, service: str) -> Iterator[TargetStatus]:
         told = self.live.targets(service)

@@ -120,7 +120,11 @@ IncidentState = Literal["open", "resolved"]
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One event of a service, however many series it touches. `causes` is ranked, most believed first, never empty."""
+    """One event of a service, however many series it touches. `causes` is ranked, most believed first, never empty.
+
+    `shifts` is what a look back tells once there are readings enough: when the signal that leads changed and by how much,
+    and how latency since a deploy compares with before it at equal load.
+    """
 
     id: str
     service: str
@@ -133,6 +137,7 @@ class Incident:
     anomalies: tuple[Anomaly, ...]
     marks: tuple[Mark, ...]
     history: tuple[Transition, ...]
+    shifts: tuple[Evidence, ...] = ()
 
     @property
     def cause(self) -> Cause:

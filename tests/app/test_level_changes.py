@@ -86,5 +86,5 @@ def test_of_many_readings_means_are_dated_by_the_first_and_the_last_of_each() ->
     recent.learn(KNOWN)
     for second, value in enumerate(levels({0.018: 2 * LONGEST, 0.586: LONGEST})):
         recent.append(Samples.of(NEWS, "", at(second), {P99.id: value}))
-    (said,) = level_changes(P99, recent)
-    assert said.startswith(sentence(2001, 1998, 2003, "18 ms to ").removesuffix("."))
+    (change,) = level_changes(P99, recent)
+    assert change.said.startswith(sentence(2001, 1998, 2003, "18 ms to ").removesuffix("."))

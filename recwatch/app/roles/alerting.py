@@ -12,6 +12,7 @@ from alerting.stage import AlertingStage
 from recwatch.app.duty import Duty
 from recwatch.app.roles.role import Shared, StagedRole, Totals
 from recwatch.app.runner import StageRunner
+from recwatch.app.shifts import shifts
 from recwatch.core.store import Store
 
 
@@ -27,7 +28,7 @@ class AlertingRole(StagedRole):
         self._outbox: Outbox | None = None
         for notifier in shared.config.notify:
             notifier_of(notifier).close()  # raises where one cannot be used
-        make = partial(AlertingStage, shared.objectives())
+        make = partial(AlertingStage, shared.objectives(), shifts=shifts)
         self.stage = make()
         place = (shared.bus, shared.clock, store)
         stages = (

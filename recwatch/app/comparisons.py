@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 
 import numpy as np
 
@@ -27,6 +28,8 @@ MARKS_MS = (1 + BEFORE_TIMES) * DAY_MS
 """How far back marks matter."""
 CHANGING: frozenset[str] = frozenset({"deploy", "restart", "knob_change"})
 NEARLY_ALL = 0.9
+MOST_CUT_OFF = 0.05
+"""Share of the readings that are but a lower limit of the truth."""
 
 Span = tuple[int, int]
 """Unix milliseconds, both ends included."""
@@ -36,11 +39,12 @@ Read = Callable[[Sequence[int], int, int, int], Mapping[int, tuple[Int64, Float6
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A latency and, by id, the signals that it is compared at."""
+    """A latency, by id the signals that it is compared at, and the reading in seconds that may be any longer time."""
 
     series: Series
     load: int
     cache: int | None
+    limit_seconds: float
 
     @classmethod
     def of(cls, series: Series, recent: Recent) -> Latency | None:
@@ -51,7 +55,9 @@ class Latency:
         load, cache = (recent.of(series.service, name) for name in (LOAD, CACHE))
         if load is None or "model" in load.labels:
             return None
-        return cls(series, load.id, None if cache is None or "model" in cache.labels else cache.id)
+        buckets = recent.series(series.service, "latency_bucket_increments") if series.name in LATENCY_QUANTILES else []
+        limit = max((le for bucket in buckets if isfinite(le := float(bucket.labels["le"]))), default=inf)
+        return cls(series, load.id, None if cache is None or "model" in cache.labels else cache.id, limit)
 
 
 def since_change(latency: Latency, change_ms: int, marks: Sequence[Mark], until_ms: int) -> tuple[Span, Span]:
@@ -70,6 +76,8 @@ def difference(latency: Latency, read: Read, spans: tuple[Span, Span], step_s: i
     before, after = (_stretch(latency, read, span, step_s) for span in spans)
     if not len(before.time_ms) or not len(after.time_ms):
         return None
+    if any(np.mean(stretch.latency_seconds >= latency.limit_seconds) > MOST_CUT_OFF for stretch in (before, after)):
+        return Incomparable("too many readings are beyond the last bucket")
     return at_equal_load(before, after)
 
 
@@ -123,7 +131,8 @@ def claim(found: Difference) -> str:
     if found.low <= 1.0 <= found.high:
         return f"no different at equal load, as far as can be told ({more[0]} to {more[2]}{tell})"
     if found.ratio >= 2.0:
-        return f"{found.ratio:.2g} times as high at equal load ({found.low:.2g} to {found.high:.2g}{tell})"
+        low, mid, high = (figure(ratio, "") for ratio in (found.low, found.ratio, found.high))
+        return f"{mid} times as high at equal load ({low} to {high}{tell})"
     low, mid, high = more if found.ratio > 1.0 else less
     return f"{mid} {'higher' if found.ratio > 1.0 else 'lower'} at equal load ({low} to {high}{tell})"
 

@@ -26,7 +26,8 @@ from alerting.notifiers.webhook import Webhook, WebhookConfig
 from recwatch.core.bus import Record
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import BadInput, Unavailable
-from tests.alerting.scenarios import DEPLOY, DEPLOYED, Harness, at, at_once, deploy_events
+from recwatch.core.events import Evidence
+from tests.alerting.scenarios import DEPLOY, DEPLOYED, SERIES, Harness, at, at_once, deploy_events
 
 GOLDEN = Path(__file__).parent / "golden" / "webhook_v1.json"
 SECRET = "correct horse battery staple"
@@ -39,6 +40,9 @@ def message(text: str = "ranker v2") -> Message:
     events = deploy_events()
     events[120] = [replace(DEPLOYED, text=text)]
     incident = harness.run(DEPLOY, events, end_s=128)[-1]
+    said = f"since deploy {text} mean latency is 34 % higher at equal load (31 % to 37 %)"
+    shift = Evidence(said, SERIES["latency_mean_seconds"].key, 1.34, 1.0)
+    incident = replace(incident, shifts=(shift,))
     return message_of(incident, "open", at(128), "http://127.0.0.1:8501/")
 
 

@@ -16,6 +16,7 @@ from collectors.marks import deploy_mark
 from detectors.stage import DetectorStage
 from recwatch.app.live import LiveView
 from recwatch.app.runner import StageRunner
+from recwatch.app.shifts import shifts
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Cause, Incident
@@ -77,7 +78,7 @@ class Story:
         config = TuningConfig(actuator=ActuatorConfig(url="http://127.0.0.1:1/knobs"))
         self.tuning = TuningStage({SERVICE: config}, OBJECTIVES, {SERVICE: self.service})
         outbox = Outbox({"inbox": self.inbox}, start=lambda work: work())
-        stages = (DetectorStage(OBJECTIVES), AlertingStage(OBJECTIVES), self.tuning, outbox, self.live)
+        stages = (DetectorStage(OBJECTIVES), AlertingStage(OBJECTIVES, shifts=shifts), self.tuning, outbox, self.live)
         self._runners = [StageRunner(stage, self.bus, self.clock) for stage in stages]
         self._known: dict[int, Series] = {}
         self._version = self.service.version

@@ -42,7 +42,7 @@ def of_a_peak_after_a_trough(seed: int, slower: float) -> Difference:
     return found
 
 
-@pytest.mark.parametrize("slower", [1.0, 1.05, 1.2, 3.0])
+@pytest.mark.parametrize("slower", [1.0, 1.2])
 def test_the_interval_holds_the_ratio_in_nine_of_ten_cases_and_is_narrow(slower: float) -> None:
     found = [of_a_peak_after_a_trough(seed, slower) for seed in range(60)]
     assert sum(one.low <= slower <= one.high for one in found) >= 54

@@ -40,7 +40,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Later over earlier latency, with its 95 % interval; `shared_ratio` (0..1) of the later readings tell of it."""
+    """Later over earlier latency, of geometric means, with its 95 % interval.
+
+    `shared_ratio` (0..1) of the later readings tell of it.
+    """
 
     ratio: float
     low: float

@@ -123,11 +123,11 @@ def claim(found: Difference) -> str:
     >>> claim(Difference(1.34, 1.31, 1.37, 1.0)), claim(Difference(3.1, 2.9, 3.3, 0.4))
     ('34 % higher at equal load (31 % to 37 %)', '3.1 times as high at equal load (2.9 to 3.3; 40 % of its readings tell)')
     >>> claim(Difference(0.9, 0.85, 0.95, 1.0)), claim(Difference(1.01, 0.98, 1.05, 1.0))
-    ('10 % lower at equal load (5 % to 15 %)', 'no different at equal load, as far as can be told (-2 % to 5 %)')
+    ('10 % lower at equal load (5.0 % to 15 %)', 'no different at equal load, as far as can be told (-2.0 % to 5.0 %)')
     """
-    tell = f"; {figure(found.shared_ratio, 'ratio')} of its readings tell" if found.shared_ratio < NEARLY_ALL else ""
-    more = [figure(ratio - 1.0, "ratio") for ratio in (found.low, found.ratio, found.high)]
-    less = [figure(1.0 - ratio, "ratio") for ratio in (found.high, found.ratio, found.low)]
+    tell = f"; {_percent(found.shared_ratio)} of its readings tell" if found.shared_ratio < NEARLY_ALL else ""
+    more = [_percent(ratio - 1.0) for ratio in (found.low, found.ratio, found.high)]
+    less = [_percent(1.0 - ratio) for ratio in (found.high, found.ratio, found.low)]
     if found.low <= 1.0 <= found.high:
         return f"no different at equal load, as far as can be told ({more[0]} to {more[2]}{tell})"
     if found.ratio >= 2.0:
@@ -135,6 +135,11 @@ def claim(found: Difference) -> str:
         return f"{mid} times as high at equal load ({low} to {high}{tell})"
     low, mid, high = more if found.ratio > 1.0 else less
     return f"{mid} {'higher' if found.ratio > 1.0 else 'lower'} at equal load ({low} to {high}{tell})"
+
+
+def _percent(share: float) -> str:
+    """As many digits as an interval is worth."""
+    return f"{100.0 * share:.{0 if abs(share) >= 0.0995 else 1}f} %"
 
 
 def _stretch(latency: Latency, read: Read, span: Span, step_s: int) -> Stretch:

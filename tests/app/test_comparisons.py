@@ -33,7 +33,7 @@ def at(second: float) -> int:
 def served(load: Float64, slower: float | Float64 = 1.0, seed: int = 0) -> Float64:
     """Mean latency at these loads, with a hundredth of noise."""
     noise = np.random.default_rng(seed).normal(0.0, 0.01, len(load))
-    return slower * 0.010 / (1.0 - load / 250.0) * np.exp(noise)  # type: ignore[no-any-return]
+    return slower * 0.010 / (1.0 - load / 250.0) * np.exp(noise)
 
 
 def told(world: World, series: str = MEAN.key) -> list[str]:

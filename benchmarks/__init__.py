@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from benchmarks.backfill import backfill
 from benchmarks.bus import bus
 from benchmarks.detect_calibration import detect_calibration
+from benchmarks.detect_equal_load import detect_equal_load
 from benchmarks.detect_load import detect_load
 from benchmarks.detect_load_parts import detect_load_parts
 from benchmarks.detect_quality import detect_quality
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "detect_quality": detect_quality,
     "detect_load": detect_load,
     "detect_load_parts": detect_load_parts,
+    "detect_equal_load": detect_equal_load,
     "detect_size": detect_size,
     "detect_calibration": detect_calibration,
     "scrape": scrape,

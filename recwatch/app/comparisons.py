@@ -10,7 +10,7 @@ import numpy as np
 
 from collectors.fleet import WINDOW_MS
 from detectors.equal_load import Difference, Incomparable, Stretch, at_equal_load
-from detectors.latency_given_load import CACHE, LOAD, LatencyGivenLoad
+from detectors.latency_given_load import CACHE, LOAD, LOAD_SECONDS, LatencyGivenLoad
 from detectors.plan import PLAN
 from recwatch.core.canonical import LATENCY_QUANTILES
 from recwatch.core.events import Mark
@@ -26,6 +26,7 @@ BEFORE_TIMES, BEFORE_LEAST_MS = 4, 900_000
 """The time before a change is so many times as long as that since, and so long at least: it should have seen most loads."""
 MARKS_MS = (1 + BEFORE_TIMES) * DAY_MS
 """How far back marks matter."""
+SETTLED_MS = round(1000 * LOAD_SECONDS)
 CHANGING: frozenset[str] = frozenset({"deploy", "restart", "knob_change"})
 NEARLY_ALL = 0.9
 MOST_CUT_OFF = 0.05
@@ -63,9 +64,9 @@ class Latency:
 def since_change(latency: Latency, change_ms: int, marks: Sequence[Mark], until_ms: int) -> tuple[Span, Span]:
     """The spans before and after a change, neither of which reaches into what another mark began.
 
-    A quantile tells of the change alone only once its whole window lies behind it.
+    A latency tells of the change alone once the queue has settled; a quantile, once its whole window lies behind it.
     """
-    lag_ms = WINDOW_MS if latency.series.name in LATENCY_QUANTILES else 0
+    lag_ms = WINDOW_MS if latency.series.name in LATENCY_QUANTILES else SETTLED_MS
     longest_ms = max(BEFORE_LEAST_MS, BEFORE_TIMES * (until_ms - change_ms))
     earlier = (mark.time_ms for mark in marks if mark.kind in CHANGING and mark.time_ms < change_ms)
     return (max(change_ms - longest_ms, max(earlier, default=0) + 1), change_ms - 1), (change_ms + lag_ms + 1, until_ms)

@@ -52,7 +52,7 @@ def header(service: ServiceStatus, incidents: Sequence[Incident], now_ms: int) -
 
 
 def incident_card(incident: Incident, now_ms: int) -> None:
-    """Cause, title, evidence, and what a look back tells."""
+    """Cause, title, and evidence, with what a look back tells."""
     best = incident.causes[0]
     if incident.state == "open":
         when = f"open for {duration(now_ms - incident.start_ms)}"
@@ -61,10 +61,7 @@ def incident_card(incident: Incident, now_ms: int) -> None:
     badge = ":red-badge[incident]" if incident.state == "open" else ":green-badge[resolved]"
     st.markdown(f"##### {cause_name(best.cause)} :gray[{figure(best.confidence, 'ratio')}] {badge}")
     st.markdown(f"{plain(incident.title)}  \n:gray[since {clock_time(incident.start_ms)}, {when}]")
-    evidence_list(best.evidence)
-    if incident.shifts:
-        st.markdown(":gray[Shift]")
-        evidence_list(incident.shifts)
+    evidence_list((*best.evidence, *incident.shifts))
     others = ", ".join(f"{cause_name(c.cause).lower()} {figure(c.confidence, 'ratio')}" for c in incident.causes[1:4])
     if others:
         st.caption(f"Less likely: {plain(others)}")

@@ -109,6 +109,10 @@ def test_an_incident_names_its_causes_as_they_are_said(shell: Shell) -> None:
     assert re.search(r"^load surge, \d+ % sure$", shell.ask("incident", "inc-1"), re.MULTILINE)
 
 
+def test_an_incident_tells_its_shift(shell: Shell) -> None:
+    assert "\nshift\n  p99 latency changed from 31 ms to " in shell.ask("incident", "inc-1")
+
+
 def test_ids_are_whole_on_a_narrow_terminal(shell: Shell) -> None:
     id_ = event_id("incident", SERVICE, 1)
     shell.world.live.take(replace(surge_incident(NOW_MS), id=id_, service="recommender-eu-west-1"))
@@ -124,7 +128,7 @@ def test_text_from_outside_cannot_paint_the_terminal(shell: Shell) -> None:
     cause = RankedCause(old.cause, 0.9, (Evidence(RED),))
     step = replace(old.history[0], why=RED, by=RED)
     mark = Mark.of(SERVICE, "note", NOW_MS, RED, by=RED)
-    shell.world.live.take(replace(old, title=RED, causes=(cause,), marks=(mark,), history=(step,)))
+    shell.world.live.take(replace(old, title=RED, causes=(cause,), marks=(mark,), history=(step,), shifts=(Evidence(RED),)))
     shell.world.live.take(replace(proposal(NOW_MS), reason=RED))
     for command in (["incidents"], ["incident", "inc-1"], ["proposals"]):
         shown = shell.ask(*command)

@@ -53,6 +53,7 @@ INCIDENT = Incident(
     (ANOMALY,),
     (MARK,),
     (OPEN,),
+    (Evidence("p99 latency changed", "latency_p99_seconds", 0.3, 0.1),),
 )
 PROPOSAL = Proposal(
     "proposal-1",

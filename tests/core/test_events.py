@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recwatch.core.event_json import Event, from_json, to_json
-from recwatch.core.events import Anomaly, Mark, event_id
+from recwatch.core.events import Anomaly, Incident, Mark, event_id
 from recwatch.core.proposals import KnobValue
 from tests.core.examples import ANOMALY, DECISION, EVENTS, INCIDENT, MARK, PROPOSAL, SILENCE
 
@@ -19,6 +20,12 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_kind_of_event_survives_json(event: Event) -> None:
     assert from_json(type(event), to_json(event)) == event
+
+
+def test_an_incident_that_was_kept_before_shifts_were_told_is_read() -> None:
+    told = json.loads(to_json(INCIDENT))
+    del told["shifts"]
+    assert from_json(Incident, json.dumps(told)) == dataclasses.replace(INCIDENT, shifts=())
 
 
 @given(text=st.text(), value=FINITE, expected=st.none() | FINITE, end_ms=st.none() | st.integers(0, 2**53))

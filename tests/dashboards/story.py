@@ -131,6 +131,7 @@ def surge_incident(start_ms: int) -> Incident:
         anomalies=(anomaly("latency_p99_seconds", start_ms), anomaly("requests_per_second", start_ms - 2000)),
         marks=(deploy_mark(start_ms - 100_000),),
         history=(Transition("open", start_ms + 2000, "recwatch", "p99 is over its objective and abnormal"),),
+        shifts=(Evidence("p99 latency changed from 31 ms to <b>198 ms</b>", ALL["latency_p99_seconds"].key, 0.198, 0.031),),
     )
 
 

@@ -75,6 +75,7 @@ def test_a_person_sees_the_incident_and_approves_the_proposal(world: World, page
     page.get_by_role("link", name="shop", exact=True).click(timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", name="shop: incident, load surge")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("Requests per second are 2.4 times what is expected")).to_be_visible()
+    expect(page.get_by_text("p99 latency changed from 31 ms to <b>198 ms</b>")).to_be_visible()
     expect(page.get_by_text("expected 240/s")).to_have_count(0)
     expect(page.get_by_text("The console acts with recwatch's token")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("replicas 1 → 2"))).to_be_visible()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Mark
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
+from recwatch.core.store import open_store
+from recwatch.core.store.schema import Retention
 from recwatch.core.wording import utc
 from tests.app.world import World
 
@@ -136,13 +141,16 @@ def minutes(start_ms: int, slower: float, seed: int) -> tuple[Int64, Float64, Fl
     return times, load, served(load, slower, seed)
 
 
-def test_the_last_hour_is_compared_with_the_same_hour_of_other_days_that_the_store_has(world: World) -> None:
+def test_the_last_hour_is_compared_with_the_same_hour_of_other_days_that_the_store_has(world: World, tmp_path: Path) -> None:
     start_ms = (NOW_MS - HOUR_MS) // 60_000 * 60_000 + 60_000
-    hours = [minutes(start_ms, 1.2, 1), minutes(start_ms - DAY_MS, 1.0, 2), minutes(start_ms - 7 * DAY_MS, 1.2, 3)]
-    times, load, latency = (np.concatenate(columns) for columns in zip(*hours[::-1], strict=True))
-    world.shelf.rows = {MEAN.id: (times, latency), LOAD.id: (times, load), CACHE.id: (times, np.zeros(len(times)))}
-    live(world, hours[0][1][-1:], hours[0][2][-1:])
-    yesterday, week = told(world)
+    hours = [minutes(start_ms - 7 * DAY_MS, 1.2, 3), minutes(start_ms - DAY_MS, 1.0, 2), minutes(start_ms, 1.2, 1)]
+    times, load, latency = (np.concatenate(columns) for columns in zip(*hours, strict=True))
+    readings = {MEAN: latency, LOAD: load, CACHE: np.zeros(len(times))}
+    rows = [Samples(NEWS, "", times, np.full(len(times), s.id, dtype=np.uint64), v) for s, v in readings.items()]
+    live(world, load[-1:], latency[-1:])
+    with closing(open_store(f"chdb://{tmp_path}/store", Retention(samples_days=10_000, rollup_days=10_000))) as store:
+        store.write_samples(rows, "a token")
+        yesterday, week = replace(world.view, store=store).explain(NEWS, MEAN.key).details[-2:]
     assert yesterday.startswith("Against the same hour yesterday, it is ")
     assert yesterday.endswith(" in the last hour.")
     _, low, high = percents(yesterday)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.dated_changes import dated_changes
+from detectors.dated_changes import dated_change, dated_changes
 from recwatch.core.signals import Float64
 
 
@@ -48,3 +48,18 @@ def test_noise_has_one_level(share: float) -> None:
 @pytest.mark.parametrize("values", [[], [1.0], [7.0] * 40, [0.0] * 20 + [1e308, -1e308] + [0.0] * 20])
 def test_where_there_is_no_second_level_nothing_changed(values: list[float]) -> None:
     assert dated_changes(np.array(values)) == []
+
+
+@pytest.mark.parametrize(("share", "shift"), [(0.0, 4.0), (0.0, 300.0), (0.8, 6.0)])
+def test_a_change_between_levels_that_are_known_lies_within_its_interval(share: float, shift: float) -> None:
+    values = [100.0 + in_runs(share, 80, seed) + np.repeat([0.0, shift], [66, 14]) for seed in range(20)]
+    found = [change for series in values if (change := dated_change(series, old=50, new=8)) is not None]
+    assert len(found) == 20
+    assert sum(change.earliest <= 66 <= change.latest for change in found) >= 18
+    assert np.median([change.after - change.before for change in found]) == pytest.approx(shift, abs=0.7)
+
+
+@pytest.mark.parametrize("new", [1, 5])
+def test_levels_that_differ_by_no_more_than_noise_are_one(new: int) -> None:
+    values = np.array([9.0, 10.0, 11.0] * 20 + [10.5] * 5)
+    assert dated_change(values, old=50, new=new) is None

@@ -112,9 +112,7 @@ def _signals(view: ApiView) -> APIRouter:
         _require_few(len(series_id), end_ms - start_ms)
         return {str(i): view.bands(_known_series(view, i), start_ms, end_ms) for i in series_id}
 
-    @routes.get(
-        "/explain", summary="Why a series did, or did not, alarm, its last changes of level, and comparisons at equal load"
-    )
+    @routes.get("/explain", summary="Why a series did, or did not, alarm, its last changes, and comparisons at equal load")
     def explain(series: str, service: Service = None) -> Explained:
         if service is not None:
             _known_service(view, service)

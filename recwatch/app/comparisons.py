@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
@@ -27,7 +27,10 @@ BEFORE_TIMES, BEFORE_LEAST_MS = 4, 900_000
 MARKS_MS = (1 + BEFORE_TIMES) * DAY_MS
 """How far back marks matter."""
 SETTLED_MS = round(1000 * LOAD_SECONDS)
-CHANGING: frozenset[str] = frozenset({"deploy", "restart", "knob_change"})
+ROLLED_OUT: frozenset[str] = frozenset({"deploy", "restart"})
+CHANGING = ROLLED_OUT | {"knob_change"}
+STEP_MS = 120_000
+"""Between one target of a deploy and the next."""
 NEARLY_ALL = 0.9
 MOST_CUT_OFF = 0.05
 """Share of the readings that are but a lower limit of the truth."""
@@ -64,12 +67,25 @@ class Latency:
 def since_change(latency: Latency, change_ms: int, marks: Sequence[Mark], until_ms: int) -> tuple[Span, Span]:
     """The spans before and after a change, neither of which reaches into what another mark began.
 
-    A latency tells of the change alone once the queue has settled; a quantile, once its whole window lies behind it.
+    Deploys and restarts one soon after the other are one change, target by target. A latency tells of it alone once the
+    queue has settled; a quantile, once its whole window lies behind it.
     """
     lag_ms = WINDOW_MS if latency.series.name in LATENCY_QUANTILES else SETTLED_MS
-    longest_ms = max(BEFORE_LEAST_MS, BEFORE_TIMES * (until_ms - change_ms))
-    earlier = (mark.time_ms for mark in marks if mark.kind in CHANGING and mark.time_ms < change_ms)
-    return (max(change_ms - longest_ms, max(earlier, default=0) + 1), change_ms - 1), (change_ms + lag_ms + 1, until_ms)
+    done = sorted((mark for mark in marks if mark.kind in CHANGING), key=lambda mark: mark.time_ms)
+    begin_ms, since_ms = _reached(change_ms, [mark for mark in done[::-1] if mark.time_ms < change_ms])
+    end_ms, next_ms = _reached(change_ms, [mark for mark in done if change_ms < mark.time_ms <= until_ms])
+    longest_ms = max(BEFORE_LEAST_MS, BEFORE_TIMES * (until_ms - end_ms))
+    before = max(begin_ms - longest_ms, 0 if since_ms is None else since_ms + 1), begin_ms - 1
+    return before, (end_ms + lag_ms + 1, until_ms if next_ms is None else next_ms - 1)
+
+
+def _reached(change_ms: int, marks: Iterable[Mark]) -> tuple[int, int | None]:
+    """How far a change reaches, and when the next one is; `marks` are those on one side of it, the nearest first."""
+    for mark in marks:
+        if mark.kind not in ROLLED_OUT or abs(mark.time_ms - change_ms) > STEP_MS:
+            return change_ms, mark.time_ms
+        change_ms = mark.time_ms
+    return change_ms, None
 
 
 def difference(latency: Latency, read: Read, spans: tuple[Span, Span], step_s: int = 1) -> Difference | Incomparable | None:

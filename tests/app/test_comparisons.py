@@ -82,7 +82,7 @@ def test_a_version_is_compared_with_the_one_before_at_equal_load(world: World) -
     (said,) = told(world)
     assert said.startswith(f"Since deploy model v1 → v2 at {utc(at(-SINCE_S))} it is ")
     mid, low, high = percents(said)
-    assert low < 34.0 < high < low + 10.0
+    assert low <= 34.0 <= high < low + 10.0
     assert low < mid < high
 
 
@@ -112,7 +112,27 @@ def test_what_another_mark_began_belongs_to_neither_side(world: World) -> None:
     world.live.take(Mark.of(NEWS, "knob_change", at(-600), "max_batch 8 → 32", "ada"))
     world.live.take(deploy(-SINCE_S))
     _, low, high = percents(told(world)[0])
-    assert low < 34.0 < high
+    assert low <= 34.0 <= high
+
+
+def test_a_deploy_that_restarts_target_after_target_is_one_change(world: World) -> None:
+    load, second = changing()
+    slower = np.interp(second, [-SINCE_S - 120.0, -SINCE_S], [1.0, 1.34])
+    live(world, load, served(load, slower))
+    for ago in (120, 60, 0):
+        world.live.take(Mark.of(NEWS, "restart", at(-SINCE_S - ago - 1), f"10.0.0.{ago}:8000 restarted", "target"))
+        world.live.take(Mark.of(NEWS, "deploy", at(-SINCE_S - ago), "model v1 → v2", f"target {ago}"))
+    _, low, high = percents(told(world)[0])
+    assert low <= 34.0 <= high < low + 12.0
+
+
+def test_what_was_changed_later_is_not_counted_as_the_deploys(world: World) -> None:
+    load, second = changing()
+    live(world, load, served(load, np.where(second < -SINCE_S, 1.0, np.where(second < -60.0, 1.34, 4.0))))
+    world.live.take(deploy(-SINCE_S))
+    world.live.take(Mark.of(NEWS, "knob_change", at(-60), "max_batch 32 → 1", "ada"))
+    _, low, high = percents(told(world)[0])
+    assert low <= 34.0 <= high
 
 
 def test_loads_that_were_never_seen_before_are_a_reason(world: World) -> None:
@@ -154,7 +174,7 @@ def test_the_last_hour_is_compared_with_the_same_hour_of_other_days_that_the_sto
     assert yesterday.startswith("Against the same hour yesterday, it is ")
     assert yesterday.endswith(" in the last hour.")
     _, low, high = percents(yesterday)
-    assert low < 20.0 < high
+    assert low <= 20.0 <= high
     assert week.startswith("Against the same hour a week ago, it is no different at equal load")
 
 

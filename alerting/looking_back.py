@@ -37,7 +37,7 @@ Shifts = Callable[[Recent, Trouble], tuple[Evidence, ...]]
 def looked_back(incident: Incident, felt: Sequence[Anomaly], view: View, recent: Recent, shifts: Shifts) -> Incident:
     """The incident with its shifts once they are sure: later on its signals may recover one by one while it is open."""
     deploy = next(iter(view.near("deploy")), None)
-    known = len(incident.shifts) > (deploy is not None)
+    known = len(incident.shifts) >= (1 if deploy is None else 2)
     over = all(a.end_ms is not None for a in felt) or view.until_ms - view.start_ms > WATCHED_MS
     lead = lead_of(felt)
     series = None if lead is None else recent.by_id(int(lead.series_id))

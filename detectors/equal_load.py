@@ -7,7 +7,15 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from detectors.latency_given_load import KNOTS_PER_OCTAVE, LOAD_SECONDS, MOST_HITS
+from detectors.latency_given_load import (
+    KNOTS,
+    KNOTS_PER_OCTAVE,
+    LEAST_LOG2_LOAD,
+    LOAD_SECONDS,
+    LONGEST_SECONDS,
+    MOST_HITS,
+    SHORTEST_SECONDS,
+)
 from recwatch.core.signals import Float64, Int64
 
 LEAST_ROWS = 30
@@ -107,7 +115,10 @@ def _rows(stretch: Stretch) -> _Rows:
     columns = np.array(astuple(stretch), dtype=np.float64)
     time_ms, latency, rate, hits = columns[:, np.isfinite(columns).all(axis=0) & (columns[1:3] > 0.0).all(axis=0)]
     misses = 1.0 - np.clip(hits, 0.0, MOST_HITS)
-    return _Rows(np.log2(_lately(time_ms, rate * misses)), np.log(misses), np.log(latency))
+    log2_load = np.clip(
+        np.log2(_lately(time_ms, rate * misses)), LEAST_LOG2_LOAD, LEAST_LOG2_LOAD + KNOTS / KNOTS_PER_OCTAVE
+    )
+    return _Rows(log2_load, np.log(misses), np.log(np.clip(latency, SHORTEST_SECONDS, LONGEST_SECONDS)))
 
 
 def _lately(time_ms: Float64, load: Float64) -> Float64:

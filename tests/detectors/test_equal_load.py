@@ -98,6 +98,16 @@ def test_readings_that_are_none_and_a_few_that_are_absurd_change_little() -> Non
     assert spoilt.high < 1.3
 
 
+@pytest.mark.parametrize("latency", [1e-308, 1e308])
+def test_absurd_readings_throughout_give_finite_figures(latency: float) -> None:
+    random = np.random.default_rng(4)
+    usual = stretch(np.geomspace(1e-300, 1e300, ROWS), random)
+    absurd = replace(usual, latency_seconds=np.full(ROWS, latency))
+    found = at_equal_load(replace(usual, latency_seconds=np.full(ROWS, 0.02)), absurd)
+    assert isinstance(found, Difference)
+    assert np.isfinite([found.low, found.ratio, found.high]).all()
+
+
 def test_a_load_that_never_moves_and_latency_without_noise_are_compared_too() -> None:
     times, load, none = MINUTE_MS * np.arange(40), np.full(40, 100.0), np.zeros(40)
     found = at_equal_load(Stretch(times, np.full(40, 0.02), load, none), Stretch(times, np.full(40, 0.03), load, none))

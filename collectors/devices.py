@@ -1,4 +1,4 @@
-"""Which of a host's devices count: those whose traffic is not that of another one, seen a second time."""
+"""Which of a host's devices and file systems count: those that are not another one, seen a second time."""
 
 from __future__ import annotations
 
@@ -11,3 +11,20 @@ LAYERED_DISK = (
     r"|(nvme\d+n\d+|mmcblk\d+)p\d+"
 )
 """Partitions, and what is built of disks: each byte is one of a whole disk, too."""
+
+LOCAL_FILESYSTEM = (
+    "ext2",
+    "ext3",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "zfs",
+    "f2fs",
+    "jfs",
+    "reiserfs",
+    "bcachefs",
+    "ufs",
+    "hfs",
+    "apfs",
+)
+"""Types that keep on a disk of the host what is written to them. An overlay fills the one below it, tmpfs the memory."""

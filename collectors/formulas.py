@@ -15,13 +15,13 @@ By = dict[Labels, float]
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How things stand: over targets, models or cores the sum, the mean or the most of it.
+    """How things stand: over targets, models or cores the sum, the mean, the least or the most of it.
 
     "each" is the mean over targets of what each tells in all: two that watch one GPU do not double what its links carry.
     """
 
     quantity: str
-    over: Literal["sum", "mean", "most", "each"]
+    over: Literal["sum", "mean", "least", "most", "each"]
 
     def of(self, tally: Tally) -> By:
         found = tally.levels(self.quantity)
@@ -30,6 +30,8 @@ class Level:
                 return {labels: sum(_values(told)) for labels, told in found.items()}
             case "mean":
                 return {labels: sum(_values(told)) / len(told) for labels, told in found.items()}
+            case "least":
+                return {labels: min(_values(told)) for labels, told in found.items()}
             case "most":
                 return {labels: max(_values(told)) for labels, told in found.items()}
             case "each":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import psutil
 
-from collectors.devices import LAYERED_DISK, VIRTUAL_NETWORK
+from collectors.devices import LAYERED_DISK, LOCAL_FILESYSTEM, VIRTUAL_NETWORK
 from collectors.measures import Key
 
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal", "iowait")
@@ -14,7 +15,7 @@ _BUSY = ("user", "nice", "system", "irq", "softirq", "steal", "iowait")
 
 
 def host_measures() -> dict[Key, float]:
-    """What the host tells now: levels, and counters since its start; disks and network only where there are any."""
+    """What the host tells now: levels, and counters since its start; disks, file systems and network only where there are any."""
     times = psutil.cpu_times()._asdict()
     busy = sum(times.get(mode, 0.0) for mode in _BUSY)
     memory = psutil.virtual_memory()
@@ -35,4 +36,20 @@ def host_measures() -> dict[Key, float]:
         if not re.fullmatch(LAYERED_DISK, device):
             told["host_disk_read_bytes", (("device", device),)] = disk.read_bytes
             told["host_disk_written_bytes", (("device", device),)] = disk.write_bytes
+    return told | _filesystem_measures()
+
+
+def _filesystem_measures() -> dict[Key, float]:
+    """The space left on each local file system that can be written, under the first place where it is mounted.
+
+    One that is unmounted meanwhile is left out.
+    """
+    mounted: dict[str, str] = {}
+    for one in psutil.disk_partitions(all=False):
+        if one.fstype in LOCAL_FILESYSTEM and "ro" not in one.opts.split(","):
+            mounted.setdefault(one.device, one.mountpoint)
+    told: dict[Key, float] = {}
+    for mountpoint in mounted.values():
+        with suppress(OSError):
+            told["host_filesystem_available_bytes", (("mountpoint", mountpoint),)] = psutil.disk_usage(mountpoint).free
     return told

@@ -163,6 +163,7 @@ _ALL = (
         host_memory_available_bytes="Memory that can be had without swapping.",
         host_memory_free_bytes="Memory that nothing uses.",
         host_memory_used_bytes="Memory in use.",
+        host_filesystem_available_bytes="Space left to users on a local file system.",
     ),
     *_levels("", host_load1="Mean length of the run queue over a minute."),
     *_levels("seconds", host_boot_time_seconds="Unix time of the host's start."),

@@ -114,6 +114,7 @@ _MADE: Mapping[str, tuple[Formula, ...]] = {
         f"host_{path}_bytes_per_second": (Rate(f"host_{path}_bytes"),)
         for path in ("network_received", "network_transmitted", "disk_read", "disk_written")
     },
+    "host_filesystem_available_bytes": (Level("host_filesystem_available_bytes", "least"),),
     **{name: (Level(name, "sum"),) for name in _SUMMED},
     **{name: (Level(name, "most"),) for name in _MOST},
 }

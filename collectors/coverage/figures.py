@@ -20,8 +20,8 @@ from collectors.quantities import QUANTITIES, Quantity
 from collectors.tally import Tally
 from recwatch.core.canonical import SIGNALS
 
-_APART = frozenset({"gpu", "mig", "host", "emulated", "stage"})
-"""Never put together: an instance lies within its GPU, a stage within the request."""
+_APART = frozenset({"gpu", "mig", "host", "mountpoint", "emulated", "stage"})
+"""Never put together: an instance lies within its GPU, a stage within the request; of file systems each fills by itself."""
 _INNER = frozenset({"le", "quantile", "xid"})
 _MOST_LABELS = 6
 _TOTALS: Mapping[str, str] = {"requests_failed": "errors_total"}

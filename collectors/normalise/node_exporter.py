@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.devices import LAYERED_DISK, VIRTUAL_NETWORK
+from collectors.devices import LAYERED_DISK, LOCAL_FILESYSTEM, VIRTUAL_NETWORK
 from collectors.normalise.rules import Rule, Table, rule
 
 _BUSY_MODES = ("user", "nice", "system", "irq", "softirq", "steal", "iowait", "interrupt")
@@ -36,6 +36,14 @@ NODE_EXPORTER = Table(
         _traffic(("node_network_transmit_bytes",), "host_network_transmitted_bytes", VIRTUAL_NETWORK),
         _traffic(("node_disk_read_bytes", "node_disk_bytes_read"), "host_disk_read_bytes", LAYERED_DISK),
         _traffic(("node_disk_written_bytes", "node_disk_bytes_written"), "host_disk_written_bytes", LAYERED_DISK),
+        # A file system that is mounted in several places has a row for each of them.
+        rule(
+            ("node_filesystem_avail_bytes", "node_filesystem_avail"),
+            "host_filesystem_available_bytes",
+            labels={"mountpoint": "mountpoint"},
+            where={"fstype": LOCAL_FILESYSTEM},
+            alias="mountpoint",
+        ),
         rule("node_load1", "host_load1"),
         rule(("node_boot_time_seconds", "node_boot_time"), "host_boot_time_seconds"),
     ),

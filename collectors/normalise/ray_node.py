@@ -30,4 +30,7 @@ RAY_NODE = Table(
         rule("ray_node_gpu_temperature_celsius", "gpu_temperature_celsius", **_GPU),
     ),
     marks=("ray_node_*",),
+    settings={
+        "host_filesystem_available_bytes": "Ray adds up what / and its temporary folder have left, most often one file system"
+    },
 )

@@ -18,7 +18,7 @@ ABSENT = ""
 """In `where`: the label may be missing."""
 
 MILLI, MICRO, NANO = 1e-3, 1e-6, 1e-9
-PERCENT, KIB, MIB, MHZ = 0.01, 2.0**10, 2.0**20, 1e6
+PERCENT, KIB, MIB, GIB, MHZ = 0.01, 2.0**10, 2.0**20, 2.0**30, 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Rule:
     label matches the whole pattern, `kinds` only those of a type, for names that are a counter here and a gauge there. A
     label of the server's with several spellings is the first of them that a line has. Lines that tell the same quantity with
     the same labels add up, unless the page tells it of the same thing under one of the names `unless`, too: so a metric that
-    goes by its old and its new name is not counted twice. A `scale` below 0 takes away, where the page tells what
+    goes by its old and its new name is not counted twice. Lines that differ in the label `alias` alone tell of one thing under
+    several names, and the first counts. A `scale` below 0 takes away, where the page tells what
     from. Where there are `flags`, the value is a set of them and tells whether one of these is up. `versions` and `setting`
     tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
     """
@@ -44,6 +45,7 @@ class Rule:
     excluding: Mapping[str, str] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = ()
     unless: tuple[str, ...] = ()
+    alias: str = ""
     flags: int = 0
     versions: str = ""
     setting: str = ""
@@ -145,6 +147,7 @@ class Table:
         self.rules: tuple[Rule, ...] = tuple(r for one in rules for r in (one if isinstance(one, tuple) else (one,)))
         self.blanks = tuple(blanks)
         self._repeats = repeats
+        self._once = repeats or any(rule.alias for rule in self.rules)
         self.settings = dict(settings or {})
         if unknown := set(self.settings) - set(SIGNALS):
             raise KeyError(f"{sorted(unknown)} are no canonical signals")
@@ -161,7 +164,7 @@ class Table:
     def measures(self, lines: Sequence[Line]) -> Sequence[tuple[Measure, ...]]:
         """What each line measures."""
         told = [[(r, r.measures(line)) for r in self.rules_of(line.name) if r.admits(line)] for line in lines]
-        told = _once(lines, told) if self._repeats else told
+        told = _once(lines, told, self._repeats) if self._once else told
         names = {(name, m.quantity, m.thing) for rules in told for r, ms in rules for m in ms for name in r.names}
         added = {m.quantity for rules in told for _, ms in rules for m in ms if m.scale >= 0}
         return [
@@ -182,14 +185,24 @@ class Table:
 _Told = list[list[tuple[Rule, tuple[Measure, ...]]]]
 
 
-def _once(lines: Sequence[Line], told: _Told) -> _Told:
-    """What each line tells that no line of the same name told before it."""
+def _once(lines: Sequence[Line], told: _Told, repeats: bool) -> _Told:
+    """What each line tells that no line of the same name told before it; without `repeats` only where a rule has an alias."""
     first: dict[object, int] = {}
     for row, (line, rules) in enumerate(zip(lines, told, strict=True)):
-        for _, measures in rules:
+        for rule, measures in rules:
             for measure in measures:
-                first.setdefault((line.name, measure.key), row)
+                first.setdefault((line.name, _thing(line, rule, measure)), row)
     return [
-        [(r, tuple(m for m in measures if first[line.name, m.key] == row)) for r, measures in rules]
+        [
+            (r, tuple(m for m in ms if not (repeats or r.alias) or first[line.name, _thing(line, r, m)] == row))
+            for r, ms in rules
+        ]
         for row, (line, rules) in enumerate(zip(lines, told, strict=True))
     ]
+
+
+def _thing(line: Line, told_by: Rule, measure: Measure) -> object:
+    """What a line tells of, whichever of its names it goes by."""
+    if not told_by.alias:
+        return measure.key
+    return measure.quantity, frozenset(pair for pair in line.labels.items() if pair[0] != told_by.alias)

@@ -1,4 +1,4 @@
-"""TorchServe (ts/configs/metrics.yaml): milliseconds and microseconds, percent, and "Megabytes" of 2**20 bytes.
+"""TorchServe (ts/configs/metrics.yaml): milliseconds and microseconds, percent, "Megabytes" of 2**20 bytes, and "Gigabytes" of 2**30.
 
 Its page is empty but for `metrics_mode=prometheus`. Counts of status codes are of all calls, such as of health and of
 management, and only inferences are requests; a failure's share is therefore one of all calls.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from collectors.normalise.rules import MIB, MICRO, MILLI, PERCENT, Table, rule
+from collectors.normalise.rules import GIB, MIB, MICRO, MILLI, PERCENT, Table, rule
 
 _MODE = "metrics_mode=prometheus in config.properties"
 _MODEL: Any = {"labels": {"model": "model_name", "version": "model_version"}, "setting": _MODE}
@@ -30,6 +30,7 @@ TORCHSERVE = Table(
         rule("CPUUtilization", "host_cpu_busy_ratio", PERCENT, **_HOST),
         rule("MemoryUsed", "host_memory_used_bytes", MIB, **_HOST),
         rule("MemoryAvailable", "host_memory_available_bytes", MIB, **_HOST),
+        rule("DiskAvailable", "host_filesystem_available_bytes", GIB, fixed={"mountpoint": "/"}, **_HOST),
         rule("GPUUtilization", "gpu_busy_ratio", PERCENT, **_GPU),
         rule("GPUMemoryUtilization", "gpu_memory_used_ratio", PERCENT, **_GPU),
         rule("GPUMemoryUsed", "gpu_memory_used_bytes", MIB, **_GPU),

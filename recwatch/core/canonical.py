@@ -140,6 +140,13 @@ _ALL = (
         host_memory_free_bytes="Memory that nothing uses.",
         host_memory_used_bytes="Memory in use.",
     ),
+    Signal(
+        "host_filesystem_available_bytes",
+        "bytes",
+        "host",
+        "Space left to users on a local file system.",
+        (*_HOST, "mountpoint"),
+    ),
     *_of_hosts(
         "bytes/s",
         host_network_received_bytes_per_second="Received from the network.",

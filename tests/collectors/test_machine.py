@@ -1,5 +1,6 @@
 """The machine that recwatch runs on: host and GPUs."""
 
+import os
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import psutil
 import pynvml
 import pytest
 
+from collectors.devices import LOCAL_FILESYSTEM
 from collectors.host import host_measures
 from collectors.machine import Machine, Source
 from collectors.nvml import Gpu, Nvml
@@ -68,6 +70,44 @@ def test_only_devices_that_are_no_others_in_disguise_are_counted(monkeypatch: py
     assert devices == {"eth0": 7, "enp3s0": 7}
     written = {labels[0][1] for name, labels in host_measures() if name == "host_disk_written_bytes"}
     assert written == {"sda", "nvme0n1"}
+
+
+def test_this_host_tells_the_space_that_users_have_on_each_of_its_file_systems() -> None:
+    told = {labels: value for (name, labels), value in host_measures().items() if name == "host_filesystem_available_bytes"}
+    local = {one.device: one for one in psutil.disk_partitions(all=True) if one.fstype in LOCAL_FILESYSTEM}
+    assert len(told) == len([one for one in local.values() if "ro" not in one.opts.split(",")])
+    for ((label, mountpoint),), value in told.items():
+        stat = os.statvfs(mountpoint)
+        assert label == "mountpoint"
+        assert os.path.ismount(mountpoint)
+        assert value == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.1)
+
+
+def test_a_file_system_counts_once_and_only_where_it_is_a_disk_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [
+        ("/dev/sda1", "/", "ext4", "rw,relatime"),
+        ("/dev/sda1", "/srv/models", "ext4", "rw,bind"),
+        ("/dev/sdb1", "/data", "xfs", "rw"),
+        ("/dev/sdc1", "/release", "ext4", "ro,relatime"),
+        ("/dev/loop3", "/snap/core/1", "squashfs", "ro"),
+        ("/dev/sr0", "/media/cd", "iso9660", "ro"),
+        ("overlay", "/var/lib/docker/overlay2/ab/merged", "overlay", "rw"),
+        ("tmpfs", "/run", "tmpfs", "rw"),
+        ("nas:/models", "/models", "nfs4", "rw"),
+        ("/dev/sdd1", "/unmounted", "ext4", "rw"),
+    ]
+    free = {"/": 7, "/data": 9}
+
+    def usage(path: str) -> SimpleNamespace:
+        if path not in free:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(free=free[path])
+
+    parts = [SimpleNamespace(device=d, mountpoint=at, fstype=kind, opts=opts) for d, at, kind, opts in mounts]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: parts)
+    monkeypatch.setattr(psutil, "disk_usage", usage)
+    told = {labels: value for (name, labels), value in host_measures().items() if name == "host_filesystem_available_bytes"}
+    assert told == {(("mountpoint", "/"),): 7, (("mountpoint", "/data"),): 9}
 
 
 def test_a_share_of_work_comes_from_the_second_reading_on(server: PageServer) -> None:

@@ -122,11 +122,13 @@ def test_torchserves_gauges_are_percent_mebibytes_and_milliseconds() -> None:
         "# HELP WorkerLoadTime Torchserve prometheus gauge metric with unit: Milliseconds\n# TYPE WorkerLoadTime gauge\n"
         + TORCHSERVE
         + 'MemoryUsed{Level="Host",Hostname="a",} 1.5\nCPUUtilization{Level="Host",Hostname="a",} 25.0\n'
+        'DiskAvailable{Level="Host",Hostname="a",} 107.0\n'
         'GPUMemoryUtilization{Level="Host",Hostname="a",} 12.5\n'
         'GPUUtilization{Level="Host",DeviceId="1",Hostname="a",} 75.0\n'
         'PredictionTime{ModelName="m",Level="Model",Hostname="a",} 2.0\n'
     )
     assert (page.signal("host_memory_used_bytes"), page.signal("host_cpu_busy_ratio")) == (1.5 * 2**20, 0.25)
+    assert page.signal("host_filesystem_available_bytes", mountpoint="/") == 107.0 * 2**30
     assert (page.signal("gpu_memory_used_ratio"), page.signal("gpu_busy_ratio", gpu="1")) == (0.125, 0.75)
     assert page.signal("last_prediction_seconds", model="m") == pytest.approx(0.002)
 

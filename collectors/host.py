@@ -15,7 +15,7 @@ _BUSY = ("user", "nice", "system", "irq", "softirq", "steal", "iowait")
 
 
 def host_measures() -> dict[Key, float]:
-    """What the host tells now: levels, and counters since its start; disks, file systems and network only where there are any."""
+    """What the host tells now: levels, and counters since its start; network, disks, file systems where there are any."""
     times = psutil.cpu_times()._asdict()
     busy = sum(times.get(mode, 0.0) for mode in _BUSY)
     memory = psutil.virtual_memory()

@@ -1,4 +1,4 @@
-"""Finds what runs out: a resource whose trend will have used it up within hours, as a memory leak's does."""
+"""Finds what runs out: a resource whose trend will have used it up within hours, as a memory leak or a disk that fills."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ LIMIT = "limit"
 """Not a signal but the value at which the resource is used up, given beside the readings like one."""
 BUCKETS = 60
 NORMAL_99 = 2.576
-LEAST_LEFT_S = 1.0
+GOES_ON = 0.25
+"""Share of the trend's speed that each half of the window has for sure. A large file beside a log that grows leaves a step
+in a slow trend: either half falls, and by far not as fast as the whole."""
+NEARER = 0.9
+NEXT_TO_NOTHING = 0.01
+DAY_S = 86_400.0
 MOST_ROWS = 4096
 """Rows whose slopes are worked out at once: each takes about 30 KB meanwhile."""
 
@@ -28,14 +33,23 @@ class Trend(NamedTuple):
     low: Float64
     high: Float64
 
+    def towards(self, sign: Float64) -> Float64:
+        """The speed in this direction, at the fast and at the slow end of the interval, float64[n, 3]."""
+        ends = np.stack((self.low, self.high)) * sign
+        return np.stack((self.slope * sign, ends.max(axis=0), ends.min(axis=0)), axis=1)
+
 
 class Exhaustion:
     """Judges a resource by the time left until its trend reaches its limit.
 
     The trend is the Theil-Sen slope over the last `BUCKETS` means of `bucket_s`, with the interval that Kendall's statistic
     gives it (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968). It counts only where both halves
-    of the window go the same way for sure: a step is no trend. The score is `within_h` over the time left at the slow end of
-    the interval, so 1 says that the resource is used up within these hours even then; without a trend it is 0.
+    of the window go the same way for sure, at a quarter of its speed at least: a step is no trend. It ends once half of the
+    fall is undone. Nor does it count until the resource is a tenth nearer to its limit than it was before the window, today
+    or the day before: it came back then, as a disk does at each rotation of its logs, and may come back again. The score is
+    `within_h` over the time left at the slow end of the interval, so 1 says that the resource is used up within these hours
+    even then; without a trend it is 0. What was told to run out, and has but for a hundredth, has no time left until more is
+    there again.
     """
 
     name = "exhaustion"
@@ -55,6 +69,9 @@ class Exhaustion:
             filled=np.int64(0),
             means=np.zeros(BUCKETS),
             left_s=np.full(3, np.nan),
+            today=np.float32(np.inf),
+            day_before=np.float32(np.inf),
+            told=np.float32(0.0),
         )
 
     def update(self, batch: Batch) -> Judgement:
@@ -69,7 +86,7 @@ class Exhaustion:
         rows["readings"][row] += 1.0
         left_s = rows["left_s"][row, 2]
         known = np.where((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit), 0.0, np.nan)
-        score = known + np.where(np.isnan(left_s), 0.0, self._within_s / np.maximum(left_s, LEAST_LEFT_S))
+        score = known + np.where(np.isnan(left_s), 0.0, self._within_s / np.maximum(left_s, self._bucket_s))
         return Judgement(score, value + known, np.minimum(value, limit) + known, np.maximum(value, limit) + known)
 
     def foresight(self, row: Int64) -> Float64:
@@ -84,6 +101,7 @@ class Exhaustion:
         passed = bucket - rows["bucket"][row]
         ended = np.flatnonzero(rows["readings"][row] > 0.0)
         if len(ended):
+            self._remember(row[ended], bucket[ended], passed[ended], limit[ended])
             self._take_in(row[ended], passed[ended])
         rows["bucket"][row] = bucket
         rows["total"][row] = 0.0
@@ -91,7 +109,17 @@ class Exhaustion:
         rows["left_s"][row] = np.nan
         full = np.flatnonzero((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit))
         for part in np.array_split(full, -(-len(full) // MOST_ROWS) or 1):
-            rows["left_s"][row[part]] = self._left_s(rows["means"][row[part]], limit[part])
+            rows["left_s"][row[part]] = self._left_s(row[part], limit[part])
+        self._hold(row[full], limit[full])
+
+    def _remember(self, row: Int64, bucket: Int64, passed: Int64, limit: Float64) -> None:
+        """How near to its limit a resource was in what leaves the window, today and the day before."""
+        rows, a_day = self._rows, round(DAY_S / self._bucket_s)
+        days = bucket // a_day - (bucket - passed) // a_day
+        today, blank = rows["today"][row], np.float32(np.inf)
+        rows["day_before"][row] = np.where(days == 0, rows["day_before"][row], np.where(days == 1, today, blank))
+        leaves = np.where(rows["filled"][row] >= BUCKETS, np.abs(limit - rows["means"][row, 0]), np.inf)
+        rows["today"][row] = np.fmin(np.where(days == 0, today, blank), leaves)
 
     def _take_in(self, row: Int64, passed: Int64) -> None:
         """Append means; buckets without a reading go on as the one before."""
@@ -104,20 +132,35 @@ class Exhaustion:
         rows["means"][row] = np.take_along_axis(padded, place, axis=1)
         rows["filled"][row] = np.where(anew, 1, np.minimum(rows["filled"][row] + steps, BUCKETS))
 
-    def _left_s(self, means: Float64, limit: Float64) -> Float64:
+    def _left_s(self, row: Int64, limit: Float64) -> Float64:
         """Seconds from now to the limit: by the slope, at the fast and at the slow end of its interval."""
-        half = BUCKETS // 2
-        whole = trend(means)
-        parts = trend(means[:, :half]), trend(means[:, half:])
-        place = np.arange(BUCKETS)
-        now = np.median(means + whole.slope[:, None] * (BUCKETS - 0.5 - place), axis=1)
-        away = limit - now
-        towards = np.sign(away)
-        sure = np.all([np.minimum(towards * one.low, towards * one.high) > 0.0 for one in (whole, *parts)], axis=0)
-        speeds = np.stack((whole.slope, whole.low, whole.high), axis=1) * towards[:, None]
-        speed = np.stack((speeds[:, 0], speeds.max(axis=1), speeds.min(axis=1)), axis=1)
-        left = self._bucket_s * np.abs(away)[:, None] / np.where(sure[:, None], np.maximum(speed, 1e-300), np.nan)
+        rows, half = self._rows, BUCKETS // 2
+        means = rows["means"][row]
+        whole, *parts = trend(means), trend(means[:, :half]), trend(means[:, half:])
+        last = limit - means[:, -1]
+        towards = np.sign(last)
+        speed = whole.towards(towards)
+        nearer = np.abs(last) < NEARER * np.minimum(rows["today"][row], rows["day_before"][row])
+        goes_on = np.min([part.towards(towards)[:, 2] for part in parts], axis=0) > GOES_ON * speed[:, 0]
+        now = np.median(means + whole.slope[:, None] * (BUCKETS - 0.5 - np.arange(BUCKETS)), axis=1)
+        away = np.maximum(towards * (limit - now), 0.0)
+        back = np.abs(last) - away > half * speed[:, 0]
+        sure = nearer & goes_on & ~back & (speed[:, 2] > 0.0)
+        left = self._bucket_s * away[:, None] / np.where(sure[:, None], np.maximum(speed, 1e-300), np.nan)
         return np.minimum(left, LARGEST)
+
+    def _hold(self, row: Int64, limit: Float64) -> None:
+        """Go on with what has run out, and begin anew with what was filled up after that."""
+        rows, told = self._rows, self._rows["told"][row]
+        before, left = np.abs(limit[:, None] - rows["means"][row, -2:]).T
+        out = left <= NEXT_TO_NOTHING * told
+        was_out = before <= NEXT_TO_NOTHING * told
+        running = rows["left_s"][row, 2] <= self._within_s
+        rows["told"][row] = np.where(left <= told, told, np.where(running, left, 0.0))
+        rows["left_s"][row[out & (told > 0.0)]] = 0.0
+        refilled = row[was_out & ~out & (told > 0.0)]
+        rows["filled"][refilled] = 0
+        rows["today"][refilled] = rows["day_before"][refilled] = np.inf
 
     def warmup_ratio(self, row: Int64) -> Float64:
         self._rows.reserve(row)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from recwatch.core.signals import Series
 from recwatch.core.wording import duration, figure, spoken
 
+HOUR_S = 3600.0
+
 
 def subject(series: Series) -> str:
     """What the series measures, in words.
@@ -41,16 +43,20 @@ def over_objective(series: Series, shown: str, bound: float) -> str:
     return f"{subject(series)} {shown}, over the objective of {figure(bound, series.unit)}"
 
 
-def runs_out(series: Series, shown: str, limit: float, left_s: tuple[float, float, float]) -> str:
-    """Why a trend is an anomaly; `left_s` are the seconds left, their least and their most.
+def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, float, float]) -> str:
+    r"""Why a trend is an anomaly; `left_s` are the seconds left, their least and their most.
 
     >>> from recwatch.core.canonical import canonical_series
-    >>> runs_out(canonical_series("shop", "host_memory_available_bytes"), "3.73 GiB", 0.0, (7000.0, 6600.0, 7500.0))
-    'host memory available 3.73 GiB, at 0 MiB in 1 h 56 min (1 h 50 min to 2 h 5 min) if its trend goes on'
+    >>> disk = canonical_series("shop", "host_filesystem_available_bytes", {"mountpoint": "/data"})
+    >>> print(*runs_out(disk, 8.0 * 2**30, 0.0, (7200.0, 6600.0, 7500.0)).split(": "), sep=":\n")
+    disk space available (mountpoint /data) 8 GiB, falling by 4 GiB an hour:
+    at 0 MiB in 2 h (1 h 50 min to 2 h 5 min) if its trend goes on
     """
     left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in left_s)
-    limited = f"at {figure(limit, series.unit)} in {left} ({soonest} to {latest}) if its trend goes on"
-    return f"{subject(series)} {shown}, {limited}"
+    way = "rising" if limit > value else "falling"
+    by = figure(HOUR_S * abs(limit - value) / max(left_s[0], 1.0), series.unit)
+    moves = f"{subject(series)} {figure(value, series.unit)}, {way} by {by} an hour"
+    return f"{moves}: at {figure(limit, series.unit)} in {left} ({soonest} to {latest}) if its trend goes on"
 
 
 def stands_still(series: Series, shown: str) -> str:

@@ -143,7 +143,8 @@ class DetectorStage:
             return reasons.over_objective(series, shown, float(beside[BOUND][index]))
         if method == "exhaustion":
             left_s, soonest_s, latest_s = judged.ahead(tuple(self._ensemble.foresees).index(method))[:, index].tolist()
-            return reasons.runs_out(series, shown, float(beside[LIMIT][index]), (left_s, soonest_s, latest_s))
+            limit, value = float(beside[LIMIT][index]), float(judged.value[index])
+            return reasons.runs_out(series, value, limit, (left_s, soonest_s, latest_s))
         if method == "flat_line":
             return reasons.stands_still(series, shown)
         expected, lower, upper = judged.band[:, index].tolist()

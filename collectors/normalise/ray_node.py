@@ -31,6 +31,6 @@ RAY_NODE = Table(
     ),
     marks=("ray_node_*",),
     settings={
-        "host_filesystem_available_bytes": "Ray adds up what / and its temporary folder have left, most often one file system"
+        "host_filesystem_available_bytes": "Ray adds up / and its temporary folder, which are most often one file system"
     },
 )

@@ -30,10 +30,10 @@ class Rule:
     label matches the whole pattern, `kinds` only those of a type, for names that are a counter here and a gauge there. A
     label of the server's with several spellings is the first of them that a line has. Lines that tell the same quantity with
     the same labels add up, unless the page tells it of the same thing under one of the names `unless`, too: so a metric that
-    goes by its old and its new name is not counted twice. Lines that differ in the label `alias` alone tell of one thing under
-    several names, and the first counts. A `scale` below 0 takes away, where the page tells what
-    from. Where there are `flags`, the value is a set of them and tells whether one of these is up. `versions` and `setting`
-    tell people from when to when the server writes the name, and what makes it do so where it does not by itself.
+    goes by its old and its new name is not counted twice. Lines that differ in the label `alias` alone tell of one thing
+    under several names, and the first counts. A `scale` below 0 takes away, where the page tells what from. Where there are
+    `flags`, the value is a set of them and tells whether one of these is up. `versions` and `setting` tell people from when
+    to when the server writes the name, and what makes it do so where it does not by itself.
     """
 
     names: tuple[str, ...]
@@ -186,7 +186,7 @@ _Told = list[list[tuple[Rule, tuple[Measure, ...]]]]
 
 
 def _once(lines: Sequence[Line], told: _Told, repeats: bool) -> _Told:
-    """What each line tells that no line of the same name told before it; without `repeats` only where a rule has an alias."""
+    """What each line tells that no line of the same name told before it; without `repeats` only where there is an alias."""
     first: dict[object, int] = {}
     for row, (line, rules) in enumerate(zip(lines, told, strict=True)):
         for rule, measures in rules:

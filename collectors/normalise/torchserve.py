@@ -1,4 +1,4 @@
-"""TorchServe (ts/configs/metrics.yaml): milliseconds and microseconds, percent, "Megabytes" of 2**20 bytes, and "Gigabytes" of 2**30.
+"""TorchServe (ts/configs/metrics.yaml): milliseconds, microseconds, percent, "Megabytes" of 2**20 and "Gigabytes" of 2**30.
 
 Its page is empty but for `metrics_mode=prometheus`. Counts of status codes are of all calls, such as of health and of
 management, and only inferences are requests; a failure's share is therefore one of all calls.

@@ -41,6 +41,7 @@ SPOKEN: Mapping[str, str] = {
     "gpu_row_remap_failed": "GPU memory rows past replacing",
     "gpu_sm_clock_hertz": "SM clock",
     "gpu_sm_clock_max_hertz": "highest SM clock",
+    "host_filesystem_available_bytes": "disk space available",
     "host_load1": "host run queue",
 }
 """Names of signals that their own names do not tell; `spoken` makes the others of those."""

@@ -104,7 +104,7 @@ def test_a_file_system_counts_once_and_only_where_it_is_a_disk_of_the_host(monke
         return SimpleNamespace(free=free[path])
 
     parts = [SimpleNamespace(device=d, mountpoint=at, fstype=kind, opts=opts) for d, at, kind, opts in mounts]
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: parts)
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: parts)
     monkeypatch.setattr(psutil, "disk_usage", usage)
     told = {labels: value for (name, labels), value in host_measures().items() if name == "host_filesystem_available_bytes"}
     assert told == {(("mountpoint", "/"),): 7, (("mountpoint", "/data"),): 9}

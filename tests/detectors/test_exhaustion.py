@@ -1,4 +1,4 @@
-"""What runs out is told hours ahead, with the time left; what only goes up and down, or has stepped, is not."""
+"""What runs out is told hours ahead, with the time left; what goes up and down, comes back, or has stepped, is not."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from detectors.stage import DetectorStage
 from recwatch.core.bus import Record
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.events import Anomaly
-from recwatch.core.signals import Float64, Samples, SeriesSet
+from recwatch.core.signals import Float64, Samples, Series, SeriesSet
 from recwatch.core.stage import Outgoing
 
 GIB = 2.0**30
 HOUR_S = 3600
 STEP_S = 30
 MEMORY = canonical_series("shop", "host_memory_available_bytes")
+DISK = canonical_series("shop", "host_filesystem_available_bytes", {"mountpoint": "/data"})
 GPU_MEMORY = canonical_series("shop", "gpu_memory_used_ratio", {"gpu": "0"})
 
 Level = Callable[[Float64], Float64]
 
 
-def told(level: Level, hours: float, seed: int = 0, noise_gib: float = 0.1) -> Iterator[tuple[int, list[Outgoing]]]:
-    """What the stage says at each second of available memory, in GiB by the second, with noise that lasts for a minute."""
+def told(
+    level: Level, hours: float, seed: int = 0, noise_gib: float = 0.1, series: Series = MEMORY
+) -> Iterator[tuple[int, list[Outgoing]]]:
+    """What the stage says at each second of what is left, in GiB by the second, with noise that lasts for a minute."""
     stage = DetectorStage({})
-    stage.process([Record("series", 0, 0, "shop", SeriesSet("shop", (MEMORY,)))], now_ms=0)
+    stage.process([Record("series", 0, 0, "shop", SeriesSet("shop", (series,)))], now_ms=0)
     second = np.arange(0, round(hours * HOUR_S), STEP_S)
     noise = np.zeros(len(second))
     for place, shock in enumerate(np.random.default_rng(seed).standard_normal(len(second)), start=0):
         noise[place] = 0.7 * noise[place - 1] + 0.7 * shock
     available = np.maximum(level(second.astype(np.float64)) + noise_gib * noise, 0.0) * GIB
     for at, value in zip(second.tolist(), available.tolist(), strict=True):
-        tick = Samples.of("shop", "", 1000 * at, {MEMORY.id: value})
+        tick = Samples.of("shop", "", 1000 * at, {series.id: value})
         yield at, list(stage.process([Record("samples", 0, at, "shop", tick)], now_ms=0))
 
 
@@ -88,6 +91,79 @@ def test_the_time_left_is_published_with_an_interval_that_holds() -> None:
 )
 def test_what_does_not_run_out_is_no_exhaustion(level: Level) -> None:
     assert [anomaly.reason for _, outgoing in told(level, 14.0) for anomaly in exhaustions(outgoing)] == []
+
+
+def starts(*left_gib: Float64) -> list[list[float]]:
+    """Of each disk the hours at which the time left begins to be an alarm, from a reading a minute of what is left."""
+    detector, row = Exhaustion(), np.arange(len(left_gib))
+    over = [np.zeros(len(row), dtype=np.int64)]
+    for minute, gib in enumerate(np.maximum(left_gib, 0.0).T):
+        reading = Batch(row, np.full(len(row), 60_000 * minute), gib, {LIMIT: np.zeros(len(row))})
+        over.append((detector.update(reading).score >= 1.0).astype(np.int64))
+    return [[minute / 60.0 for minute in np.flatnonzero(changes == 1).tolist()] for changes in np.diff(over, axis=0).T]
+
+
+def hour(hours: float) -> Float64:
+    return np.arange(round(60 * hours)) / 60.0
+
+
+def rotated(hours: float, every_h: float, low_gib: float, written_gib: float) -> Float64:
+    """What is left of a disk whose log takes `written_gib` until it is rotated away."""
+    return low_gib + written_gib * (1.0 - hour(hours) % every_h / every_h)
+
+
+def test_a_disk_that_fills_is_told_in_one_sentence_hours_before_it_is_full() -> None:
+    def fills(second: Float64) -> Float64:
+        return 100.0 - 25.0 * np.maximum(second / HOUR_S - 2.0, 0.0)
+
+    ((at, anomaly),) = (
+        (at, one) for at, outgoing in told(fills, 3.5, noise_gib=0.0, series=DISK) for one in exhaustions(outgoing)
+    )
+
+    assert 2.5 * HOUR_S < at < 3.0 * HOUR_S
+    assert (anomaly.direction, anomaly.expected) == ("below", None)
+    assert anomaly.reason == (
+        "disk space available (mountpoint /data) 80.6 GiB, falling by 24.9 GiB an hour: "
+        "at 0 MiB in 3 h 14 min (3 h 14 min to 3 h 26 min) if its trend goes on"
+    )
+
+
+def test_a_disk_that_is_full_stays_told_until_there_is_space_again_and_may_fill_once_more() -> None:
+    fills = 50.0 - 25.0 * np.maximum(hour(12) - 2.0, 0.0)
+    cleaned = 50.0 - 25.0 * np.maximum(hour(5) - 2.0, 0.0)
+
+    ((first, second),) = starts(np.concatenate([fills, cleaned]))
+
+    assert 2.5 < first < 3.0
+    assert 14.5 < second < 15.0
+
+
+def test_a_log_that_is_rotated_is_told_once_at_most() -> None:
+    """Whether the first fall ends in time nobody can know: each of these would fill the disk in less than four hours."""
+    every_h = (1 / 3, 0.9, 7 / 6, 3.0, 24.0)
+
+    found = starts(*(rotated(72.0, each, low_gib=10.0, written_gib=8.0 * each) for each in every_h))
+
+    assert found[:2] == [[], []]
+    assert [len(of_one) for of_one in found[2:]] == [1, 1, 1]
+    assert all(at < each for (at,), each in zip(found[2:], every_h[2:], strict=True))
+
+
+def test_a_rotation_that_fails_is_told_as_soon_as_less_is_left_than_ever() -> None:
+    before = rotated(30.0, 3.0, low_gib=20.0, written_gib=30.0)
+    fails = 50.0 - 10.0 * hour(5.0)
+
+    ((*_, last),) = starts(np.concatenate([before, fails]))
+
+    assert 33.0 < last < 33.4
+
+
+@pytest.mark.parametrize("log_gib_per_h", [0.0, 0.06])
+def test_one_large_file_is_no_trend(log_gib_per_h: float) -> None:
+    """Copied at once, in five minutes and in twenty, whether or not a log grows beside it."""
+    copied = (100.0 * np.clip((60.0 * hour(6.0) - 150.0) / minutes, 0.0, 1.0) for minutes in (0.1, 5.0, 20.0))
+
+    assert starts(*(200.0 - log_gib_per_h * hour(6.0) - file for file in copied)) == [[], [], []]
 
 
 def test_a_slow_leak_is_no_alarm_yet() -> None:

@@ -69,9 +69,9 @@ class Exhaustion:
             filled=np.int64(0),
             means=np.zeros(BUCKETS),
             left_s=np.full(3, np.nan),
-            today=np.float32(np.inf),
-            day_before=np.float32(np.inf),
-            told=np.float32(0.0),
+            today=np.inf,
+            day_before=np.inf,
+            told=0.0,
         )
 
     def update(self, batch: Batch) -> Judgement:
@@ -116,10 +116,10 @@ class Exhaustion:
         """How near to its limit a resource was in what leaves the window, today and the day before."""
         rows, a_day = self._rows, round(DAY_S / self._bucket_s)
         days = bucket // a_day - (bucket - passed) // a_day
-        today, blank = rows["today"][row], np.float32(np.inf)
-        rows["day_before"][row] = np.where(days == 0, rows["day_before"][row], np.where(days == 1, today, blank))
+        today = rows["today"][row]
+        rows["day_before"][row] = np.where(days == 0, rows["day_before"][row], np.where(days == 1, today, np.inf))
         leaves = np.where(rows["filled"][row] >= BUCKETS, np.abs(limit - rows["means"][row, 0]), np.inf)
-        rows["today"][row] = np.fmin(np.where(days == 0, today, blank), leaves)
+        rows["today"][row] = np.fmin(np.where(days == 0, today, np.inf), leaves)
 
     def _take_in(self, row: Int64, passed: Int64) -> None:
         """Append means; buckets without a reading go on as the one before."""

@@ -16,6 +16,7 @@ FIRST_LOOK: Mapping[Cause, str] = {
     Cause.GPU_FAULT: "Look for Xid and ECC errors in the kernel log; drain the GPU before restarting anything.",
     Cause.DEAD_BUT_BUSY: "Restart the model server: its GPU works but no answers come out.",
     Cause.MEMORY_PRESSURE: "See which process grows, and free memory before the kernel chooses a victim.",
+    Cause.DISK_PRESSURE: "See what grows on that file system, and make room or rotate it away before more writes fail.",
     Cause.HOST_BOUND: "See what else runs on the host's cores; the GPU is waiting for them.",
     Cause.BAD_REPLICA: "Take the odd replica out of rotation and compare it with its siblings.",
     Cause.QUALITY_LOSS: "Look at the last model, feature and index change; the answers got worse, not slower.",

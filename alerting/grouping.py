@@ -1,7 +1,8 @@
 """Which anomalies make one incident, and when it opens, changes and ends. Pure; all times are sample time.
 
 An incident opens only for an anomaly that users feel: a user-facing signal moved to its bad side, answers that stay away,
-or targets that stay down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before.
+or targets that stay down. Every other anomaly is evidence, attached when it started at most `evidence_before_s` before, or
+when it tells of a resource that runs out, which takes hours.
 It ends once all that users feel has stayed ended for `resolve_after_s`. What comes back within `reopen_within_s` of the
 end is the same trouble, flapping: the same incident opens again, with the same id.
 A dead target makes an outage of its own (`outage`).
@@ -133,13 +134,14 @@ def _of_open(current: Incident, known: Mapping[str, Anomaly], now_ms: int, confi
 def _members(
     between_ms: tuple[int, int], known: Mapping[str, Anomaly], current: Incident | None, config: GroupingConfig
 ) -> tuple[Anomaly, ...]:
-    """The anomalies of an incident between its start and now: those near it, and whatever users feel in it."""
+    """The anomalies of an incident between its start and now: those near it, what runs out, and what users feel in it."""
     start_ms, now_ms = between_ms
     since_ms = start_ms - config.evidence_before_s * 1000
 
     def belongs(a: Anomaly) -> bool:
-        felt = (a.end_ms is None or a.end_ms >= start_ms) and opens_incident(a, now_ms, config)
-        return a.id in kept or a.start_ms >= since_ms or felt
+        lasts = a.end_ms is None or a.end_ms >= start_ms
+        tells = a.method == "exhaustion" or opens_incident(a, now_ms, config)
+        return a.id in kept or a.start_ms >= since_ms or (lasts and tells)
 
     kept = {a.id: a for a in current.anomalies} if current else {}
     near = {a.id: merged(kept.get(a.id), a) for a in known.values() if belongs(a)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf, log
 
@@ -121,13 +121,14 @@ def view_of(
     marks, anomalies = tuple(marks), tuple(anomalies)
     start_ms, now_ms = between_ms
     until_ms = min([now_ms, *(m.time_ms - 1 for m in marks if _treats(m, start_ms))])
+    anomalous = frozenset(a.series for a in anomalies)
     expected = {a.series: a.expected for a in anomalies if a.method != "objective" and a.expected is not None}
     readings: dict[str, Reading] = {}
     known = [s for s in recent.series(service) if s.canonical and s.name in SIGNALS and "le" not in s.labels]
     several = Counter(s.name for s in known)
     for series in known:
         reading = _reading(recent, series, start_ms, until_ms, expected.get(series.key))
-        if reading is not None and _change(reading) >= _change(readings.get(series.name)):
+        if reading is not None and _telling(reading, anomalous) >= _telling(readings.get(series.name), anomalous):
             of = _labels(series) if several[series.name] > 1 else ""
             readings[series.name] = replace(reading, of=of)
     return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, anomalies)))
@@ -179,11 +180,16 @@ def _median(values: Float64, unit: str) -> float:
     return float(np.median(values)) if unit else float(np.quantile(values, 0.5, method="higher"))
 
 
-def _change(reading: Reading | None) -> tuple[float, float]:
-    """How far a reading moved; of several series of one signal, say GPUs, the one that moved furthest is shown.
+def _telling(reading: Reading | None, anomalous: Collection[str]) -> tuple[bool, float, float]:
+    """How much a reading tells: of several series of one signal, say GPUs, the anomalous one that moved furthest does most.
 
-    From or to nothing is further than any factor, and the further the more it is.
+    A disk that was full before does not move any more.
     """
+    return (reading is not None and reading.series in anomalous, *_change(reading))
+
+
+def _change(reading: Reading | None) -> tuple[float, float]:
+    """How far a reading moved. From or to nothing is further than any factor, and the further the more it is."""
     if reading is None:
         return (-1.0, 0.0)
     if reading.now is None:

@@ -147,7 +147,7 @@ class Exhaustion:
         back = np.abs(last) - away > half * speed[:, 0]
         sure = nearer & goes_on & ~back & (speed[:, 2] > 0.0)
         left = self._bucket_s * away[:, None] / np.where(sure[:, None], np.maximum(speed, 1e-300), np.nan)
-        return np.minimum(left, LARGEST)
+        return within(left, LARGEST)
 
     def _hold(self, row: Int64, limit: Float64) -> None:
         """Go on with what has run out, and begin anew with what was filled up after that."""

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 
 from alerting.rules.demand import batching_misfit, cache_miss_storm, capacity, load_surge
 from alerting.rules.finding import Finding
-from alerting.rules.machine import dead_but_busy, gpu_fault, gpu_throttling, host_bound, memory_pressure, telemetry_loss
+from alerting.rules.machine import (
+    dead_but_busy,
+    disk_pressure,
+    gpu_fault,
+    gpu_throttling,
+    host_bound,
+    memory_pressure,
+    telemetry_loss,
+)
 from alerting.rules.version import quality_loss, slow_version
 from alerting.view import View
 from recwatch.core.events import Cause
@@ -23,6 +31,7 @@ RULES: Mapping[Cause, Rule] = {
     Cause.GPU_FAULT: gpu_fault,
     Cause.DEAD_BUT_BUSY: dead_but_busy,
     Cause.MEMORY_PRESSURE: memory_pressure,
+    Cause.DISK_PRESSURE: disk_pressure,
     Cause.HOST_BOUND: host_bound,
     Cause.QUALITY_LOSS: quality_loss,
     Cause.TELEMETRY_LOSS: telemetry_loss,

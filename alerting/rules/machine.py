@@ -74,11 +74,20 @@ def _powerless(view: View) -> bool:
 
 
 def memory_pressure(view: View) -> Finding | None:
-    """The host has less than 1 GiB, and less than a third of what it had, left."""
-    left = view.now("host_memory_available_bytes")
-    if left is None or left >= 2**30 or view.ratio("host_memory_available_bytes") >= 0.33:
-        return None
-    return Finding(0.6, view.evidence("host_memory_available_bytes", "gpu_memory_used_bytes"))
+    """The host has less than 1 GiB left, and less than a third of what it had, or abnormally little."""
+    memory = "host_memory_available_bytes"
+    return Finding(0.6, view.evidence(memory, "gpu_memory_used_bytes")) if _short_of(view, memory, 2.0**30) else None
+
+
+def disk_pressure(view: View) -> Finding | None:
+    """A file system has less than 256 MiB left, and less than a third of what it had, or was told to run out of space."""
+    space = "host_filesystem_available_bytes"
+    return Finding(0.6, view.evidence(space)) if _short_of(view, space, 2.0**28) else None
+
+
+def _short_of(view: View, resource: str, least: float) -> bool:
+    left = view.now(resource)
+    return left is not None and left < least and (view.ratio(resource) < 0.33 or resource in view.anomalous)
 
 
 def host_bound(view: View) -> Finding | None:

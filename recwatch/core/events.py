@@ -37,6 +37,7 @@ class Cause(StrEnum):
     GPU_FAULT = "gpu_fault"
     DEAD_BUT_BUSY = "dead_but_busy"
     MEMORY_PRESSURE = "memory_pressure"
+    DISK_PRESSURE = "disk_pressure"
     HOST_BOUND = "host_bound"
     BAD_REPLICA = "bad_replica"
     QUALITY_LOSS = "quality_loss"

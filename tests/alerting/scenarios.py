@@ -21,6 +21,7 @@ SERVICE = "recommender"
 START_MS = 1_700_000_000_000
 FAULT_S, MENDED_S, END_S = 120, 180, 240
 GPU = {"gpu": "0", "emulated": "true"}
+DISK = {"mountpoint": "/data"}
 
 HEALTHY: Mapping[str, float] = {
     "requests_per_second": 110.0,
@@ -47,6 +48,7 @@ HEALTHY: Mapping[str, float] = {
     "gpu_row_remap_failed": 0.0,
     "host_cpu_busy_ratio": 0.62,
     "host_memory_available_bytes": 9e9,
+    "host_filesystem_available_bytes": 80e9,
     "targets_up_ratio": 1.0,
 }
 
@@ -95,7 +97,7 @@ Events = dict[int, list[Anomaly | Mark]]
 
 
 def labels_of(name: str) -> Mapping[str, str]:
-    return GPU if name.startswith("gpu_") else {}
+    return GPU if name.startswith("gpu_") else DISK if name.startswith("host_filesystem_") else {}
 
 
 SERIES: Mapping[str, Series] = {name: canonical_series(SERVICE, name, labels_of(name)) for name in HEALTHY}
@@ -129,7 +131,7 @@ def quiver(name: str, value: float, noise: random.Random) -> float:
 def tick(second: int, readings: Mapping[str, float], noise: random.Random) -> Samples:
     """One interval's samples, with a twentieth of noise on all that is measured rather than counted."""
     damage = {"gpu_xid_code", "gpu_ecc_uncorrected_errors", "gpu_rows_remapped", "gpu_row_remap_failed"}
-    counted = {"replicas", "targets_up_ratio"} | damage
+    counted = {"replicas", "targets_up_ratio", "host_filesystem_available_bytes"} | damage
     noisy = {SERIES[n].id: v if n in counted else quiver(n, v, noise) for n, v in readings.items()}
     return Samples.of(SERVICE, "", at(second), noisy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from alerting.diagnosis import diagnose
 from alerting.rules import RULES
 from alerting.view import Reading, View, view_of
 from recwatch.core.canonical import SIGNALS, canonical_series
-from recwatch.core.events import Cause, Mark
+from recwatch.core.events import Anomaly, Cause, Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet
 from tests.alerting.scenarios import DEPLOY, DEPLOYED, HEALTHY, SERVICE, SURGE, THROTTLE, at
@@ -52,6 +53,7 @@ TROUBLES = [
         {"requests_per_second": 0.0, "gpu_busy_ratio": 1.0, "queue_depth": 90.0}, (), Cause.DEAD_BUT_BUSY, id="hung"
     ),
     pytest.param({"host_memory_available_bytes": 2e8}, (), Cause.MEMORY_PRESSURE, id="memory"),
+    pytest.param({"host_filesystem_available_bytes": 0.0, "errors_ratio": 0.3}, (), Cause.DISK_PRESSURE, id="disk"),
     pytest.param({"gpu_sm_clock_hertz": None, "gpu_power_watts": None}, (), Cause.GPU_FAULT, id="gpu gone"),
     pytest.param({"gpu_xid_code": 79.0, **SURGE}, (), Cause.GPU_FAULT, id="gpu off the bus under load"),
     pytest.param({"gpu_ecc_uncorrected_errors": 1.0}, (), Cause.GPU_FAULT, id="gpu memory error"),
@@ -138,6 +140,31 @@ def test_a_deploy_after_the_start_is_not_the_cause() -> None:
 @pytest.mark.parametrize("code", [13.0, 31.0, 43.0, 45.0])
 def test_a_programs_own_error_is_no_fault_of_the_gpu(code: float) -> None:
     assert Cause.GPU_FAULT not in {r.cause for r in diagnose(view({"gpu_xid_code": code}))}
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_full_or_used_up_before_the_baseline_is_a_cause_if_it_was_told_to_run_out(told: bool) -> None:
+    short = {"host_filesystem_available_bytes": 1e6, "host_memory_available_bytes": 5e8}
+    seen = replace(view({}, healthy={**HEALTHY, **short}), anomalous=frozenset(short if told else ()))
+    assert {r.cause for r in diagnose(seen)} == ({Cause.DISK_PRESSURE, Cause.MEMORY_PRESSURE} if told else {Cause.UNKNOWN})
+
+
+def test_the_file_system_that_was_told_to_run_out_is_the_one_shown_though_it_moves_no_more() -> None:
+    disks = [
+        canonical_series(SERVICE, "host_filesystem_available_bytes", {"mountpoint": at}) for at in ("/", "/data", "/var")
+    ]
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, tuple(disks)))
+    for second in range(120):
+        left = dict(zip((disk.id for disk in disks), (9e9 - 1e8 * (second > 100), 0.0, 5e9), strict=True))
+        recent.append(Samples.of(SERVICE, "", at(second), left))
+    told = Anomaly(
+        "1", SERVICE, str(disks[1].id), disks[1].key, "exhaustion", at(-9000), None, 240.0, "below", 0.0, None, ""
+    )
+    shown = view_of(recent, SERVICE, (at(100), at(119)), (told,), ())
+    (top,) = diagnose(shown)
+    assert top.cause is Cause.DISK_PRESSURE
+    assert [e.text for e in top.evidence] == ["disk space available (mountpoint /data) 0 MiB, was 0 MiB"]
 
 
 def test_damage_from_before_the_baseline_is_no_cause() -> None:

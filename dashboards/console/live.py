@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.console.cards import header, incident_card, proposal_card
 from dashboards.console.charts import chart, tables
+from dashboards.console.running_out import running_out
 from dashboards.console.words import clock_time, figure, measured_now, plain, which
 from recwatch.client import Client, ServiceStatus, SignalStatus
 from recwatch.core.canonical import LATENCY_QUANTILES
@@ -64,6 +65,7 @@ def live_page(client: Client, service: ServiceStatus, now_ms: int) -> None:
     if service.last_ms is None:
         st.info("No samples have come yet. If this stays so, the page Targets says why.", icon=":material/hourglass_top:")
         return
+    running_out(client, service, now_ms)
     _charts(client, service, (service.last_ms - SPANS[span] * 1000, service.last_ms), now_ms)
 
 

@@ -51,6 +51,7 @@ def _banded(title: str, name: str, unit: str, legend: str = "{{service}}") -> Pa
 
 
 GPU = "{{service}} GPU {{gpu}}"
+DISK = "{{service}} {{host}} {{mountpoint}}"
 
 ROWS = (
     Row(
@@ -84,6 +85,13 @@ ROWS = (
             Panel("Cache hits", "percentunit", (_signal("cache_hit_ratio", "{{service}}"),)),
             Panel("CPU busy", "percentunit", (_signal("host_cpu_busy_ratio", "{{service}}"),)),
             Panel("Memory available", "bytes", (_signal("host_memory_available_bytes", "{{service}}"),)),
+            Panel("Disk space available", "bytes", (_signal("host_filesystem_available_bytes", DISK),)),
+            Panel(
+                "Time left",
+                "s",
+                (Query('recwatch_exhaustion_seconds{service=~"$service"}', f"{DISK} {{{{gpu}}}} {{{{signal}}}}"),),
+                "Until memory, GPU memory or a disk is used up if its trend goes on. What does not run out is not drawn.",
+            ),
         ),
     ),
     Row(

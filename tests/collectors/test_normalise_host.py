@@ -81,7 +81,7 @@ def test_a_node_exporter_that_runs_here_tells_what_its_host_does() -> None:
     program = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
     require("node_exporter", program is not None, "no node exporter is on the path")
     [port] = free_ports(1)
-    running = subprocess.Popen([program, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
+    running = subprocess.Popen([str(program), f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     pages: list[str] = []
 
     def answers() -> bool:

@@ -1,0 +1,46 @@
+"""What of a service is used up within hours if its trend goes on: a line each, with the time left by now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from dashboards.console.words import clock_time, figure, plain
+from recwatch.client import Client, Columns, ServiceStatus, SignalStatus
+from recwatch.core.canonical import canonical_series, derived_series
+from recwatch.core.wording import duration, spoken
+
+METHOD = "exhaustion"
+ENDS = ("", "_lower", "_upper")
+LATELY_MS = 60_000
+
+
+def running_out(client: Client, service: ServiceStatus, now_ms: int) -> None:
+    """A warning for each resource of the service that runs out."""
+    since = {a.series_id: a.start_ms for a in client.anomalies(service.name) if a.method == METHOD and a.end_ms is None}
+    signals = [s for s in client.signals(service.name) if s.series_id in since]
+    ids = [each for signal in signals for each in foreseen(signal)]
+    lately = client.samples(ids, now_ms - LATELY_MS, now_ms) if ids else {}
+    for signal in signals:
+        told = f"{sentence(signal, lately)} Told since {clock_time(since[signal.series_id])}."
+        st.warning(plain(told), icon=":material/hourglass_bottom:")
+
+
+def foreseen(signal: SignalStatus) -> list[str]:
+    """The ids under which the seconds left, their least and their most are published."""
+    labels = {label: value for label, value in signal.labels.items() if label != "service"}
+    of = canonical_series(signal.labels["service"], signal.name, labels)
+    return [str(derived_series(f"recwatch_exhaustion_seconds{end}", of, METHOD).id) for end in ENDS]
+
+
+def sentence(signal: SignalStatus, lately: Mapping[str, Columns]) -> str:
+    """What runs out, what is left of it, and for how long, by the newest of what was foreseen."""
+    labels = ", ".join(f"{label} {value}" for label, value in sorted(signal.labels.items()) if label != "service")
+    what = f"{spoken(signal.name)} ({labels})" if labels else spoken(signal.name)
+    said = f"{what[0].upper()}{what[1:]} {figure(signal.last_value, signal.unit)}"
+    known = [lately[each].value[-1] for each in foreseen(signal) if each in lately and lately[each].value]
+    if len(known) < len(ENDS):
+        return f"{said}: its trend is not sure just now."
+    left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in known)
+    return f"{said}: used up in {left} ({soonest} to {latest}) if its trend goes on." if known[0] else f"{said}: used up."

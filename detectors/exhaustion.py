@@ -44,12 +44,14 @@ class Exhaustion:
 
     The trend is the Theil-Sen slope over the last `BUCKETS` means of `bucket_s`, with the interval that Kendall's statistic
     gives it (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968). It counts only where both halves
-    of the window go the same way for sure, at a quarter of its speed at least: a step is no trend. It ends once half of the
-    fall is undone. Nor does it count until the resource is a tenth nearer to its limit than it was before the window, today
-    or the day before: it came back then, as a disk does at each rotation of its logs, and may come back again. The score is
-    `within_h` over the time left at the slow end of the interval, so 1 says that the resource is used up within these hours
-    even then; without a trend it is 0. What was told to run out, and has but for a hundredth, has no time left until more is
-    there again.
+    of the window go the same way for sure, at a quarter of its speed at least: a step is no trend. Nor does it count until
+    the resource is a tenth nearer to its limit than it was before the window, today or the day before: it came back then, as
+    a disk does at each rotation of its logs, and may come back again.
+
+    The score is `within_h` over the time left at the slow end of the interval, so 1 says that the resource is used up within
+    these hours even then; without a trend it is 0. Once it was 1 the slope alone keeps it there, until half of a window's
+    fall is undone or a tenth more is left than at first. What has but a hundredth left of that has no time left, until more
+    is there again.
     """
 
     name = "exhaustion"
@@ -84,7 +86,8 @@ class Exhaustion:
             self._close(row[over], bucket[over], limit[over])
         rows["total"][row] += value
         rows["readings"][row] += 1.0
-        left_s = rows["left_s"][row, 2]
+        by_slope_s, _, at_most_s = rows["left_s"][row].T
+        left_s = np.where((rows["told"][row] > 0.0) & ~(at_most_s <= self._within_s), by_slope_s, at_most_s)
         known = np.where((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit), 0.0, np.nan)
         score = known + np.where(np.isnan(left_s), 0.0, self._within_s / np.maximum(left_s, self._bucket_s))
         return Judgement(score, value + known, np.minimum(value, limit) + known, np.maximum(value, limit) + known)
@@ -145,8 +148,9 @@ class Exhaustion:
         now = np.median(means + whole.slope[:, None] * (BUCKETS - 0.5 - np.arange(BUCKETS)), axis=1)
         away = np.maximum(towards * (limit - now), 0.0)
         back = np.abs(last) - away > half * speed[:, 0]
-        sure = nearer & goes_on & ~back & (speed[:, 2] > 0.0)
-        left = self._bucket_s * away[:, None] / np.where(sure[:, None], np.maximum(speed, 1e-300), np.nan)
+        sure = nearer & goes_on & (speed[:, 2] > 0.0)
+        runs = ~back & (sure | (rows["told"][row] > 0.0))
+        left = self._bucket_s * away[:, None] / np.where(runs[:, None] & (speed > 0.0), np.maximum(speed, 1e-300), np.nan)
         return within(left, LARGEST)
 
     def _hold(self, row: Int64, limit: Float64) -> None:
@@ -156,7 +160,7 @@ class Exhaustion:
         out = left <= NEXT_TO_NOTHING * told
         was_out = before <= NEXT_TO_NOTHING * told
         running = rows["left_s"][row, 2] <= self._within_s
-        rows["told"][row] = np.where(left <= told, told, np.where(running, left, 0.0))
+        rows["told"][row] = np.where(NEARER * left <= told, told, np.where(running, left, 0.0))
         rows["left_s"][row[out & (told > 0.0)]] = 0.0
         refilled = row[was_out & ~out & (told > 0.0)]
         rows["filled"][refilled] = 0

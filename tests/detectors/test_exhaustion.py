@@ -138,6 +138,16 @@ def test_a_disk_that_is_full_stays_told_until_there_is_space_again_and_may_fill_
     assert 14.5 < second < 15.0
 
 
+def test_a_trend_in_much_noise_is_one_event() -> None:
+    noise = np.convolve(np.random.default_rng(1).standard_normal(60 * 9), 0.3 * 0.7 ** np.arange(20), "same")
+    leaks = 12.0 - 3.0 * np.maximum(hour(9) - 5.0, 0.0) + noise
+
+    ((first, *again),) = starts(leaks)
+
+    assert 5.5 < first < 7.0
+    assert len(again) <= 1
+
+
 def test_a_log_that_is_rotated_is_told_once_at_most() -> None:
     """Whether the first fall ends in time nobody can know: each of these would fill the disk in less than four hours."""
     every_h = (1 / 3, 0.9, 7 / 6, 3.0, 24.0)

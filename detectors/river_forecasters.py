@@ -77,9 +77,16 @@ class RiverHoltWinters(OneByOne):
 
 
 class RiverSnarimax(OneByOne):
-    """River's SNARIMAX: a linear model of the last `p` readings and `q` errors, `d` times differenced, learnt as it goes."""
+    """River's SNARIMAX: a linear model of the last `p` readings and `q` errors, `d` times differenced, learnt as it goes.
+
+    It learns by passive-aggressive steps (Crammer et al., "Online passive-aggressive algorithms", 2006), which never go
+    farther than to what would have been right. River's default, gradient descent with a fixed rate, does after an outlier:
+    the weight of the last error passes 1, and errors grow by themselves.
+    """
 
     name = "river_snarimax"
+    LONGEST_STEP = 0.01
+    """By how much, as a share of its deviation, one reading moves the weight of what came before it."""
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class RiverSnarimax(OneByOne):
         self._orders: dict[str, Any] = {"p": p, "d": d, "q": q}
 
     def _new(self) -> Model:
-        from river import time_series  # noqa: PLC0415
+        from river import linear_model, preprocessing, time_series  # noqa: PLC0415
 
-        return _Forecaster(time_series.SNARIMAX(**self._orders))
+        regressor = preprocessing.StandardScaler() | linear_model.PARegressor(C=self.LONGEST_STEP, eps=0.0)
+        return _Forecaster(time_series.SNARIMAX(**self._orders, regressor=regressor))

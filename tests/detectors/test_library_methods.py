@@ -192,3 +192,11 @@ def test_the_stage_publishes_what_a_model_forecasts() -> None:
             fitting.result(timeout=120)
 
     assert said[wanted] == pytest.approx(100.0, rel=0.1)
+
+
+def test_snarimax_is_not_led_astray_by_what_an_outlier_teaches() -> None:
+    method, row = METHODS["river_snarimax"](), np.arange(4)
+    noise = np.random.default_rng(5).standard_t(3, (3000, 4))
+    expected = [method.update(Batch(row, np.full(4, 1000 * n), value, {})).expected for n, value in enumerate(noise)]
+
+    assert np.nanmax(np.abs(expected)) < np.quantile(np.abs(noise), 0.999)

@@ -13,6 +13,7 @@ from benchmarks.detect_calibration import detect_calibration
 from benchmarks.detect_equal_load import detect_equal_load
 from benchmarks.detect_load import detect_load
 from benchmarks.detect_load_parts import detect_load_parts
+from benchmarks.detect_plan import detect_plan
 from benchmarks.detect_quality import detect_quality
 from benchmarks.detect_size import detect_size
 from benchmarks.detect_speed import detect_speed
@@ -27,6 +28,7 @@ from benchmarks.store import StoreBenchmark
 BENCHMARKS: Mapping[str, Benchmark] = {
     "overhead": Overhead(),
     "detect_speed": detect_speed,
+    "detect_plan": detect_plan,
     "detect_quality": detect_quality,
     "detect_load": detect_load,
     "detect_load_parts": detect_load_parts,

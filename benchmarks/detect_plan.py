@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.made_troubles import HOUR_TICKS, STEP_S, STUCK, TICKS, TROUBLES, Trouble
+from benchmarks.made_troubles import HOUR_TICKS, STEP_S, TICKS, TROUBLES, Trouble
 from benchmarks.report import Row
 from detectors.latency_given_load import LOAD
-from detectors.plan import PLAN, DetectionConfig
+from detectors.plan import DetectionConfig
 from detectors.stage import DetectorStage
 from recwatch.core.bus import Record
 from recwatch.core.canonical import SIGNALS, canonical_series
@@ -25,7 +25,7 @@ OBJECTIVE = Objective(latency_p99_seconds=0.150)
 RPS = 110.0
 ALSO: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("targets_up_ratio", "gpu_memory_used_ratio"), ("robust_band",)),
-    **{trouble.signal: ("flat_line",) for trouble in STUCK},
+    **dict.fromkeys(("gpu_power_watts", "gpu_temperature_celsius", "host_cpu_busy_ratio"), ("flat_line",)),
 }
 """What is asked beside the plan: what the default would find where a bound alone is judged by, and a flat line elsewhere."""
 YOUNG_TICKS = 2 * HOUR_TICKS
@@ -83,7 +83,7 @@ def detect_plan(out: Console) -> Sequence[Row]:
 
 def _nothing_yet(number: int, trouble: Trouble) -> Told:
     """A series for each copy, in one service by a label, or each in its own."""
-    methods = (*PLAN[trouble.signal].methods, *ALSO.get(trouble.signal, ()))
+    methods = DetectionConfig(also=dict(ALSO)).plan()[trouble.signal].methods
     label, copies = SIGNALS[trouble.signal].labels[:1], range(trouble.series)
     series = [
         canonical_series(f"{number}-{copy}", trouble.signal)

@@ -94,12 +94,14 @@ LEVELS = tuple(
     for by, over_h in ((1.25, 0.0), (1.5, 0.0), (2.0, 0.0), (3.0, 0.0), (2.0, 0.5), (2.0, 3.0))
 )
 LEAPS = tuple(
-    Trouble(f"{what}, noise of {noise:g}: moves by 2.5", signal, level, noise * abs(least), 2.5 * least)
+    Trouble(
+        f"{what}, noise of {noise:g}: moves by 1.5", signal, level, noise * abs(least), 1.5 * least, noises=(HEAVY, RUNS)
+    )
     for what, signal, level, least in (
         ("host memory", "host_memory_available_bytes", 16.0 * GIB, -3.2 * GIB),
         ("GPU memory", "gpu_memory_used_bytes", 20.0 * GIB, 2.0 * GIB),
     )
-    for noise in (0.05, 0.25, 0.5)
+    for noise in (0.05, 0.1, 0.25)
 )
 LEAKS = tuple(
     Trouble(f"{what} used up in {hours:g} h", signal, level, deviation, by, hours)

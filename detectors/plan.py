@@ -81,7 +81,7 @@ PLAN: Mapping[str, Watch] = {
     "gpu_temperature_celsius": Watch(BAND, "above", 8.0),
     "gpu_memory_temperature_celsius": Watch(BAND, "above", 8.0),
     "host_cpu_busy_ratio": Watch(BAND, "above", 0.30),
-    "host_memory_available_bytes": Watch((*SHIFT, "exhaustion"), "below", 256.0 * 2**20, 0.2, limit=0.0),
+    "host_memory_available_bytes": Watch((*SHIFT, "exhaustion", "flat_line"), "below", 256.0 * 2**20, 0.2, limit=0.0),
     "host_filesystem_available_bytes": Watch(("exhaustion",), "below", 0.0, limit=0.0),
     "targets_up_ratio": Watch(("floor",), "below", 0.0),
 }

@@ -61,4 +61,4 @@ def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, fl
 
 def stands_still(series: Series, shown: str) -> str:
     """Why a flat line is an anomaly."""
-    return f"{subject(series)} has stood at exactly {shown} for longer than it ever does"
+    return f"{subject(series)} has stood at exactly {shown} for longer than ever: what measures it may be stuck"

@@ -8,7 +8,11 @@ import pytest
 from detectors.flat_line import FlatLine
 from detectors.fusion import Hysteresis
 from detectors.panel import Batch
-from recwatch.core.signals import Float64
+from detectors.stage import DetectorStage
+from recwatch.core.bus import Record
+from recwatch.core.canonical import canonical_series
+from recwatch.core.events import Anomaly
+from recwatch.core.signals import Float64, Samples, SeriesSet
 
 
 def alarms(value: Float64, step_s: float = 1.0) -> list[tuple[int, int]]:
@@ -52,3 +56,18 @@ def test_a_line_that_stays_flat_is_the_new_normal_in_the_end() -> None:
 
     assert scores[1100] >= 1.0
     assert scores[-1] < 1.0
+
+
+def test_a_stuck_exporter_of_a_host_is_told_by_default() -> None:
+    memory = canonical_series("shop", "host_memory_available_bytes", {"host": "a"})
+    stage = DetectorStage({})
+    stage.process([Record("series", 0, 0, "shop", SeriesSet("shop", (memory,)))], now_ms=0)
+    gib = np.round(2.0**30 * (16.0 + 0.1 * np.random.default_rng(3).standard_normal(400)))
+    gib[300:] = gib[299]
+    ticks = (Samples.of("shop", "", 15_000 * number, {memory.id: value}) for number, value in enumerate(gib.tolist()))
+    told = [out.message for tick in ticks for out in stage.process([Record("samples", 0, 0, "shop", tick)], now_ms=0)]
+    (anomaly,) = [one for one in told if isinstance(one, Anomaly)]
+
+    assert anomaly.method == "flat_line"
+    assert 300 * 15_000 < anomaly.start_ms <= 310 * 15_000
+    assert "(host a) has stood at exactly 15.9 GiB for longer than ever" in anomaly.reason

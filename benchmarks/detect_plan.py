@@ -10,8 +10,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.detect_quality import corpus_of
+from benchmarks.detect_variants import f1_by_source
 from benchmarks.made_troubles import HOUR_TICKS, STEP_S, TICKS, TROUBLES, Trouble
 from benchmarks.report import Row
+from detectors import METHODS
+from detectors.evaluation import run_together
+from detectors.event_score import event_scores, pooled
+from detectors.labelled import LabelledSeries
 from detectors.latency_given_load import LOAD
 from detectors.plan import DetectionConfig
 from detectors.stage import DetectorStage
@@ -28,6 +34,7 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("gpu_power_watts", "gpu_temperature_celsius", "host_cpu_busy_ratio"), ("flat_line",)),
 }
 """What is asked beside the plan: what the default would find where a bound alone is judged by, and a flat line elsewhere."""
+EVERYWHERE = ("robust_band", "level_shift", "flat_line")
 YOUNG_TICKS = 2 * HOUR_TICKS
 
 
@@ -63,8 +70,10 @@ def detect_plan(out: Console) -> Sequence[Row]:
 
     A trouble begins after a day unless it was there from the start. Found is what an anomaly was raised of within half an
     hour, or before all had moved where it moves slowly; the delay is the median over what was found. Noise and moves are in
-    units of the least change that matters to the signal.
+    units of the least change that matters to the signal. On labelled series, as in `detect_quality`: what a method would do
+    that judged every series beside the default.
     """
+    labelled = [series for series in corpus_of() if series.kind == "interval"]
     told = [_nothing_yet(number, trouble) for number, trouble in enumerate(TROUBLES)]
     loads = [canonical_series(one.service, LOAD) for own in told for one in own.series if one.name.startswith("latency")]
     known = [*(one for own in told for one in own.series), *loads]
@@ -78,7 +87,7 @@ def detect_plan(out: Console) -> Sequence[Row]:
             if isinstance(anomaly, Anomaly) and anomaly.end_ms is None and anomaly.series_id in place:
                 own, copy = place[anomaly.series_id]
                 own.raised[anomaly.method].append((copy, tick))
-    return [*(row for own in told for row in _found(own)), *_false_alarms(told)]
+    return [*(row for own in told for row in _found(own)), *_false_alarms(told), *_for_every_series(labelled)]
 
 
 def _nothing_yet(number: int, trouble: Trouble) -> Told:
@@ -128,3 +137,14 @@ def _false_alarms(told: Sequence[Told]) -> Iterator[Row]:
         for method in same[0].raised if same else ():
             a_day = sum(own.false(method) for own in same) / sum(own.well_days for own in same)
             yield Row(f"{signal} that is well: {method}", a_day, "a series-day")
+
+
+def _for_every_series(labelled: Sequence[LabelledSeries]) -> Iterator[Row]:
+    """False alarms of each method on labelled series, and the mean F1 of the sources with it beside the default."""
+    told = {name: [alarms for _, alarms in run_together(labelled, METHODS[name])] for name in EVERYWHERE}
+    for name, alarms in told.items():
+        both = [one | other for one, other in zip(told[EVERYWHERE[0]], alarms, strict=True)]
+        alone, beside = ([event_scores(*pair) for pair in zip(labelled, each, strict=True)] for each in (alarms, both))
+        f1 = float(np.mean(list(f1_by_source(labelled, beside).values())))
+        yield Row(f"labelled series: {name}", pooled(alone).false_alarms_per_series_day, "false alarms a series-day")
+        yield Row(f"labelled series: {name} beside the default", f1, "F1")

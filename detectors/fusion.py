@@ -56,9 +56,9 @@ class Hysteresis:
     """Whether each pair of a series and a method is in an anomaly; series are rows, methods are columns."""
 
     def __init__(self, methods: int) -> None:
-        none = np.zeros(methods)
+        counts, none = np.zeros(methods, dtype=np.float32), np.zeros(methods)
         stamps = np.zeros(methods, dtype=np.int64)
-        self.rows = Rows(over=none, under=none, open=none.astype(bool), peak=none, since_ms=stamps, last_ms=stamps)
+        self.rows = Rows(over=counts, under=counts, open=none.astype(bool), peak=none, since_ms=stamps, last_ms=stamps)
 
     def update(
         self,

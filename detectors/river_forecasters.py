@@ -102,5 +102,6 @@ class RiverSnarimax(OneByOne):
     def _new(self) -> Model:
         from river import linear_model, preprocessing, time_series  # noqa: PLC0415
 
-        regressor = preprocessing.StandardScaler() | linear_model.PARegressor(C=self.LONGEST_STEP, eps=0.0)
+        steps = linear_model.PARegressor(C=self.LONGEST_STEP, eps=0.0)  # type: ignore[no-untyped-call]
+        regressor = preprocessing.StandardScaler() | steps
         return _Forecaster(time_series.SNARIMAX(**self._orders, regressor=regressor))

@@ -80,13 +80,14 @@ class RiverSnarimax(OneByOne):
     """River's SNARIMAX: a linear model of the last `p` readings and `q` errors, `d` times differenced, learnt as it goes.
 
     It learns by passive-aggressive steps (Crammer et al., "Online passive-aggressive algorithms", 2006), which never go
-    farther than to what would have been right. River's default, gradient descent with a fixed rate, does after an outlier:
-    the weight of the last error passes 1, and errors grow by themselves.
+    farther than to what would have been right. River's default, gradient descent at a fixed rate, does after an outlier:
+    the weight of the last error passes 1, and errors grow by themselves. An error of less than a tenth teaches nothing, so
+    a model that is fed its own forecasts stays as it is.
     """
 
     name = "river_snarimax"
     LONGEST_STEP = 0.01
-    """By how much, as a share of its deviation, one reading moves the weight of what came before it."""
+    """By how much, for each deviation that what came before it was away, one reading moves a weight."""
 
     def __init__(
         self,
@@ -102,6 +103,6 @@ class RiverSnarimax(OneByOne):
     def _new(self) -> Model:
         from river import linear_model, preprocessing, time_series  # noqa: PLC0415
 
-        steps = linear_model.PARegressor(C=self.LONGEST_STEP, eps=0.0)  # type: ignore[no-untyped-call]
+        steps = linear_model.PARegressor(C=self.LONGEST_STEP)  # type: ignore[no-untyped-call]
         regressor = preprocessing.StandardScaler() | steps
         return _Forecaster(time_series.SNARIMAX(**self._orders, regressor=regressor))

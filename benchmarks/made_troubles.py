@@ -24,8 +24,9 @@ DEVIATIONS = {NORMAL: 1.0, HEAVY: 3.0**0.5, RUNS: (1.0 / (1.0 - 0.9**2)) ** 0.5}
 class Trouble:
     """A signal whose `level` moves by `by`, over `over_h` hours, a day after its start; `copies` of it with each noise.
 
-    The noise has a standard deviation of `deviation` in the signal's unit. One that is `stuck` repeats its reading of that
-    moment for ever. Where `apart`, each copy belongs to a service of its own. What was wrong `from_start` begins there.
+    The noise has a standard deviation of `deviation` in the signal's unit; readings are held between `least` and `most` and
+    have so many `digits`. One that is `stuck` repeats its reading of that moment for ever. Where `apart`, each copy belongs
+    to a service of its own. What was wrong `from_start` begins there.
     """
 
     what: str

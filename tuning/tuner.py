@@ -15,7 +15,7 @@ from tuning.config import TuningConfig
 from tuning.intervals import Intervals
 from tuning.ledger import Ledger
 from tuning.panel import Panel
-from tuning.policies import Candidate, Hold, View, no_policy
+from tuning.policies import Candidate, NoChange, View, no_policy
 
 BY = "recwatch"
 MARKS_KEPT = 200
@@ -83,7 +83,7 @@ class Tuner:
         elif proposal and proposal.state == "applied":
             self._verify(proposal, now_ms)
 
-    def _stale(self, now_ms: int) -> Hold | None:
+    def _stale(self, now_ms: int) -> NoChange | None:
         return guard.stale(self._newest_ms, usual_interval_ms(self._recent.traffic_ms(self._service)), now_ms)
 
     @property
@@ -103,20 +103,20 @@ class Tuner:
             return
         newest_ms = self._newest_ms
         for incident in self.ledger.open_incidents.values():
-            hold = self._may_consider(incident, now_ms)
-            if hold is None and newest_ms != self._judged_ms:
-                hold = self._propose(incident, now_ms)
+            no_change = self._may_consider(incident, now_ms)
+            if no_change is None and newest_ms != self._judged_ms:
+                no_change = self._propose(incident, now_ms)
             if self.ledger.open_proposal:
                 break
-            self.hold = hold.reason if hold else self.hold
+            self.hold = no_change.reason if no_change else self.hold
         self._judged_ms = newest_ms
 
-    def _may_consider(self, incident: Incident, now_ms: int) -> Hold | None:
+    def _may_consider(self, incident: Incident, now_ms: int) -> NoChange | None:
         if not self._policy_for(incident.cause):
             return no_policy(incident.cause)
         return self._stale(now_ms) or guard.may_change(self._pace, self.ledger.proposals, now_ms)
 
-    def _propose(self, incident: Incident, now_ms: int) -> Hold | None:
+    def _propose(self, incident: Incident, now_ms: int) -> NoChange | None:
         """Propose the change that the policy would make, if the guard lets it pass; else say why not."""
         policy = self._policy_for(incident.cause)
         intervals = Intervals.of(self._recent, self._service)
@@ -124,7 +124,7 @@ class Tuner:
         marks = (*incident.marks, *self._marks)
         view = View(incident, knobs, self._panel.readings, marks, intervals, self._objective)
         candidate = self._policies[policy].propose(view)
-        if isinstance(candidate, Hold):
+        if isinstance(candidate, NoChange):
             return candidate
         measured = guard.Measured.of(intervals.since(incident.start_ms))
         if refusal := guard.may_propose(incident, candidate, knobs[candidate.knob], measured, self.ledger.proposals):
@@ -179,11 +179,11 @@ class Tuner:
         """Make the approved change, unless it was overtaken, or the knob is no longer as it was."""
         if reason := self._overtaken(proposal, now_ms):
             self._move(proposal.moved("expired", now_ms, BY, reason))
-        elif hold := self._stale(now_ms):
-            self.hold = hold.reason
+        elif no_change := self._stale(now_ms):
+            self.hold = no_change.reason
         else:
             knob = guard.to_apply(proposal, self._panel.read(now_ms).get(proposal.knob))
-            refusal = knob.reason if isinstance(knob, Hold) else self._change(proposal, knob.value, now_ms)
+            refusal = knob.reason if isinstance(knob, NoChange) else self._change(proposal, knob.value, now_ms)
             if refusal:
                 self._move(proposal.moved("expired", now_ms, BY, refusal))
 
@@ -202,8 +202,8 @@ class Tuner:
     def _verify(self, proposal: Proposal, now_ms: int) -> None:
         """Judge the change once there is data, and undo it if it did not help. On stale data nothing is done."""
         newest_ms = self._newest_ms
-        if hold := self._stale(now_ms):
-            self.hold = hold.reason
+        if no_change := self._stale(now_ms):
+            self.hold = no_change.reason
         elif newest_ms != self._judged_ms:
             intervals = Intervals.of(self._recent, self._service)
             verdict = verify.judge(proposal, intervals, self._objective, self._config.verify)
@@ -215,7 +215,7 @@ class Tuner:
     def _conclude(self, proposal: Proposal, verdict: verify.Verdict, now_ms: int) -> None:
         verified = verdict.outcome == "verified"
         knob = guard.to_conclude(proposal, self._panel.read(now_ms).get(proposal.knob), verified)
-        if isinstance(knob, Hold):
+        if isinstance(knob, NoChange):
             self._move(proposal.moved("expired", now_ms, BY, knob.reason))
         elif verified:
             self._move(proposal.moved("verified", now_ms, BY, verdict.why, measured_p99_ms=verdict.p99_ms))

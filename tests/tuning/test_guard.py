@@ -8,7 +8,7 @@ from recwatch.core.events import Cause, Incident, RankedCause
 from recwatch.core.proposals import Action, Interval, KnobValue, Prediction, Proposal, ProposalState
 from tuning import guard
 from tuning.actuators import Knob
-from tuning.policies import Candidate, Hold
+from tuning.policies import Candidate, NoChange
 
 NOW_MS = 1_000_000_000
 INCIDENT = Incident(
@@ -30,7 +30,7 @@ def proposal(*steps: tuple[ProposalState, int], sent_ms: int | None = None) -> P
 
 
 def reason(answer: object) -> str:
-    return answer.reason if isinstance(answer, Hold) else ""
+    return answer.reason if isinstance(answer, NoChange) else ""
 
 
 def test_a_sound_candidate_passes() -> None:

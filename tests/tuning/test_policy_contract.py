@@ -10,7 +10,7 @@ from recwatch.core.objective import Objective
 from tuning.actuators import Knob
 from tuning.config import TuningConfig, VerifyConfig
 from tuning.intervals import SIGNALS, Intervals
-from tuning.policies import POLICIES, Candidate, Hold, Reading, View
+from tuning.policies import POLICIES, Candidate, NoChange, Reading, View
 from tuning.policies.rollback import version_before
 
 LE = (0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1.0, float("inf"))
@@ -68,22 +68,22 @@ def test_equal_views_give_equal_answers(name: str, cause: Cause) -> None:
 @pytest.mark.parametrize(("name", "cause"), EVERY)
 def test_without_data_it_holds(name: str, cause: Cause) -> None:
     nothing = intervals().since(10**9)
-    assert isinstance(POLICIES[name]().propose(view(cause, nothing)), Hold)
+    assert isinstance(POLICIES[name]().propose(view(cause, nothing)), NoChange)
     two = intervals(62)
     answer = POLICIES[name]().propose(view(cause, two))
-    assert answer == Hold("waiting for data: 2 of 3 intervals since the incident started")
+    assert answer == NoChange("waiting for data: 2 of 3 intervals since the incident started")
 
 
 @pytest.mark.parametrize(("name", "cause"), EVERY)
 def test_without_its_knob_it_holds(name: str, cause: Cause) -> None:
     answer = POLICIES[name]().propose(replace(view(cause), knobs={"cache_entries": Knob(9)}))
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, NoChange)
     assert "only ['cache_entries']" in answer.reason
 
 
 @pytest.mark.parametrize(("name", "cause"), EVERY)
 def test_an_objective_out_of_reach_is_a_hold(name: str, cause: Cause) -> None:
-    assert isinstance(POLICIES[name]().propose(replace(view(cause), objective=Objective(0.001))), Hold)
+    assert isinstance(POLICIES[name]().propose(replace(view(cause), objective=Objective(0.001))), NoChange)
 
 
 def test_a_larger_batch_that_may_not_be_enough_says_so() -> None:
@@ -105,7 +105,7 @@ def test_no_cause_has_two_policies() -> None:
 def test_rollback_needs_a_deploy_that_came_before() -> None:
     later = Mark.of("shop", "deploy", START_MS + 8_000, "model v1 → v2", "ci")
     answer = POLICIES["rollback"]().propose(replace(view(Cause.SLOW_VERSION), marks=(later,)))
-    assert answer == Hold("no deploy before the incident is on record, so there is nothing to go back to")
+    assert answer == NoChange("no deploy before the incident is on record, so there is nothing to go back to")
 
 
 @pytest.mark.parametrize(

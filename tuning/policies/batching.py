@@ -14,7 +14,7 @@ from recwatch.core.proposals import Interval, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals
 from tuning.model import BatchTime, Load, batch_time, offered_load
-from tuning.policies.policy import Candidate, Hold, View
+from tuning.policies.policy import Candidate, NoChange, View
 from tuning.simulation import Batcher, simulate
 
 KNOB = "max_batch"
@@ -84,7 +84,7 @@ class Batching(BaseModel):
 
     While little is known of large batches none surely does; then it takes the safest of those that probably do, or at least
     possibly: a server that starts a batch as soon as it is free pays for a larger limit only when it needs it, and what
-    does not help is rolled back. It holds only where even the most favourable figures miss the objective.
+    does not help is rolled back. It changes nothing only where even the most favourable figures miss the objective.
 
     A larger batch spreads the fixed part of S(b) = alpha + beta b over more requests: capacity is replicas * b / S(b). Only
     full batches with waiting requests are a reason: head-room alone is none. `utilisation_limit` is the most of the capacity
@@ -97,22 +97,22 @@ class Batching(BaseModel):
     utilisation_limit: float = Field(default=0.75, gt=0.0, lt=1.0)
     intervals: int = Field(default=3, ge=2)
 
-    def propose(self, view: View) -> Candidate | Hold:
+    def propose(self, view: View) -> Candidate | NoChange:
         knob = view.knobs.get(KNOB)
         if knob is None or isinstance(knob.value, str):
-            return Hold(f"the service has no numeric knob {KNOB}, only {sorted(view.knobs)}")
+            return NoChange(f"the service has no numeric knob {KNOB}, only {sorted(view.knobs)}")
         now = view.intervals.since(view.incident.start_ms).last(LOAD_INTERVALS)
         if len(now) < self.intervals:
-            return Hold(f"waiting for data: {len(now)} of {self.intervals} intervals since the incident started")
+            return NoChange(f"waiting for data: {len(now)} of {self.intervals} intervals since the incident started")
         evidence = bottleneck(now, knob.value)
-        if isinstance(evidence, Hold):
+        if isinstance(evidence, NoChange):
             return evidence
         server = understand(view, now, int(knob.value))
-        return server if isinstance(server, Hold) else self._least(view, now, knob, server, evidence)
+        return server if isinstance(server, NoChange) else self._least(view, now, knob, server, evidence)
 
     def _least(
         self, view: View, now: Intervals, knob: Knob, server: Server, evidence: tuple[Evidence, ...]
-    ) -> Candidate | Hold:
+    ) -> Candidate | NoChange:
         """The smallest size that surely meets the objective; else the safest that probably, else that possibly, does."""
         objective_ms = 1000.0 * view.objective.latency_p99_seconds
         quality = now.mean("answer_quality_ratio")
@@ -135,9 +135,9 @@ class Batching(BaseModel):
             return safest
         return replace(safest, reason=f"{safest.reason}; it may not be enough for the objective of {objective_ms:.0f} ms")
 
-    def _infeasible(self, server: Server, knob: Knob, objective_ms: float) -> Hold:
+    def _infeasible(self, server: Server, knob: Knob, objective_ms: float) -> NoChange:
         most = max(larger_sizes(knob), default=int(knob.value))
-        return Hold(
+        return NoChange(
             f"no {KNOB} from {knob.value} to {most} meets p99 {objective_ms:.0f} ms with utilisation at most "
             f"{self.utilisation_limit:.2f}: at {most} it is {server.utilisation(most):.2f}; the service needs more replicas"
         )
@@ -152,17 +152,17 @@ def _nearly_safest(sizes: list[tuple[float, int, Prediction]]) -> tuple[float, i
     return next(size for size in sizes if size[0] <= NEARLY * least)
 
 
-def bottleneck(now: Intervals, max_batch: float) -> tuple[Evidence, ...] | Hold:
+def bottleneck(now: Intervals, max_batch: float) -> tuple[Evidence, ...] | NoChange:
     """The evidence that the batch size limits the service: batches are full and requests wait longer than a batch takes."""
     size, wait, took = (
         now.mean(name) for name in ("batch_size_mean", "queue_wait_mean_seconds", "batch_duration_mean_seconds")
     )
     if size is None or wait is None or took is None:
-        return Hold("batch size, batch duration or queue wait of the service is not measured: no evidence on batching")
+        return NoChange("batch size, batch duration or queue wait of the service is not measured: no evidence on batching")
     if size < 0.9 * max_batch:
-        return Hold(f"batches are not full ({size:.1f} of {max_batch:g}): {KNOB} is not what limits the service")
+        return NoChange(f"batches are not full ({size:.1f} of {max_batch:g}): {KNOB} is not what limits the service")
     if wait < took:
-        return Hold(f"requests wait {1000 * wait:.1f} ms and a batch takes {1000 * took:.1f} ms: it does not queue")
+        return NoChange(f"requests wait {1000 * wait:.1f} ms and a batch takes {1000 * took:.1f} ms: it does not queue")
     return (
         Evidence(f"batches are full: {size:.1f} of {max_batch:g}", "batch_size_mean", size, float(max_batch)),
         Evidence(
@@ -174,13 +174,13 @@ def bottleneck(now: Intervals, max_batch: float) -> tuple[Evidence, ...] | Hold:
     )
 
 
-def understand(view: View, now: Intervals, max_batch: int) -> Server | Hold:
+def understand(view: View, now: Intervals, max_batch: int) -> Server | NoChange:
     """The server behind the figures: batch time from before and during the incident, load from now, tail from before."""
     end = float(view.intervals.time_ms[-1])
     time = batch_time(view.intervals.between(_unchanged_since(view, NEW_BATCH_TIME), end))
     load = offered_load(now)
     if time is None or load is None:
-        return Hold("no batches to learn the batch time from")
+        return NoChange("no batches to learn the batch time from")
     server = Server(
         time,
         load,

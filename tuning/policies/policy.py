@@ -46,8 +46,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Nothing is to be done now, and why."""
+class NoChange:
+    """No knob is to be changed now, and why."""
 
     reason: str
 
@@ -57,7 +57,7 @@ class Policy(Protocol):
 
     causes: ClassVar[frozenset[Cause]]
 
-    def propose(self, view: View) -> Candidate | Hold:
+    def propose(self, view: View) -> Candidate | NoChange:
         """The least change that should mend the incident, or why there is none (yet). Pure."""
         ...
 
@@ -70,6 +70,6 @@ NOT_OURS = {
 }
 
 
-def no_policy(cause: Cause) -> Hold:
+def no_policy(cause: Cause) -> NoChange:
     """Why a cause that no configured policy answers is left alone."""
-    return Hold(f"{cause}: {NOT_OURS.get(cause, 'no configured policy answers this cause')}")
+    return NoChange(f"{cause}: {NOT_OURS.get(cause, 'no configured policy answers this cause')}")

@@ -13,7 +13,7 @@ from recwatch.core.proposals import Interval, KnobValue, Prediction
 from tuning.actuators import Knob
 from tuning.intervals import Intervals, spread
 from tuning.model import Z90
-from tuning.policies.policy import Candidate, Hold, View
+from tuning.policies.policy import Candidate, NoChange, View
 
 KNOB = "model_version"
 ONSET_MS = 5_000
@@ -33,31 +33,31 @@ class Rollback(BaseModel):
     requests: int = Field(default=500, ge=100)
     intervals: int = Field(default=3, ge=2)
 
-    def propose(self, view: View) -> Candidate | Hold:
+    def propose(self, view: View) -> Candidate | NoChange:
         knob = view.knobs.get(KNOB)
         if knob is None:
-            return Hold(f"the service has no knob {KNOB}, only {sorted(view.knobs)}")
+            return NoChange(f"the service has no knob {KNOB}, only {sorted(view.knobs)}")
         seen = len(view.intervals.since(view.incident.start_ms))
         if seen < self.intervals:
-            return Hold(f"waiting for data: {seen} of {self.intervals} intervals since the incident started")
+            return NoChange(f"waiting for data: {seen} of {self.intervals} intervals since the incident started")
         latest_ms = view.incident.start_ms + ONSET_MS
         deploys = [mark for mark in view.marks if mark.kind == "deploy" and mark.time_ms <= latest_ms]
         if not deploys:
-            return Hold("no deploy before the incident is on record, so there is nothing to go back to")
+            return NoChange("no deploy before the incident is on record, so there is nothing to go back to")
         deploy = max(deploys, key=lambda mark: mark.time_ms)
         before = version_before(deploy, knob, view)
         if before is None:
-            return Hold(f"cannot tell which {KNOB} ran before '{deploy.text}'")
+            return NoChange(f"cannot tell which {KNOB} ran before '{deploy.text}'")
         return self._back(view, deploy, knob, before)
 
-    def _back(self, view: View, deploy: Mark, knob: Knob, before: KnobValue) -> Candidate | Hold:
+    def _back(self, view: View, deploy: Mark, knob: Knob, before: KnobValue) -> Candidate | NoChange:
         baseline = view.intervals.between(deploy.time_ms - 1000.0 * self.baseline_s, deploy.time_ms)
         predicted = promise(baseline, self.requests)
         if predicted is None:
-            return Hold(f"no baseline: fewer than {self.requests} requests were measured before '{deploy.text}'")
+            return NoChange(f"no baseline: fewer than {self.requests} requests were measured before '{deploy.text}'")
         objective_ms = 1000.0 * view.objective.latency_p99_seconds
         if predicted.p99_ms.mid > objective_ms:
-            return Hold(
+            return NoChange(
                 f"{before} did not meet the objective either: p99 {predicted.p99_ms.mid:.0f} ms of {objective_ms:.0f} ms"
             )
         since = view.intervals.since(deploy.time_ms).latency_s(0.99)

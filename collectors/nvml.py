@@ -6,6 +6,7 @@ How busy an instance of a GPU (MIG) is, NVML does not tell; DCGM does. PCIe is l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,35 +56,40 @@ class Nvml:
 
     def __init__(self, library: Any = None) -> None:
         self._library = library
-        self._nvml: Any = None
+        self._connected = False
         self._events: Any = None
         self._xids: dict[int, float] = {}
 
     def gpus(self) -> Sequence[Gpu]:
-        nvml = self._connected()
+        nvml = self._library or _pynvml()
         try:
+            if not self._connected:
+                self._connect(nvml)
             self._take_events(nvml)
             return [gpu for index in range(nvml.nvmlDeviceGetCount()) for gpu in self._of(nvml, index)]
         except nvml.NVMLError as error:
-            self._nvml = None
+            self._disconnect(nvml)
             raise Unavailable(f"the NVIDIA driver gives no reading: {error}") from error
 
-    def _connected(self) -> Any:
-        if self._nvml is None:
-            nvml = self._library or _pynvml()
-            try:
-                nvml.nvmlInit()
-                self._listen(nvml)
-            except nvml.NVMLError as error:
-                raise Unavailable(f"no NVIDIA driver answers on this machine: {error}") from error
-            self._nvml = nvml
-        return self._nvml
+    def _connect(self, nvml: Any) -> None:
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError as error:
+            raise Unavailable(f"no NVIDIA driver answers on this machine: {error}") from error
+        self._connected = True
+        self._listen(nvml)
+
+    def _disconnect(self, nvml: Any) -> None:
+        """Give back what the driver keeps for us; one that fails may fail of that too."""
+        self._stop_listening(nvml)
+        with suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
+        self._connected = False
 
     def _listen(self, nvml: Any) -> None:
         try:
             self._events = nvml.nvmlEventSetCreate()
         except _untold(nvml):
-            self._events = None
             return
         for index in range(nvml.nvmlDeviceGetCount()):
             try:
@@ -93,6 +99,12 @@ class Nvml:
                 continue
             self._xids.setdefault(index, 0.0)
 
+    def _stop_listening(self, nvml: Any) -> None:
+        if self._events is not None:
+            with suppress(nvml.NVMLError):
+                nvml.nvmlEventSetFree(self._events)
+            self._events = None
+
     def _take_events(self, nvml: Any) -> None:
         for _ in range(_MOST_EVENTS if self._events is not None else 0):
             try:
@@ -101,7 +113,7 @@ class Nvml:
             except (nvml.NVMLError_Timeout, nvml.NVMLError_GpuIsLost):
                 return
             except _untold(nvml):
-                self._events = None
+                self._stop_listening(nvml)
                 self._xids.clear()
                 return
 

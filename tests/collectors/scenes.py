@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from collectors.collector import Collector, Tick
 from collectors.config import ServiceConfig
@@ -12,6 +13,7 @@ from collectors.scraping import ScrapeLoop
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series
+from tests.collectors.server import PageServer, page
 
 START_MS = 1_700_000_000_000
 Reading = dict[str, float]
@@ -78,6 +80,16 @@ class Recommender:
         return "\n".join(rows) + "\n" + self.more
 
 
+FIRST = Recommender(
+    ok=1000, shed=50, error=7, buckets=(600, 900, 1000), seconds=90.0, hits=300, misses=700, busy=(40.0, 30.0), batches=100,
+    batched=700, batch_seconds=30.0, queue_seconds=12.0, queue_depth=3,
+)  # fmt: skip
+LATER = replace(
+    FIRST, ok=1090, shed=58, error=9, buckets=(650, 980, 1090), seconds=108.0, hits=330, misses=760, busy=(41.0, 30.5),
+    batches=110, batched=790, batch_seconds=32.0, queue_seconds=16.5, queue_depth=5, quality=0.8,
+)  # fmt: skip
+
+
 @dataclass
 class Watch:
     """Drives a collector through time and remembers every series that it announced."""
@@ -132,6 +144,23 @@ class Watch:
         return next(status.last_error for status in self.collector.targets() if status.url == url)
 
 
+class Shop:
+    """A service of as many recommenders as are shown."""
+
+    def __init__(self, server: PageServer, instances: int = 1, **settings: Any) -> None:
+        self.server = server
+        self.urls = [server.url(f"/{index}/metrics") for index in range(instances)]
+        self.watch = Watch.of(*self.urls, **settings)
+
+    def tick(self, *shown: Recommender, seconds: float = 1.0) -> Tick:
+        for index, recommender in enumerate(shown):
+            self.server.answers[f"/{index}/metrics"] = page(recommender.text())
+        return self.watch.tick(seconds)
+
+    def signals(self, *shown: Recommender, seconds: float = 1.0) -> Reading:
+        return self.watch.signals(self.tick(*shown, seconds=seconds))
+
+
 def short(series: Series) -> str:
     """A series without the labels that every series of the service carries."""
     labels = {name: value for name, value in series.labels.items() if name not in ("service", "job", "instance")}
@@ -144,3 +173,18 @@ def marks_of(ticks: Iterable[Tick]) -> list[Mark]:
 
 def only(signals: Mapping[str, float], *names: str) -> Reading:
     return {name: signals[name] for name in names if name in signals}
+
+
+def gpu_page(throttled_ns: float) -> str:
+    """The page of an exporter of one emulated GPU, which was throttled for so long since its start."""
+    labels = 'gpu="0",UUID="GPU-x",emulated="true"'
+    rows = {
+        "DCGM_FI_DEV_GPU_UTIL": 99,
+        "DCGM_FI_PROF_GR_ENGINE_ACTIVE": 0.5,
+        "DCGM_FI_DEV_FB_USED": 2048,
+        "DCGM_FI_DEV_SM_CLOCK": 1410,
+        "DCGM_FI_DEV_POWER_USAGE": 200,
+        "DCGM_FI_DEV_GPU_TEMP": 60,
+        "DCGM_FI_DEV_THERMAL_VIOLATION": throttled_ns,
+    }
+    return "".join(f"{name}{{{labels}}} {value}\n" for name, value in rows.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Thread
 from types import TracebackType
+from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -17,7 +18,7 @@ from recwatch.app.server import Server
 from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
 from recwatch.core.bus.memory import MemoryBus
-from recwatch.core.clock import Clock
+from recwatch.core.clock import Clock, FakeClock
 from recwatch.core.event_json import E, Event
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Hold
@@ -27,6 +28,7 @@ from tests.dashboards.story import SERVICE, Story, anomaly, deploy_mark, proposa
 
 TOKEN = "a-token"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
+NOW_MS = FakeClock().now_ms()
 
 
 class Shelf:
@@ -93,3 +95,13 @@ class World:
         self.http.close()
         self.server.stop()
         self._thread.join()
+
+    def ask(self, path: str, **query: Any) -> Any:
+        """What it answers to a question that it must answer."""
+        answer = self.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def service(self, name: str) -> Any:
+        (found,) = (service for service in self.ask("/api/services") if service["name"] == name)
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from recwatch.core.events import Mark
 from recwatch.core.signals import Samples, Series, SeriesSet
 
 LONG_S = 30.0
+MakeBus = Callable[..., Bus]
 
 
 def word(topic: str, key: str, content: object) -> Any:

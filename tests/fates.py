@@ -94,6 +94,16 @@ class FatedBus:
         for joined in self._joined:
             joined.close()
 
+    def overslept(self) -> None:
+        """On Kafka: what the client does with each membership once it finds that the last poll is too long ago.
+
+        How soon it finds that depends on how fast the machine is, and so on what else the machine does.
+        """
+        members: list[Any] = self._joined
+        for member in members:
+            if not member._leaving:
+                member._consumer._coordinator.maybe_leave_group()
+
 
 class FatedSubscription:
     def __init__(self, subscription: Subscription, fate: Fate) -> None:

@@ -167,10 +167,10 @@ def test_a_collector_that_never_had_a_share_says_what_it_waits_for(
 def test_what_one_that_was_cut_off_measured_beside_its_successor_is_left_out(tmp_path: Path, brokers: Brokers) -> None:
     with serving() as server, hearing(brokers) as heard, ExitStack() as stack:
         roles, buses, urls = [], [], [server.url("/a"), server.url("/b")]
-        for url in urls:
+        for url, stall_s in zip(urls, (3.0, 300.0), strict=True):
             server.answers[url[-2:]] = numbered()
             config = parse_config(content_of(tmp_path / url[-1], brokers, url), "recwatch.yaml")
-            bus = stack.enter_context(closing(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=3.0)))
+            bus = stack.enter_context(closing(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=stall_s)))
             buses.append(CutBus(bus))
             shared = Shared(config, SystemClock(), buses[-1])
             roles.append(CollectorsRole(shared, {}))

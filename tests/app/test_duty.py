@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -15,12 +14,10 @@ from alerting.message import Message
 from alerting.outbox import Outbox
 from recwatch.app.duty import Duty
 from recwatch.core.bus import Bus
-from recwatch.core.bus.brokers import Brokers
-from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.clock import FakeClock
-from recwatch.core.store import Store, open_store
+from recwatch.core.store import Store
 from tests.core.examples import INCIDENT
-from tests.fates import Died, Fate, FatedBus, FatedStore, LastingBus
+from tests.fates import Died, Fate, FatedBus, FatedStore
 
 LONG_S = 60.0
 NUMBERS = count()
@@ -62,23 +59,6 @@ class Watchman:
     @property
     def owns(self) -> bool:
         return self.duty.stage is not None
-
-
-@pytest.fixture(params=["memory", "kafka"])
-def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
-    if request.param == "memory":
-        opened: Bus = LastingBus(partitions=2)
-    else:
-        opened = kafka_bus(request.getfixturevalue("brokers"), partitions=2, session_s=6.0, stall_s=300.0)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    opened = open_store(f"chdb://{tmp_path_factory.mktemp('duty')}/store")
-    yield opened
-    opened.close()
 
 
 def publish(bus: Bus, *numbers: int) -> None:
@@ -142,26 +122,25 @@ def test_who_follows_the_dead_sends_nothing_that_was_kept_as_sent(bus: Bus, stor
     second.duty.close()
 
 
-def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(brokers: Brokers, store: Store) -> None:
-    bus = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=5.0)
+def test_who_lost_the_duty_while_it_slept_sends_nothing_when_it_wakes(kafka: Bus, store: Store) -> None:
     phone = Phone()
-    heir = Watchman(bus, store, phone)
+    heir = Watchman(kafka, store, phone)
 
     def sleep() -> None:
         """For as long as the heir needs to get the duty and to do what was asked of the sleeper."""
+        sleeper.bus.overslept()
         work(heir, until=1, phone=phone)
 
-    sleeper = Watchman(bus, store, phone, Fate("after polling", 0, sleep))
+    sleeper = Watchman(kafka, store, phone, Fate("after polling", 0, sleep))
     deadline = time.monotonic() + LONG_S
     while not sleeper.owns and time.monotonic() < deadline:
         sleeper.duty.step(0.05)
-    publish(bus, 1)
+    publish(kafka, 1)
     while not heir.owns and time.monotonic() < deadline:
         sleeper.duty.step(0.05)
     idle(sleeper, heir)
     assert [message.incident.id for message in phone.rang] == ["incident-1"]
     assert [watchman.owns for watchman in (sleeper, heir)] == [False, True]
-    bus.close()
 
 
 def test_what_was_published_before_there_is_an_owner_is_sent(bus: Bus, store: Store) -> None:

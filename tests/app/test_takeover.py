@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
 
 import numpy as np
 import pytest
 
 from recwatch.core.bus import Bus
-from recwatch.core.bus.brokers import Brokers
-from recwatch.core.bus.registry import kafka_bus
-from recwatch.core.store import Store, open_store
+from recwatch.core.store import Store
 from tests.app.judging import LONG_S, TICKS, Fleet, Outcome, assert_as_expected, judged_by_one, rows_of
 from tests.fates import Fate, LastingBus
 
@@ -23,24 +19,6 @@ STEPS = {"polling": (2, 7), "publishing": (20, 95), "keeping": (1, 3), "committi
 @pytest.fixture(scope="module")
 def expected() -> Outcome:
     return judged_by_one()
-
-
-@pytest.fixture
-def kafka(brokers: Brokers) -> Iterator[Bus]:
-    """A member may sleep for longer than any test."""
-    with closing(kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=300.0)) as bus:
-        yield bus
-
-
-@pytest.fixture(params=["memory", "kafka"])
-def bus(request: pytest.FixtureRequest) -> Bus:
-    return LastingBus(partitions=2) if request.param == "memory" else request.getfixturevalue("kafka")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with closing(open_store(f"chdb://{tmp_path_factory.mktemp('takeover')}/store")) as store:
-        yield store
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ def opened(shop: Shop, latency: Series) -> Incident:
     return Incident("i", SERVICE, "resolved", "page", start_ms, end_ms, "a surge", causes, (anomaly,), (), history)
 
 
-def backtest(*arguments: object) -> Result:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["backtest", *map(str, arguments)])
+def backtest(*arguments: object, columns: int = 200) -> Result:
+    return CliRunner(env={"COLUMNS": str(columns)}).invoke(app, ["backtest", *map(str, arguments)])
 
 
 def found(folder: Path, *arguments: object) -> dict[str, Any]:
@@ -150,7 +150,21 @@ def test_the_table_says_it_for_each_configuration_side_by_side(shop: Shop, tmp_p
     ):
         assert words in done.output
     last = done.output.rpartition("in all")[2].splitlines()
-    assert len(next(line for line in last if "readings a second" in line).split("│")) == 1 + 1 + 3 + 1
+    speeds = next(line for line in last if line.startswith("readings a second"))
+    assert len(speeds.removeprefix("readings a second").split()) == 3
+
+
+def test_a_narrow_terminal_breaks_no_word_and_no_figure(tmp_path: Path) -> None:
+    named = labelled(tmp_path).rename(tmp_path / f"{'_'.join(['orders'] * 20)}.csv")
+    done = backtest(named, *[word for most in (0.01, 1, 50) for word in ("--max-false-alarms", most)], columns=80)
+
+    lines = [line.split() for line in done.output.splitlines()]
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert ["first", "told", "anomalies", "longest", "peak", "caught", "delay", "a", "day"] in lines
+    assert lines.count(["2023-11-15", "03:13:20"]) == 4
+    beside = done.output.rpartition("in all")[2].split()
+    assert beside.count("configured") == 1
+    assert beside.count("series-day") == 3 + 1
 
 
 def test_what_is_before_since_is_learnt_from_and_not_told(shop: Shop, tmp_path: Path) -> None:

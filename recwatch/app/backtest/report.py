@@ -17,12 +17,13 @@ from detectors.event_score import EventScores
 from detectors.reasons import subject
 from recwatch.app.backtest.history import History
 from recwatch.app.backtest.replay import Outcome, Paged
+from recwatch.app.blocks import note, table, title
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.wording import clean, counted, duration, utc
 
 SCHEMA = 1
 NONE = "–"
-NO_SIGNAL = "None of these series is a signal, so none could open an incident.\n"
+NO_SIGNAL = "None of these series is a signal, so none could open an incident."
 OF_INCIDENTS = ("incidents", "marks caught by incidents", "delay of incidents", "outside marks, a service-day")
 IN_ALL = (
     "anomalies",
@@ -33,44 +34,42 @@ IN_ALL = (
     "readings a second",
     "seconds",
 )
-TO_THE_LEFT = ("series", "first")
+HEADING = ("series\nfirst told", "anomalies", "in anomaly\nlongest", "peak", "caught", "delay", "outside\nmarks,\na day")
+OF_FIGURES = tuple(range(1, len(HEADING)))
 
 
 def report(history: History, outcomes: Sequence[Outcome]) -> RenderableType:
-    """What each configuration would have told, and all of them side by side."""
+    """What each configuration would have told, and all of them side by side; 80 columns break nothing but long names."""
     span = f"{utc(history.span.counted_from_ms)} to {utc(history.span.end_ms)}"
     marked = sum(one.start_ms >= history.span.counted_from_ms for one in history.marked)
-    head = Text(f"{clean(history.known.service)}, {span}; {counted(marked, 'mark')}\n")
+    head = Text(f"{clean(history.known.service)}, {span}; {counted(marked, 'mark')}")
     pages = any(series.name in SIGNALS for series in history.known.series)
-    paged = [_paged(outcome) if pages else Text(NO_SIGNAL) for outcome in outcomes]
-    parts = [part for outcome, one in zip(outcomes, paged, strict=True) for part in (_series(outcome, history.step_s), one)]
-    return Group(head, *parts, _beside(outcomes, history.step_s, pages=pages))
+    parts = [part for outcome in outcomes for part in _told(outcome, history.step_s, pages=pages)]
+    return Group(head, *parts, title("in all"), _beside(outcomes, history.step_s, pages=pages))
 
 
-def _series(outcome: Outcome, step_s: float) -> Table:
+def _told(outcome: Outcome, step_s: float, *, pages: bool) -> Iterator[RenderableType]:
     """Series by series, the first to tell first; those with nothing told and nothing marked are counted only."""
-    heading = ("series", "anomalies", "first", "longest", "in anomaly", "peak", "caught", "delay", "outside marks, a day")
     shown = [one for one in outcome.series if one.alarms or one.scores.events]
-    quiet = len(outcome.series) - len(shown)
-    caption = f"{quiet} more series with nothing told and nothing marked." if quiet else None
-    table = Table(title=outcome.name, title_justify="left", caption=caption, caption_justify="left")
-    for name in heading:
-        table.add_column(name, justify="left" if name in TO_THE_LEFT else "right", overflow="fold")
-    for one in sorted(shown, key=lambda one: one.alarms[0].told_ms if one.alarms else inf):
-        table.add_row(*_row(one, step_s))
-    return table
+    yield title(outcome.name)
+    if shown:
+        made = table(*HEADING, whole=OF_FIGURES, right=OF_FIGURES, tight=True)
+        for one in sorted(shown, key=lambda one: one.alarms[0].told_ms if one.alarms else inf):
+            made.add_row(*_row(one, step_s))
+        yield made
+    if quiet := len(outcome.series) - len(shown):
+        yield note(f"{quiet} more series with nothing told and nothing marked.")
+    yield from _incidents(outcome) if pages else (note(NO_SIGNAL),)
 
 
 def _row(one: SeriesResult, step_s: float) -> list[str]:
     name, lengths_ms = clean(subject(one.series)), one.lengths_ms(step_s)
     if not one.alarms:
-        return [name, "0", *[NONE] * 4, *_worth(one.scores, step_s)]
+        return [name, "0", NONE, NONE, *_worth(one.scores, step_s)]
     return [
-        name,
+        f"{name}\n{utc(one.alarms[0].told_ms, '%Y-%m-%d %H:%M:%S')}",
         str(len(one.alarms)),
-        utc(one.alarms[0].told_ms, "%Y-%m-%d %H:%M:%S"),
-        duration(max(lengths_ms)),
-        duration(sum(lengths_ms)),
+        f"{duration(sum(lengths_ms))}\n{duration(max(lengths_ms))}",
         f"{max(alarm.anomaly.peak_score for alarm in one.alarms):.3g}",
         *_worth(one.scores, step_s),
     ]
@@ -92,9 +91,14 @@ def _delays_s(scores: EventScores, step_s: float) -> list[float]:
     return sorted(step_s * steps for steps in (*scores.delays_steps, *scores.late_steps))
 
 
-def _paged(outcome: Outcome) -> Text:
-    lines = [f"  {utc(one.told_ms)}  {_lasted(one)}  {clean(one.incident.title)}\n" for one in outcome.paged]
-    return Text.assemble((f"{counted(len(lines), 'incident')} would have been opened\n", "bold"), *lines)
+def _incidents(outcome: Outcome) -> Iterator[RenderableType]:
+    yield note(Text(f"{counted(len(outcome.paged), 'incident')} would have been opened"))
+    opened = Table.grid(padding=(0, 2), pad_edge=True)
+    for _ in range(2):
+        opened.add_column(no_wrap=True)
+    for one in outcome.paged:
+        opened.add_row(utc(one.told_ms), _lasted(one), clean(one.incident.title))
+    yield opened
 
 
 def _lasted(one: Paged) -> str:
@@ -104,14 +108,11 @@ def _lasted(one: Paged) -> str:
 
 def _beside(outcomes: Sequence[Outcome], step_s: float, *, pages: bool) -> Table:
     """All series together, one column a configuration; incidents only where there could be any."""
-    table = Table(title="in all", title_justify="left")
-    table.add_column("")
-    for outcome in outcomes:
-        table.add_column(outcome.name, justify="right", overflow="fold")
+    made = table("", *(outcome.name for outcome in outcomes), right=tuple(range(1, len(outcomes) + 1)), tight=True)
     for name, *figures in zip(IN_ALL, *(_in_all(outcome, step_s) for outcome in outcomes), strict=True):
         if pages or name not in OF_INCIDENTS:
-            table.add_row(name, *figures)
-    return table
+            made.add_row(name, *figures)
+    return made
 
 
 def _in_all(outcome: Outcome, step_s: float) -> list[str]:

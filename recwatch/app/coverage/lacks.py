@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collectors.coverage.words import NEEDS, Gap, State, Unplaced
-from recwatch.app.coverage.blocks import note, table, title
+from recwatch.app.blocks import note, table, title
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.wording import clean, figure
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from collectors.coverage import Report
 from collectors.coverage.lifetime import over_lifetime
 from collectors.coverage.words import FLAGS, Figure, Flag, Gap, State
-from recwatch.app.coverage.blocks import note, table, title
+from recwatch.app.blocks import note, table, title
 from recwatch.app.coverage.lacks import gap_blocks, unplaced_blocks
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.wording import clean, figure, utc

@@ -19,9 +19,12 @@ def note(text: str | Text) -> RenderableType:
     return Padding(text if isinstance(text, Text) else Text(text, style="dim"), (0, 0, 0, 2))
 
 
-def table(*columns: str, whole: tuple[int, ...] = (0,), right: tuple[int, ...] = ()) -> Table:
-    """A table whose cells break anywhere, but for the columns `whole`; the columns `right` are of numbers."""
-    made = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+def table(*columns: str, whole: tuple[int, ...] = (0,), right: tuple[int, ...] = (), tight: bool = False) -> Table:
+    """A table whose cells break anywhere, but for the columns `whole`; the columns `right` are of numbers.
+
+    Where it is `tight`, its columns stand closer together.
+    """
+    made = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=not tight, padding=(0, 1, 0, 0 if tight else 1))
     for place, column in enumerate(made.columns):
         column.overflow = "fold"
         column.no_wrap = place in whole

@@ -45,6 +45,17 @@ def kafka_here(folder: Path, brokers: int = 1) -> Iterator[LocalKafka]:
 
 
 @contextmanager
+def paused(kafka: LocalKafka) -> Iterator[None]:
+    """Its only broker stands still."""
+    (broker,) = kafka.brokers
+    broker.pause()
+    try:
+        yield
+    finally:
+        broker.resume()
+
+
+@contextmanager
 def mounted_disk(place: Path, megabytes: int) -> Iterator[Path]:
     """A disk of that size at `place`; the calling test is skipped, or fails, where nobody may mount one."""
     place.mkdir()

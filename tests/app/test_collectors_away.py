@@ -27,6 +27,7 @@ from recwatch.core.clock import SystemClock
 from recwatch.core.errors import Unavailable
 from tests.app.shop import NUMBER
 from tests.collectors.server import Answer, page, serving
+from tests.conftest import paused
 from tests.fates import CutBus
 from tests.waiting import ENOUGH_S, until
 
@@ -105,15 +106,6 @@ def hearing(brokers: Brokers) -> Iterator[Heard]:
         yield Heard(bus.subscribe("reader", ["series", "samples", "targets"]))
     finally:
         bus.close()
-
-
-@contextmanager
-def paused(broker: LocalKafka) -> Iterator[None]:
-    broker.brokers[0].pause()
-    try:
-        yield
-    finally:
-        broker.brokers[0].resume()
 
 
 def test_a_collector_that_is_restarted_while_the_brokers_are_away_goes_on_with_its_share(

@@ -17,6 +17,7 @@ from recwatch.core.bus.brokers import (
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.member import MOST_RECORDS
 from recwatch.core.errors import BadInput, Unavailable
+from tests.conftest import paused
 from tests.core.messages import LONG_S, MakeBus, contents, gathered, publish, word
 
 
@@ -111,13 +112,10 @@ def test_a_message_whose_acknowledgement_is_late_is_published_once(
     reader = bus.subscribe("g", ["samples"])
     publish(bus, "samples", "shop", 1)
     late = word("samples", "shop", 2)
-    broker.brokers[0].pause()
-    try:
+    with paused(broker):
         for _ in range(3):
             with pytest.raises(Unavailable, match="cannot be reached"):
                 bus.publish("samples", "shop", late)
-    finally:
-        broker.brokers[0].resume()
     deadline = time.monotonic() + LONG_S
     while True:
         try:
@@ -136,14 +134,11 @@ def test_of_several_those_that_are_late_are_published_once_and_in_order(
     bus = make_bus(max_block_s=0.5)
     publish(bus, "samples", "shop", 0)
     waiting = [("samples", "shop", word("samples", "shop", number)) for number in range(1, 6)]
-    broker.brokers[0].pause()
-    try:
+    with paused(broker):
         for _ in range(2):
             with pytest.raises(Unavailable, match="cannot be reached"):
                 bus.publish_all(waiting)
             assert [message.target for _, _, message in waiting] == ["1", "2", "3", "4", "5"]
-    finally:
-        broker.brokers[0].resume()
     deadline = time.monotonic() + LONG_S
     while waiting and time.monotonic() < deadline:
         with suppress(Unavailable):

@@ -20,6 +20,7 @@ from recwatch.core.bus.brokers import (
 )
 from recwatch.core.bus.registry import awaited_bus, check_bus, kafka_bus, open_bus
 from recwatch.core.errors import BadInput, Unavailable
+from tests.conftest import paused
 from tests.core.messages import LONG_S, MakeBus, contents, gathered, publish
 
 fails_to_connect = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -31,12 +32,8 @@ def test_a_bus_whose_brokers_are_awaited_is_reached_by_who_subscribes(brokers: B
         for ask in (lambda: publish(bus, "marks", "shop", 1), lambda: bus.lag("g"), lambda: bus.partition_of("shop")):
             with pytest.raises(Unavailable, match="cannot be reached yet; see whether its brokers are up"):
                 ask()
-        broker.brokers[0].pause()
-        try:
-            with pytest.raises(Unavailable, match="cannot be reached; see whether its brokers are up"):
-                bus.subscribe("g", ["marks"])
-        finally:
-            broker.brokers[0].resume()
+        with paused(broker), pytest.raises(Unavailable, match="cannot be reached; see whether its brokers are up"):
+            bus.subscribe("g", ["marks"])
         reader = bus.subscribe("g", ["marks"])
         publish(bus, "marks", "shop", 2)
         assert contents(gathered(reader, 1)) == [2]

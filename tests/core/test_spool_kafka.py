@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -21,6 +20,7 @@ from recwatch.core.bus.spool import Spool
 from recwatch.core.signals import Samples
 from recwatch.core.store import Store
 from recwatch.core.store.sink import Sink
+from tests.conftest import paused
 from tests.core.examples import START_MS
 from tests.waiting import ENOUGH_S, until
 
@@ -103,16 +103,6 @@ class Publisher:
             for line in said:
                 if line.endswith("\n"):
                     self.done.append(int(line))
-
-
-@contextmanager
-def paused(broker: LocalKafka) -> Iterator[None]:
-    (one,) = broker.brokers
-    one.pause()
-    try:
-        yield
-    finally:
-        one.resume()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ replica busy half of the time."""
 DEPTHS = (4, 64)
 
 
-def depth_for(block_seconds: float, pair_seconds: float = PAIR_SECONDS) -> int:
-    """Blocks that take about `pair_seconds` for a batch of two, if one takes `block_seconds`.
+def depth_for(block_seconds: float) -> int:
+    """Blocks that take about `PAIR_SECONDS` for a batch of two, if one takes `block_seconds`.
 
     >>> depth_for(0.0005)
     11
     """
-    return max(DEPTHS[0], min(DEPTHS[1], round(pair_seconds / block_seconds)))
+    return max(DEPTHS[0], min(DEPTHS[1], round(PAIR_SECONDS / block_seconds)))

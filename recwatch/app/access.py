@@ -7,7 +7,7 @@ import hmac
 import os
 import secrets
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -32,16 +32,16 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def refusal(method: str, headers: Mapping[str, str], token: str, allowed_hosts: Collection[str]) -> Refusal | None:
+def refusal(method: str, headers: Mapping[str, str], token: str) -> Refusal | None:
     """Why a request is not let through, or None. `headers` have lower-case names; hosts are compared without their port.
 
     Checking Host keeps a rebound DNS name out, checking Origin keeps other sites' pages out, and a write needs the token.
 
-    >>> refusal("GET", {"host": "evil.example:8300"}, "t", ["127.0.0.1"])
+    >>> refusal("GET", {"host": "evil.example:8300"}, "t")
     Refusal(status=421, detail="This API does not serve the host 'evil.example:8300'.")
     """
     host = headers.get("host", "")
-    if _name(f"//{host}") not in allowed_hosts:
+    if _name(f"//{host}") not in LOOPBACK:
         return Refusal(421, f"This API does not serve the host '{host}'.")
     origin = headers.get("origin")
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
@@ -66,16 +66,15 @@ def _name(url: str) -> str | None:
 class Guard:
     """Stands before the whole application, its error pages included. `tokens` are those of single paths."""
 
-    def __init__(self, app: ASGIApp, token: str, tokens: Mapping[str, str], allowed_hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, tokens: Mapping[str, str]) -> None:
         self._app = app
         self._token = token
         self._tokens = tokens
-        self._allowed_hosts = frozenset(allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             token = self._tokens.get(scope["path"], self._token)
-            refused = refusal(scope["method"], Headers(scope=scope), token, self._allowed_hosts)
+            refused = refusal(scope["method"], Headers(scope=scope), token)
             if refused is not None:
                 await JSONResponse({"detail": refused.detail}, refused.status)(scope, receive, send)
                 return

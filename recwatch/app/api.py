@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from recwatch.app.access import LOOPBACK, Guard
+from recwatch.app.access import Guard
 from recwatch.app.health import Health, health_routes
 from recwatch.app.pages import page_routes
 from recwatch.app.refusals import answer_failures
@@ -62,14 +61,8 @@ class NewSilence(Said):
     why: str = Field("", max_length=500)
 
 
-def create_api(
-    view: ApiView,
-    health: Health,
-    token: str,
-    receiving: Receiving | None = None,
-    allowed_hosts: Collection[str] = LOOPBACK,
-) -> FastAPI:
-    """The application. Writes need `token`; requests must name one of `allowed_hosts` (without a port) as their host.
+def create_api(view: ApiView, health: Health, token: str, receiving: Receiving | None = None) -> FastAPI:
+    """The application. Writes need `token`; requests must name the loopback as their host.
 
     With `receiving`, a Prometheus that has the token of that may send what it scrapes.
     """
@@ -83,7 +76,7 @@ def create_api(
     api.include_router(page_routes(api))
     answer_failures(api)
     tokens = {WRITE_PATH: receiving.token} if receiving else {}
-    api.add_middleware(Guard, token=token, tokens=tokens, allowed_hosts=allowed_hosts)
+    api.add_middleware(Guard, token=token, tokens=tokens)
     return api
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -41,9 +41,7 @@ class Child:
     last lines of output, standard error among them.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], cwd: Path | None = None) -> None:
         self.name = name
         self.lines: deque[str] = deque(maxlen=200)
         try:
@@ -54,7 +52,6 @@ class Child:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                env=env,
                 cwd=cwd,
                 start_new_session=True,
             )

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from recwatch.app.access import LOOPBACK, Guard
+from recwatch.app.access import Guard
 from recwatch.app.refusals import answer_failures
 from recwatch.app.remote_write import WRITE_PATH, Receiving, write_routes
 
@@ -56,5 +56,5 @@ def health_app(health: Health, receiving: Receiving | None) -> FastAPI:
         app.include_router(write_routes(receiving.receiver))
         tokens[WRITE_PATH] = receiving.token
     answer_failures(app)
-    app.add_middleware(Guard, token=token_urlsafe(), tokens=tokens, allowed_hosts=LOOPBACK)
+    app.add_middleware(Guard, token=token_urlsafe(), tokens=tokens)
     return app

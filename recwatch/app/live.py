@@ -16,6 +16,7 @@ from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
 from recwatch.core.targets import TargetSet
 
+SPAN_S = 900.0
 EVENTS_KEPT = 1000
 
 KINDS: tuple[type[Event], ...] = (Anomaly, Incident, Mark, Proposal, Silence)
@@ -24,7 +25,7 @@ KINDS: tuple[type[Event], ...] = (Anomaly, Incident, Mark, Proposal, Silence)
 class LiveView:
     """A stage that only listens: one thread feeds it, any number read.
 
-    It keeps the last `span_s` seconds of the canonical signals and of every judgement (a target's own series are in the
+    It keeps the last `SPAN_S` seconds of the canonical signals and of every judgement (a target's own series are in the
     store), the latest version of 1000 events of each kind, the first of those that are over giving way, and how targets and
     tuning are now.
     """
@@ -44,9 +45,9 @@ class LiveView:
         "holds",
     )
 
-    def __init__(self, span_s: float = 900.0) -> None:
-        self.span_ms = int(span_s * 1000)
-        self.recent = Recent(span_s)
+    def __init__(self) -> None:
+        self.span_ms = round(1000 * SPAN_S)
+        self.recent = Recent(SPAN_S)
         self._events: dict[type[Any], OrderedDict[str, Event]] = {kind: OrderedDict() for kind in KINDS}
         self._targets: dict[str, TargetSet] = {}
         self._holds: dict[str, Hold] = {}

@@ -24,8 +24,8 @@ class Recent:
     >>> recent.learn(SeriesSet("shop", (depth,)))
     >>> for second in range(3):
     ...     recent.append(Samples.of("shop", "", second * 1000, {depth.id: float(second)}))
-    >>> recent.values("shop", "queue_depth", start_ms=1000)
-    array([1., 2.])
+    >>> recent.values("shop", "queue_depth")
+    array([0., 1., 2.])
     """
 
     def __init__(self, span_s: float = 900.0) -> None:
@@ -73,17 +73,10 @@ class Recent:
         kept = [(t, v) for t, v in list(self._rows.get(series_id, ())) if t >= start_ms and (end_ms is None or t <= end_ms)]
         return np.array([t for t, _ in kept], dtype=np.int64), np.array([v for _, v in kept], dtype=np.float64)
 
-    def values(
-        self,
-        service: str,
-        name: str,
-        start_ms: int = 0,
-        end_ms: int | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> Float64:
+    def values(self, service: str, name: str) -> Float64:
         """The values of one signal of a service; empty when there are none."""
-        series = self.of(service, name, labels)
-        return np.array([], dtype=np.float64) if series is None else self.rows(series.id, start_ms, end_ms)[1]
+        series = self.of(service, name)
+        return np.array([], dtype=np.float64) if series is None else self.rows(series.id)[1]
 
     def last(self, series_id: int) -> tuple[int, float] | None:
         """The newest `time_ms` and value of one series."""

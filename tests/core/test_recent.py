@@ -26,7 +26,7 @@ def test_rows_have_both_ends_of_the_span_asked_for() -> None:
     recent = recent_of(*((second * 1000, {DEPTH.id: float(second)}) for second in range(6)))
     times, values = recent.rows(DEPTH.id, 1_000, 3_000)
     assert (times.tolist(), values.tolist()) == ([1_000, 2_000, 3_000], [1.0, 2.0, 3.0])
-    assert recent.values("shop", "queue_depth", start_ms=4_000).tolist() == [4.0, 5.0]
+    assert recent.rows(DEPTH.id, 4_000)[1].tolist() == [4.0, 5.0]
 
 
 def test_rows_older_than_the_span_are_forgotten_by_sample_time() -> None:

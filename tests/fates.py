@@ -19,6 +19,16 @@ class LastingBus(MemoryBus):
     durable = True
 
 
+def overslept(joined: Subscription) -> None:
+    """What the client of Kafka does with a membership once it finds that the last poll is too long ago.
+
+    When it finds that depends on how fast the machine is, and so on what else the machine does.
+    """
+    member: Any = joined
+    if not member._leaving:
+        member._consumer._coordinator.maybe_leave_group()
+
+
 class Died(BaseException):
     """The end of a process, which nothing of it survives."""
 
@@ -95,14 +105,9 @@ class FatedBus:
             joined.close()
 
     def overslept(self) -> None:
-        """On Kafka: what the client does with each membership once it finds that the last poll is too long ago.
-
-        How soon it finds that depends on how fast the machine is, and so on what else the machine does.
-        """
-        members: list[Any] = self._joined
-        for member in members:
-            if not member._leaving:
-                member._consumer._coordinator.maybe_leave_group()
+        """On Kafka, of every membership."""
+        for joined in self._joined:
+            overslept(joined)
 
 
 class FatedSubscription:

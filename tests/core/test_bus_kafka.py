@@ -10,13 +10,14 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from cluster.kafka import LocalKafka
-from recwatch.core.bus import Position, Record, next_offsets
+from recwatch.core.bus import Bus, Position, Record, next_offsets
 from recwatch.core.bus.brokers import (
     Brokers,
 )
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.member import MOST_RECORDS
 from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.signals import Samples
 from tests.conftest import paused
 from tests.core.messages import LONG_S, MakeBus, contents, gathered, publish, word
 
@@ -105,25 +106,28 @@ def test_what_retention_deleted_unread_is_said(
     assert "retention deleted 3 messages before group g read them" in caplog.text
 
 
+def publish_patiently(bus: Bus, *messages: Samples) -> None:
+    """Have a bus that waits but briefly for each acknowledgement try for as long as that takes here."""
+    waiting = [("samples", message.service, message) for message in messages]
+    deadline = time.monotonic() + LONG_S
+    while waiting and time.monotonic() < deadline:
+        with suppress(Unavailable):
+            bus.publish_all(waiting)
+    assert waiting == []
+
+
 def test_a_message_whose_acknowledgement_is_late_is_published_once(
     make_bus: MakeBus, brokers: Brokers, broker: LocalKafka
 ) -> None:
     bus = make_bus(max_block_s=0.5)
     reader = bus.subscribe("g", ["samples"])
-    publish(bus, "samples", "shop", 1)
+    publish_patiently(bus, word("samples", "shop", 1))
     late = word("samples", "shop", 2)
     with paused(broker):
         for _ in range(3):
             with pytest.raises(Unavailable, match="cannot be reached"):
                 bus.publish("samples", "shop", late)
-    deadline = time.monotonic() + LONG_S
-    while True:
-        try:
-            bus.publish("samples", "shop", late)
-            break
-        except Unavailable:
-            assert time.monotonic() < deadline
-    publish(bus, "samples", "shop", 3)
+    publish_patiently(bus, late, word("samples", "shop", 3))
     assert contents(gathered(reader, 3)) == [1, 2, 3]
     assert len(raw_records(brokers, "samples", 3)) == 3
 
@@ -132,22 +136,17 @@ def test_of_several_those_that_are_late_are_published_once_and_in_order(
     make_bus: MakeBus, brokers: Brokers, broker: LocalKafka
 ) -> None:
     bus = make_bus(max_block_s=0.5)
-    publish(bus, "samples", "shop", 0)
-    waiting = [("samples", "shop", word("samples", "shop", number)) for number in range(1, 6)]
+    messages = [word("samples", "shop", number) for number in range(7)]
+    publish_patiently(bus, messages[0])
+    waiting = [("samples", "shop", message) for message in messages[1:6]]
     with paused(broker):
         for _ in range(2):
             with pytest.raises(Unavailable, match="cannot be reached"):
                 bus.publish_all(waiting)
             assert [message.target for _, _, message in waiting] == ["1", "2", "3", "4", "5"]
-    deadline = time.monotonic() + LONG_S
-    while waiting and time.monotonic() < deadline:
-        with suppress(Unavailable):
-            bus.publish_all(waiting)
-    publish(bus, "samples", "shop", 6)
+    publish_patiently(bus, *messages[1:])
     found = raw_records(brokers, "samples", 7)
-    assert [record.value for record in found] == [  # type: ignore[attr-defined]
-        encode("samples", word("samples", "shop", number)) for number in range(7)
-    ]
+    assert [record.value for record in found] == [encode("samples", message) for message in messages]  # type: ignore[attr-defined]
 
 
 def test_a_group_with_members_is_not_forgotten_and_an_empty_one_is(
@@ -188,8 +187,8 @@ def test_what_a_callback_fails_of_is_raised_by_the_poll(make_bus: MakeBus) -> No
 def test_poison_that_cannot_be_set_aside_yet_keeps_its_place(
     make_bus: MakeBus, brokers: Brokers, admin: KafkaAdminClient
 ) -> None:
-    bus = make_bus(max_block_s=0.5)
-    reader = bus.subscribe("g", ["marks"])
+    reader = make_bus(max_block_s=0.5).subscribe("g", ["marks"])
+    bus = make_bus()
     publish(bus, "marks", "shop", 1)
     send_raw(brokers, "marks", b"poison")
     publish(bus, "marks", "shop", 2)

@@ -22,7 +22,7 @@ from recwatch.core.store import Store
 from recwatch.core.store.connection import Embedded
 from recwatch.core.store.sink import Sink
 from tests.core.examples import FOREVER, START_MS
-from tests.fates import Died, Fate
+from tests.fates import Died, Fate, overslept
 
 LONG_S = 60.0
 STEPS = ("announcing", "storing", "ending")
@@ -81,7 +81,7 @@ class Owner:
 
 @pytest.fixture
 def bus(brokers: Brokers) -> Iterator[Bus]:
-    opened = kafka_bus(brokers, partitions=2, session_s=3.0, stall_s=3.0)
+    opened = kafka_bus(brokers, partitions=2, session_s=6.0, stall_s=300.0)
     opened.subscribe("sink", ["samples"]).close()
     yield opened
     opened.close()
@@ -149,6 +149,7 @@ def test_an_owner_sleeps_between_two_steps_and_wakes_when_another_has_done_its_w
 
     def sleep() -> None:
         """For as long as the heir needs to get everything, and to store it together with what came since."""
+        overslept(sleeper.subscription)
         publish(bus, 20, 40)
         deadline = time.monotonic() + LONG_S
         while len(heir.owned) < 2 and time.monotonic() < deadline:

@@ -84,11 +84,11 @@ class Heard:
             self._records |= {(r.topic, r.partition, r.offset): r for r in self._reader.poll(0.05)}
         return [self._records[place] for place in sorted(self._records)]
 
-    def readings(self, url: str) -> list[tuple[int, int]]:
-        """Time and number of each answer of this page, in the order in which they were published."""
+    def readings(self, url: str, name: str = NUMBER) -> list[tuple[int, int]]:
+        """Time and value of each reading of this page, by default of its own number, in the order they were published in."""
         records = self.more()
         known = [s for r in records if r.topic == "series" for s in r.message.series]
-        ids = {s.id for s in known if s.name == NUMBER and s.labels["instance"] in url}
+        ids = {s.id for s in known if s.name == name and s.labels["instance"] in url}
         found = []
         for message in (r.message for r in records if r.topic == "samples" and r.message.target == url):
             rows = zip(message.series_id.tolist(), message.time_ms.tolist(), message.value.tolist(), strict=True)
@@ -97,6 +97,16 @@ class Heard:
 
     def told(self) -> list[Any]:
         return [r.message for r in self.more() if r.topic == "targets"]
+
+    def assert_whole(self, url: str, in_hand: int = 0) -> None:
+        """Each answer was told once and in order, but for what was `in_hand` at a death, and for failed scrapes.
+
+        On a busy machine an answer may well come later than a scrape waits for it.
+        """
+        numbers = [number for _, number in self.readings(url)]
+        failed = [up for _, up in self.readings(url, "up")].count(0)
+        assert numbers == sorted(set(numbers))
+        assert len(set(range(1, max(numbers))) - set(numbers)) <= failed + in_hand
 
 
 @contextmanager
@@ -130,12 +140,11 @@ def test_a_collector_that_is_restarted_while_the_brokers_are_away_goes_on_with_i
                 spooled = samples(second, "samples_published_total")
             until(second.answers, "the second has its share")
             until(lambda: samples(second, "samples_published_total") > spooled + 20, "it goes on")
+            served = len(server.requests)
+            until(lambda: heard.readings(url)[-1][1] >= served, "all is heard")
             second.stop(ENOUGH_S)
             assert second.exit_code == 0
-        until(lambda: heard.readings(url)[-1][1] >= len(server.requests) - 1, "all is heard")
-        numbers = [number for _, number in heard.readings(url)]
-        assert numbers == sorted(set(numbers))
-        assert len(set(range(1, max(numbers))) - set(numbers)) <= 2  # in hand when the first was killed
+        heard.assert_whole(url, in_hand=2)
 
 
 def test_a_collector_that_never_had_a_share_says_what_it_waits_for(
@@ -182,7 +191,6 @@ def test_what_one_that_was_cut_off_measured_beside_its_successor_is_left_out(tmp
         until(lambda: len(heard.readings(urls[1])) > before + 10, "the second goes on")
         for role in roles:
             role.check()
-        times, numbers = zip(*heard.readings(urls[0]), strict=True)
-        assert numbers == tuple(range(1, len(numbers) + 1))
-        assert taken_over_ms - 1000 < max(times) <= taken_over_ms
+        heard.assert_whole(urls[0])
+        assert taken_over_ms - 1000 < max(time_ms for time_ms, _ in heard.readings(urls[0], "up")) <= taken_over_ms
         assert heard.told()[-1].targets[0].url == urls[1]

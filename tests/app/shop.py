@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,19 @@ def pipeline_of(content: Mapping[str, Any], **more: Any) -> Pipeline:
     return Pipeline(parse_config(content, "recwatch.yaml"), SystemClock(), **more)
 
 
-def stored_numbers(content: Mapping[str, Any]) -> list[int]:
-    """The numbers of the answers that are in the store, by time; nobody else may have the store open."""
-    store = open_store(content["store"])
-    try:
-        (series,) = [s for s in store.series("shop") if s.name == NUMBER]
-        _, values = store.read([series.id], 0, 2**42)[series.id]
-        return [int(value) for value in values]
-    finally:
-        store.close()
+def stored_answers(content: Mapping[str, Any]) -> tuple[list[int], int]:
+    """The numbers of the answers that are in the store, by time, and its failed scrapes; nobody else may have it open."""
+    with closing(open_store(content["store"])) as store:
+        ids = {series.name: series.id for series in store.series("shop") if series.name in (NUMBER, "up")}
+        read = store.read([*ids.values()], 0, 2**42)
+    numbers, ups = (read[ids[name]][1].tolist() for name in (NUMBER, "up"))
+    return [int(number) for number in numbers], ups.count(0.0)
+
+
+def assert_whole(numbers: Sequence[int], failed: int, under_way: int = 0) -> None:
+    """Each answer is there once and in order, but for those of scrapes that `failed` and that were `under_way` at an end.
+
+    On a busy machine an answer may well come later than a scrape waits for it.
+    """
+    assert numbers == sorted(set(numbers)) != []
+    assert len(set(range(1, max(numbers))) - set(numbers)) <= failed + under_way

@@ -18,7 +18,7 @@ from recwatch.core.clock import SystemClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.store import Store, open_store
 from recwatch.core.store.sink import Sink
-from tests.app.shop import shop, stored_numbers, watched
+from tests.app.shop import assert_whole, shop, stored_answers, watched
 from tests.collectors.server import PageServer
 from tests.conftest import mounted_disk
 from tests.waiting import until
@@ -51,9 +51,7 @@ def assert_next_start_stores_everything(content: dict[str, Any], tmp_path: Path)
     until(lambda: not waiting(tmp_path), "all that waited is on the bus")
     pipeline.check()
     pipeline.stop()
-    numbers = stored_numbers(content)
-    assert len(numbers) == len(set(numbers))
-    assert len(set(range(1, max(numbers))) - set(numbers)) <= 1  # what was under way when the first was stopped
+    assert_whole(*stored_answers(content), under_way=1)
 
 
 def refuse(store: Store, *arguments: object) -> None:

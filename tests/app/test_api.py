@@ -30,7 +30,7 @@ def test_events_merge_the_store_with_what_is_live(world: World) -> None:
 
 
 def test_an_incident_carries_when_it_shifted_and_by_how_much(world: World) -> None:
-    (shift,) = ask(world, "/api/incidents/inc-1")["shifts"]
+    (shift,) = world.ask("/api/incidents/inc-1")["shifts"]
     assert shift.pop("text").startswith("p99 latency changed from 31 ms to ")
     assert shift == {"series": ALL["latency_p99_seconds"].key, "value": 0.198, "expected": 0.031}
 

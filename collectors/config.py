@@ -14,6 +14,7 @@ from collectors.normalise import NORMALISERS
 from collectors.selector import Selector
 from recwatch.core.errors import BadInput
 from recwatch.core.http_address import require_http
+from recwatch.core.paths import ConfiguredPattern
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -90,7 +91,7 @@ class FileSdConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    files: tuple[Annotated[str, Field(pattern=r"\.(json|yml|yaml)$")], ...] = Field(min_length=1)
+    files: tuple[Annotated[ConfiguredPattern, Field(pattern=r"\.(json|yml|yaml)$")], ...] = Field(min_length=1)
 
 
 class HttpSdConfig(HttpConfig):

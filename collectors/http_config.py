@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recwatch.core.errors import BadInput
+from recwatch.core.paths import ConfiguredPath
 
 
 class Authorization(BaseModel):
@@ -15,7 +16,7 @@ class Authorization(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(default="Bearer", pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
-    credentials_file: Path
+    credentials_file: ConfiguredPath
 
 
 class BasicAuth(BaseModel):
@@ -24,7 +25,7 @@ class BasicAuth(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     username: str = Field(pattern=r"^[^:\x00-\x1f\x7f]*$")
-    password_file: Path
+    password_file: ConfiguredPath
 
 
 class TlsConfig(BaseModel):
@@ -32,9 +33,9 @@ class TlsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: ConfiguredPath | None = None
+    cert_file: ConfiguredPath | None = None
+    key_file: ConfiguredPath | None = None
     server_name: str | None = None
     insecure_skip_verify: bool = False
 

@@ -70,7 +70,10 @@ class Deployment:
 
     def add(self, role: str, name: str = "", program: Sequence[str] = PROGRAM) -> Supervised:
         """Start one more process of a role, known as `name`."""
-        return self._run(name or role, role_command(role, self.folder / "recwatch.yaml", program))
+        file = self._home(name or role) / "recwatch.yaml"  # a collector finds its spool again beside it
+        if not file.exists():
+            file.symlink_to(self.folder / "recwatch.yaml")
+        return self._run(name or role, role_command(role, file, program))
 
     def kill(self, name: str, **how: float) -> None:
         """Kill a process; whoever looks after it starts it again."""
@@ -141,10 +144,13 @@ class Deployment:
             return False
 
     def _run(self, name: str, command: Sequence[str]) -> Supervised:
-        home = self.folder / name  # where a collector finds its spool again
-        home.mkdir(exist_ok=True)
-        self.processes[name] = process = Supervised(name, command, home)
+        self.processes[name] = process = Supervised(name, command, self._home(name))
         return process
+
+    def _home(self, name: str) -> Path:
+        home = self.folder / name
+        home.mkdir(exist_ok=True)
+        return home
 
     def _take(self, told: Mapping[str, Any]) -> None:
         incident = told["incident"]

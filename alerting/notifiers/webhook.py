@@ -8,7 +8,6 @@ import logging
 import os
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Literal, Self
 
 import httpx
@@ -18,6 +17,7 @@ from alerting.message import Message
 from alerting.payload import body_of
 from recwatch.core.clock import Clock, SystemClock
 from recwatch.core.errors import BadInput, Unavailable
+from recwatch.core.paths import ConfiguredPath
 
 RETRY_AFTER_S = 5.0
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -33,7 +33,7 @@ class WebhookConfig(BaseModel):
 
     type: Literal["webhook"] = "webhook"
     url: HttpUrl
-    secret_file: Path | None = None
+    secret_file: ConfiguredPath | None = None
     secret_env: str | None = None
     timeout_s: PositiveFloat = 5.0
 

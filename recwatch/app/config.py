@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from alerting.notifiers import NotifierConfig
 from collectors.config import Duration, ServiceConfig
@@ -15,8 +24,9 @@ from recwatch.core.bus.registry import MEMORY, parse_bus
 from recwatch.core.errors import BadInput
 from recwatch.core.faults import keys_of, sentences
 from recwatch.core.objective import Objective
+from recwatch.core.paths import ConfiguredPath, from_its_folder
 from recwatch.core.progress import OWN
-from recwatch.core.store.connection import Server, parse_dsn
+from recwatch.core.store.connection import Embedded, Server, parse_dsn
 from tuning.config import TuningConfig
 
 M = TypeVar("M", bound=BaseModel)
@@ -45,18 +55,18 @@ class StoreReaderConfig(BaseModel):
     The password is written to its file once; the group of that file may read it, if somebody allows it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     port: int = Field(default=8123, ge=0, le=65535)
-    password_file: Path = Path(".recwatch/reader-password")
+    password_file: ConfiguredPath = Path(".recwatch/reader-password")
 
 
 class SpoolConfig(BaseModel):
     """Where collectors keep what the bus does not take, and how much of it; then the oldest samples give way."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, revalidate_instances="always")
 
-    folder: Path = Path(".recwatch/spool")
+    folder: ConfiguredPath = Path(".recwatch/spool")
     max_bytes: ByteSize = ByteSize(2**30)
 
     @field_validator("max_bytes")
@@ -93,13 +103,13 @@ class WatchedService(ServiceConfig):
 
 
 class Config(BaseModel):
-    """A whole configuration. `bus` and `store` are DSNs.
+    """A whole configuration. `bus` and `store` are DSNs. Paths, the usual ones too, are as seen from the file's folder.
 
     `token_file`, for whoever may write through the API, is written once; so is `receive_token_file`, for a Prometheus that
     may only send samples, and which the group of that file may read, too.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     services: tuple[WatchedService, ...] = Field(min_length=1)
     detection: DetectionConfig = DetectionConfig()
@@ -107,8 +117,8 @@ class Config(BaseModel):
     bus: str = MEMORY
     spool: SpoolConfig = SpoolConfig()
     store: str = "chdb://.recwatch/store"
-    token_file: Path = Path(".recwatch/token")
-    receive_token_file: Path = Path(".recwatch/receive-token")
+    token_file: ConfiguredPath = Path(".recwatch/token")
+    receive_token_file: ConfiguredPath = Path(".recwatch/receive-token")
     api: ApiConfig = ApiConfig()
     console: ConsoleConfig | None = ConsoleConfig()
     store_reader: StoreReaderConfig | None = None
@@ -126,6 +136,12 @@ class Config(BaseModel):
             raise BadInput(f"name one service with --service; there are: {names}")
         return found[0]
 
+    @field_validator("store")
+    @classmethod
+    def _is_a_store(cls, store: str, info: ValidationInfo) -> str:
+        place = parse_dsn(store)
+        return Embedded(from_its_folder(place.folder, info)).dsn if isinstance(place, Embedded) else store
+
     @model_validator(mode="after")
     def _named_once(self) -> Config:
         names = [service.name for service in self.services]
@@ -137,10 +153,13 @@ class Config(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _bus_and_store_are_somewhere(self) -> Config:
+    def _bus_is_somewhere(self) -> Config:
         parse_bus(self.bus)
-        place = parse_dsn(self.store)
-        if self.store_reader is not None and isinstance(place, Server):
+        return self
+
+    @model_validator(mode="after")
+    def _reader_is_of_the_embedded_store(self) -> Config:
+        if self.store_reader is not None and isinstance(parse_dsn(self.store), Server):
             raise BadInput("store_reader is for the embedded store; a server answers for itself. Take the key out")
         return self
 
@@ -157,7 +176,7 @@ def load_config(path: Path) -> Config:
 
 
 def read_config(text: str, source: str) -> Config:
-    """Check the text of a configuration file, as `load_config`. `source` names it in errors."""
+    """Check the text of a configuration file, as `load_config`. `source` is its path, which errors name."""
     return parse_config(_content(text, source), source)
 
 
@@ -192,7 +211,7 @@ def _content(text: str, source: str) -> object:
 
 
 def parse_config(content: object, source: str) -> Config:
-    """Check what a configuration file holds, as `load_config`. `source` names it in errors."""
+    """Check what a configuration file holds, as `load_config`. `source` is its path, which errors name."""
     return _checked(Config, content, source)
 
 
@@ -200,7 +219,7 @@ def _checked(model: type[M], content: object, source: str) -> M:
     if not isinstance(content, dict):
         raise BadInput(f"{source}: holds no keys. Valid keys: {keys_of(model)}.")
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context=Path(source).parent)
     except ValidationError as error:
         raise BadInput("\n".join(f"{source}: {sentence}." for sentence in sentences(error.errors(), model))) from error
 

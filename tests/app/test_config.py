@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from recwatch.app.config import load_config, parse_config, read_config
 from recwatch.core.errors import BadInput
+from recwatch.core.store.connection import Embedded, parse_dsn
 
 SERVICE: dict[str, Any] = {"name": "shop", "targets": ["http://127.0.0.1:8000/metrics"]}
 PROMISE = {"latency_p99": "150ms"}
@@ -72,7 +74,7 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
         ),
         (
             {"services": [SERVICE], "store": "clickhouse:/db"},
-            "recwatch.yaml: 'clickhouse:/db' names no store; write chdb:///path/to/folder or clickhouse://user@host:8123/",
+            "recwatch.yaml: key 'store' is 'clickhouse:/db': 'clickhouse:/db' names no store; write chdb:///path/to/folder",
         ),
         (
             {"services": [SERVICE], "api": {"port": 8301}},
@@ -98,6 +100,42 @@ def test_the_spool_is_there_unless_it_is_configured_otherwise() -> None:
     assert (usual.folder, usual.max_bytes) == (Path(".recwatch/spool"), 2**30)
     other = parse_config({"services": [SERVICE], "spool": {"folder": "/var/spool", "max_bytes": "2GiB"}}, "recwatch.yaml")
     assert (other.spool.folder, other.spool.max_bytes) == (Path("/var/spool"), 2**31)
+
+
+def test_every_path_is_as_seen_from_the_folder_of_the_file_that_names_it() -> None:
+    credentials = {"authorization": {"credentials_file": "scrape"}}
+    certificates = {"tls_config": {"ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem"}}
+    lists = {"file_sd_configs": [{"files": ["targets/*.json"]}], "http_sd_configs": [{"url": "http://x/sd", **credentials}]}
+    targets = [{"url": "http://x/metrics", "basic_auth": {"username": "ana", "password_file": "password"}}]
+    content = {
+        "services": [{"name": "shop", "targets": targets, **certificates, **lists}],
+        "notify": [{"type": "webhook", "url": "http://x", "secret_file": "secret"}],
+        "store_reader": {"port": 0},
+    }
+    config = parse_config(content, "/srv/r c#1/recwatch.yaml")
+    assert {str(path.relative_to("/srv/r c#1")) for path in paths_in(config.model_dump())} == {
+        *("scrape", "ca.pem", "cert.pem", "key.pem", "password", "secret"),
+        *(f".recwatch/{name}" for name in ("token", "receive-token", "reader-password", "spool")),
+    }
+    assert config.services[0].file_sd_configs[0].files == ("/srv/r c#1/targets/*.json",)
+    assert parse_dsn(config.store) == Embedded(Path("/srv/r c#1/.recwatch/store"))
+    elsewhere = {**content, "token_file": "/run/token", "store": "chdb:///srv/store", "spool": {"folder": "spool"}}
+    named = parse_config(elsewhere, "conf/recwatch.yaml")
+    assert (named.token_file, named.store, named.spool.folder) == (
+        Path("/run/token"),
+        "chdb:///srv/store",
+        Path("conf/spool"),
+    )
+
+
+def paths_in(dumped: object) -> Iterator[Path]:
+    """Whatever lies in it that is a path."""
+    if isinstance(dumped, Path):
+        yield dumped
+    elif isinstance(dumped, Mapping):
+        yield from paths_in(tuple(dumped.values()))
+    elif isinstance(dumped, tuple):
+        yield from (path for inner in dumped for path in paths_in(inner))
 
 
 def test_a_password_in_the_stores_address_is_refused_and_not_shown() -> None:

@@ -44,13 +44,17 @@ def written(folder: Path, brokers: Brokers, **more: Any) -> Path:
 
 @pytest.fixture
 def collectors(tmp_path: Path, brokers: Brokers) -> Iterator[list[Answering]]:
-    """Two processes of collectors, ready, that share the services; each has a folder of its own."""
+    """Two processes of collectors, ready, that share the services; each reads the file by a link in a folder of its own."""
     with serving() as server, ExitStack() as running:
         for name in SERVICES:
             server.answers[f"/{name}"] = page("up_and_away 1\n")
         services = [{"name": n, "targets": [server.url(f"/{n}")], "scrape_interval": "200ms"} for n in SERVICES]
-        command = role_command("collectors", written(tmp_path, brokers, services=services))
-        both = [running.enter_context(Answering("collectors", command, Path(mkdtemp(dir=tmp_path)))) for _ in range(2)]
+        file = written(tmp_path, brokers, services=services)
+        links = [Path(mkdtemp(dir=tmp_path)) / "recwatch.yaml" for _ in range(2)]
+        for link in links:
+            link.symlink_to(file)
+        commands = [role_command("collectors", link) for link in links]
+        both = [running.enter_context(Answering("collectors", command, tmp_path)) for command in commands]
         until(lambda: all(one.answers() for one in both), "both are ready")
         yield both
 
@@ -91,7 +95,7 @@ def test_services_are_shared_out_and_those_of_a_killed_collector_move(collectors
     ("role", "wrong", "sentence"),
     [
         ("sink", {"bus": "memory"}, "bus: memory is within one process; name the brokers, as in kafka://host:9092, or use"),
-        ("sink", {"store": "chdb://a/store"}, "store: chdb://a/store can be opened by one process alone; serve it with "),
+        ("sink", {"store": "chdb://a/store"}, "store: chdb://{folder}/a/store can be opened by one process alone; serve it"),
         ("painter", {}, "'painter' is no role; they are: collectors, sink, detectors, alerting, tuning, api, console"),
         ("console", {}, "console: null says that there is to be no console; give it a port, as in "),
     ],
@@ -100,7 +104,7 @@ def test_a_wrong_use_is_a_sentence(tmp_path: Path, role: str, wrong: dict[str, s
     file = written(tmp_path, Brokers(("127.0.0.1:9",)), **wrong)
     result = CliRunner().invoke(app, ["run", role, str(file)])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert result.stderr.startswith(f"recwatch: {sentence}")
+    assert result.stderr.startswith(f"recwatch: {sentence.format(folder=tmp_path)}")
 
 
 def test_what_is_taken_or_away_at_the_start_is_a_sentence(tmp_path: Path, brokers: Brokers) -> None:

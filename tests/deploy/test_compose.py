@@ -80,6 +80,18 @@ def test_the_configuration_is_good_and_names_kafka_and_a_server() -> None:
     assert (store.user, store.database) == (database["CLICKHOUSE_USER"], database["CLICKHOUSE_DB"])
 
 
+def test_what_recwatch_writes_lies_in_the_folder_that_its_commands_run_in_which_those_that_write_have_mounted() -> None:
+    folder = re.search(r"^WORKDIR (/var\S+)$", DOCKERFILE, re.MULTILINE)
+    assert folder is not None
+    config = load_config(DEPLOY / "recwatch.yaml")
+    assert str(config.token_file) == f"{folder[1]}/.recwatch/token"
+    assert str(config.spool.folder) == f"{folder[1]}/.recwatch/spool"
+    mounted = {name: [v.split(":")[1:] for v in service["volumes"]] for name, service in roles().items()}
+    assert [folder[1]] in mounted["collectors"]
+    assert [folder[1]] in mounted["api"]
+    assert [folder[1], "ro"] in mounted["console"]
+
+
 def test_every_role_is_healthy_on_a_port_of_its_own_and_prometheus_reads_it_there() -> None:
     ports = {name: service["environment"]["RECWATCH_PORT"] for name, service in roles().items()}
     assert len({*ports.values()}) == len(ports)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import pyarrow as pa
 
@@ -40,6 +40,10 @@ class Embedded:
 
     def __str__(self) -> str:
         return str(self.folder)
+
+    @property
+    def dsn(self) -> str:
+        return f"chdb://{quote(str(self.folder))}"
 
     def arguments(self) -> dict[str, Any]:
         """What the client needs. Raises BadInput where the folder cannot be used, Unavailable where its disk is full."""
@@ -80,6 +84,8 @@ def parse_dsn(dsn: str) -> Place:
 
     >>> parse_dsn("chdb://.recwatch/store")
     Embedded(folder=PosixPath('.recwatch/store'))
+    >>> parse_dsn(Embedded(Path("/srv/c#/store")).dsn)
+    Embedded(folder=PosixPath('/srv/c#/store'))
     >>> parse_dsn("clickhouse://reader@db.example:8123/recwatch")
     Server(host='db.example', port=8123, user='reader', database='recwatch', table_engine='MergeTree')
     >>> parse_dsn("clickhouse://db/recwatch?engine=ReplicatedMergeTree").table_engine
@@ -92,7 +98,7 @@ def parse_dsn(dsn: str) -> Place:
     if parts.password is not None:
         raise BadInput(f"the store's DSN holds a password; take it out and put it in {PASSWORD_VARIABLE}")
     if parts.scheme == "chdb" and (parts.netloc + parts.path).strip("/") and not (parts.query or parts.fragment):
-        return Embedded(Path(parts.netloc + parts.path))
+        return Embedded(Path(unquote(parts.netloc + parts.path)))
     if parts.scheme == "clickhouse" and parts.hostname and (port := _port(parts)):
         user, database = parts.username or "default", parts.path.strip("/") or "default"
         return Server(parts.hostname, port, user, database, _table_engine(parts.query))

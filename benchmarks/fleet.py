@@ -18,7 +18,8 @@ from rich.console import Console
 from benchmarks.fleet_collect import MEASURED_S, Cost, collecting
 from benchmarks.fleet_pages import served_fleet
 from benchmarks.report import Row
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
+from recwatch.app.ports import free_port
 
 TARGETS = 200
 

@@ -16,8 +16,9 @@ from typing import Self
 
 import psutil
 
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
 from recwatch.app.config import ConsoleConfig
+from recwatch.app.ports import free_port
 from recwatch.app.roles.console import ConsoleChild
 from recwatch.client import Client
 from recwatch.core.errors import Unavailable

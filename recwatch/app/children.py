@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 from collections import deque
 from collections.abc import Sequence
@@ -15,23 +14,6 @@ from typing import Self
 from recwatch.core.errors import Unavailable
 
 STOP_GRACE_S = 2.0
-
-
-def free_port(wanted: int = 0, setting: str = "") -> int:
-    """A loopback port that nobody listens on now: the one that `setting` wants, or for 0 any.
-
-    Raises Unavailable when the wanted one is taken.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise Unavailable(
-                f"Nothing can listen on 127.0.0.1:{wanted} ({error.strerror}). Free the port or set {setting}."
-            ) from error
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Child:

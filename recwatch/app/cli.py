@@ -119,14 +119,15 @@ def run(
     role: Annotated[str, typer.Argument(help=f"What this process does: {', '.join(RoleName)}.", metavar="ROLE")],
     file: FileArgument = Path("recwatch.yaml"),
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Where it says on loopback how it is; 0 for any free port.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Where it says how it is, any free port by default; not of the API."),
     ] = None,
     api_url: Annotated[str | None, typer.Option(help="Of the console: where the API is, if not at api.port here.")] = None,
 ) -> None:
     """Run one role of the distributed deployment; any number of processes of each may run.
 
-    Bus and store must be of the kind that processes share. Every process answers /healthz, /readyz and /metrics, the API
-    where it is configured. Ctrl-C or SIGTERM stops it, with exit code 0 once what it had begun is finished.
+    Bus and store must be of the kind that processes share. Every process answers /healthz, /readyz and /metrics, the API at
+    api.port. Ctrl-C or SIGTERM stops it, with exit code 0 once what it had begun is finished.
     """
     from recwatch.app.config import load_config  # noqa: PLC0415 - heavy
     from recwatch.app.run import run_role  # noqa: PLC0415 - heavy

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from recwatch.app.access import keep_token
 from recwatch.app.cast import Cast, Inbox, Monitor
-from recwatch.app.children import free_port
 from recwatch.app.config import parse_config
 from recwatch.app.patient import Patient
 from recwatch.app.pipeline import Pipeline
+from recwatch.app.ports import free_port
 from recwatch.app.report import Counts, Teller, write_report
 from recwatch.app.roles.console import ConsoleChild
 from recwatch.app.story import OBJECTIVE_P99_MS, SCENARIOS, SERVICE, Story

@@ -8,7 +8,8 @@ from typing import Literal
 
 import httpx
 
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
+from recwatch.app.ports import free_port
 from recwatch.core.errors import Unavailable
 
 RATE_PER_SECOND = 110.0

@@ -31,11 +31,11 @@ def run_role(  # noqa: PLR0913, PLR0917  (what the command line is given, and th
 ) -> None:
     """Play the role until told to end; then finish what is begun, and leave. Raises what a part of it died of.
 
-    What is asked of the process is answered on `port`: any free one unless given, but for the API, which has its own.
+    What is asked of the process is answered on `port`, any free one unless given; the API answers where it is configured.
     """
-    _require_usable(name, config, api_url)
+    _require_usable(name, config, port, api_url)
     with told_to_end() as told, ExitStack() as opened:
-        if name is RoleName.api and port is None:
+        if name is RoleName.api:
             server = Server("127.0.0.1", config.api.port)
         else:
             server = Server("127.0.0.1", port or 0, f"recwatch run {name}", "--port")
@@ -61,14 +61,19 @@ def _said(name: RoleName, config: Config, url: str) -> Iterator[str]:
     yield f"recwatch {name} answers at {url}"
 
 
-def _require_usable(name: RoleName, config: Config, api_url: str | None) -> None:
-    """Raise BadInput where bus or store are of one process alone, or it is not said where console and API are."""
+def _require_usable(name: RoleName, config: Config, port: int | None, api_url: str | None) -> None:
+    """Raise BadInput where bus or store are of one process alone, or it is not said, or said twice, where something is."""
     if config.bus == MEMORY:
         raise BadInput("bus: memory is within one process; name the brokers, as in kafka://host:9092, or use recwatch up")
     if isinstance(parse_dsn(config.store), Embedded):
         raise BadInput(
             f"store: {config.store} can be opened by one process alone; serve it with recwatch store serve and name the"
             " server, as in clickhouse://recwatch@127.0.0.1:8123/default, or use recwatch up"
+        )
+    if name is RoleName.api and port is not None:
+        raise BadInput(
+            f"the API answers at api.port, {config.api.port}, where commands and console look for it; leave --port out, or"
+            " set api.port"
         )
     if name is RoleName.console and config.console is None:
         raise BadInput("console: null says that there is to be no console; give it a port, as in console: {port: 8301}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from threading import Lock
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from recwatch.core.errors import Unavailable
+from recwatch.app.ports import listening
 
 LAST_ANSWERS_S = 1
 
@@ -20,17 +19,7 @@ class Server:
     """
 
     def __init__(self, host: str, port: int, name: str = "The API", setting: str = "api.port") -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-            self._socket.listen()  # whoever asks before `serve` waits instead of being refused
-        except OSError as error:
-            self._socket.close()
-            reason = error.strerror or str(error)
-            raise Unavailable(
-                f"{name} cannot listen on {host}:{port} ({reason}). Free the port or set {setting}."
-            ) from error
+        self._socket = listening(host, port, name, setting)
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._starting_or_stopping = Lock()
         self._stopped = False

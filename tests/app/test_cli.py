@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -296,7 +297,11 @@ def test_a_taken_port_is_one_sentence(setting: str, tmp_path: Path, content: dic
             code, said = ended(process)
     assert code == 1
     assert len(said) == 1
-    assert f"listen on 127.0.0.1:{port} (Address already in use). Free the port or set {setting}.port." in said[0]
+    holder = f"process {os.getpid()} ({psutil.Process().name()})"
+    sentence = (
+        f"cannot listen on 127.0.0.1:{port}: {holder} does. Stop that one, or choose another port with {setting}.port."
+    )
+    assert said[0].endswith(sentence)
 
 
 def test_what_a_full_disk_does_not_take_is_said_at_the_end(

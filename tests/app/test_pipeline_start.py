@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import subprocess
@@ -37,7 +38,9 @@ def test_the_token_is_for_its_owner(content: dict[str, Any], tmp_path: Path) -> 
 def test_a_taken_port_is_a_sentence_and_leaves_nothing_behind(content: dict[str, Any], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Unavailable, match=rf"^The API cannot listen on 127.0.0.1:{port} \(.+\). Free the port or set"):
+        with pytest.raises(
+            Unavailable, match=rf"^The API cannot listen on 127.0.0.1:{port}: process {os.getpid()} \(.+\) does"
+        ):
             pipeline_of(content | {"api": {"port": port}})
         assert list(tmp_path.iterdir()) == []
     pipeline = pipeline_of(content | {"api": {"port": port}})

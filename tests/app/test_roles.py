@@ -97,12 +97,17 @@ def test_services_are_shared_out_and_those_of_a_killed_collector_move(collectors
         ("sink", {"bus": "memory"}, "bus: memory is within one process; name the brokers, as in kafka://host:9092, or use"),
         ("sink", {"store": "chdb://a/store"}, "store: chdb://{folder}/a/store can be opened by one process alone; serve it"),
         ("painter", {}, "'painter' is no role; they are: collectors, sink, detectors, alerting, tuning, api, console"),
+        (
+            "api --port 8300",
+            {},
+            "the API answers at api.port, 0, where commands and console look for it; leave --port out, or",
+        ),
         ("console", {}, "console: null says that there is to be no console; give it a port, as in "),
     ],
 )
 def test_a_wrong_use_is_a_sentence(tmp_path: Path, role: str, wrong: dict[str, str], sentence: str) -> None:
     file = written(tmp_path, Brokers(("127.0.0.1:9",)), **wrong)
-    result = CliRunner().invoke(app, ["run", role, str(file)])
+    result = CliRunner().invoke(app, ["run", *role.split(), str(file)])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith(f"recwatch: {sentence.format(folder=tmp_path)}")
 
@@ -112,7 +117,7 @@ def test_what_is_taken_or_away_at_the_start_is_a_sentence(tmp_path: Path, broker
         port = str(taken.getsockname()[1])
         cases = [
             (
-                f"recwatch run sink cannot listen on 127.0.0.1:{port} (Address already in use). Free the port or set",
+                f"recwatch run sink cannot listen on 127.0.0.1:{port}: process {os.getpid()} (",
                 {},
                 ["--port", port],
             ),

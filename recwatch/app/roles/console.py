@@ -10,9 +10,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from dashboards.console.launch import command
-from recwatch.app.children import Child, free_port
+from recwatch.app.children import Child
 from recwatch.app.config import ConsoleConfig
 from recwatch.app.health import Health, health_app
+from recwatch.app.ports import listening
 from recwatch.app.server import Server
 from recwatch.app.threads import Worker
 from recwatch.client import Client
@@ -23,7 +24,8 @@ class ConsoleChild(Child):
     """The console as a child process; `url` is where a browser finds it."""
 
     def __init__(self, config: ConsoleConfig, api_url: str, token_file: Path) -> None:
-        port = free_port(config.port, "console.port")
+        with listening("127.0.0.1", config.port, "The console", "console.port") as free:
+            port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         super().__init__("the console", command(api_url, token_file, port))
 

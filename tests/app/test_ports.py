@@ -1,0 +1,28 @@
+"""A port that nothing can listen on is said in one sentence."""
+
+from __future__ import annotations
+
+import socket
+
+import psutil
+import pytest
+
+from recwatch.app.ports import listening
+from recwatch.core.errors import Unavailable
+
+
+def test_a_port_of_a_process_that_may_not_be_looked_at_is_perhaps_another_recwatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable) as caught:
+            listening("127.0.0.1", port, "The API", "api.port")
+    assert str(caught.value) == (
+        f"The API cannot listen on 127.0.0.1:{port}: another process, perhaps another recwatch, does. "
+        "Stop that one, or choose another port with api.port."
+    )
+
+
+def test_an_address_that_is_not_of_this_machine_is_said_with_the_systems_reason() -> None:
+    with pytest.raises(Unavailable, match=r"^The store cannot listen on 192\.0\.2\.1:0: Cannot assign .+\. Choose another"):
+        listening("192.0.2.1", 0, "The store", "--port")

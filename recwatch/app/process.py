@@ -25,12 +25,22 @@ TOLD_EVERY_S = 5.0
 R = TypeVar("R", bound=Role)
 
 
+def said_once(sentences: Sequence[str]) -> Sequence[str]:
+    """The sentences, without those that another says, too: who waits for the store says why, as the store does.
+
+    >>> said_once(["the store is away", "the sink waits: the bus is away", "the bus is away", "the store is away"])
+    ['the store is away', 'the sink waits: the bus is away']
+    """
+    found = dict.fromkeys(sentences)
+    return [one for one in found if not any(one in other for other in found if other != one)]
+
+
 class Process:
     """Roles are stopped in the opposite order of their adding. `store` is what they need one for, if they do."""
 
     def __init__(self, shared: Shared, server: Server, store: Store | None) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.health = Health(self.registry, self._died_of, lambda: list(self._lacks()))
+        self.health = Health(self.registry, self._died_of, lambda: said_once(list(self._lacks())))
         self.url = server.url
         self._shared = shared
         self._server = server

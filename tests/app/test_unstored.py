@@ -9,10 +9,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import httpx
 import pytest
 
 from recwatch.app.config import parse_config
 from recwatch.app.pipeline import Pipeline
+from recwatch.app.threads import Worker
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import SystemClock
 from recwatch.core.errors import Unavailable
@@ -136,6 +138,43 @@ def test_a_store_that_hangs_does_not_keep_what_was_scraped(
         released.set()
     assert waiting(tmp_path)
     assert_next_start_stores_everything(content, tmp_path)
+
+
+def test_the_roles_share_the_patience_with_a_store_that_hangs(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, waited_s = Event(), []
+    join = Worker.join
+
+    def hang(store: Store, *arguments: object) -> None:
+        released.wait()
+
+    def noted(worker: Worker, timeout: float | None = None) -> None:
+        if worker.name == "finish":
+            waited_s.append(timeout)
+        join(worker, timeout)
+
+    with monkeypatch.context() as server:
+        pipeline = started(content)
+        until(lambda: pipeline.samples_scraped() > 20, "samples are scraped")
+        server.setattr(Store, "save_snapshot", hang)
+        server.setattr(Worker, "join", noted)
+        with pytest.raises(Unavailable, match=r": what they wait for did not answer for 1 s; see whether the store is well"):
+            pipeline.stop()
+        released.set()
+    assert waited_s == [5.0, 1.0, 1.0, 1.0, 1.0]  # detectors, alerting, tuning, API and sink
+
+
+def test_a_store_that_is_away_is_said_once(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = started(content)
+    until(lambda: httpx.get(f"{pipeline.url}/readyz", trust_env=False).is_success, "it is ready")
+    with monkeypatch.context() as server:
+        for method in ("write_samples", "check"):
+            server.setattr(Store, method, refuse)
+        until(lambda: pipeline.totals()["recwatch_stage_unavailable"]["sink"] > 1, "the sink waits for the store")
+        answer = httpx.get(f"{pipeline.url}/readyz", trust_env=False)
+    pipeline.stop()
+    assert (answer.status_code, answer.json()["detail"]) == (503, "store: its disk is full; free some space")
 
 
 def test_what_is_stored_is_not_kept(content: dict[str, Any], tmp_path: Path) -> None:

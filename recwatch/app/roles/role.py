@@ -19,19 +19,23 @@ from recwatch.core.clock import Clock
 from recwatch.core.errors import Unavailable
 from recwatch.core.objective import Objective
 
-FINISH_S = 5.0
+FINISH_S, OTHERS_FINISH_S = 5.0, 1.0
 Totals = Mapping[str, Mapping[str, int]]
 """Counts by metric (without `_total`), and by stage, reason and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all roles of a process share. `stopping` is set when the process is to end."""
+    """What all roles of a process share.
+
+    `stopping` is set when the process is to end, and `hanging` once what a role waited for to finish did not answer.
+    """
 
     config: Config
     clock: Clock
     bus: Bus
     stopping: Event = field(default_factory=Event)
+    hanging: Event = field(default_factory=Event)
 
     def objectives(self) -> dict[str, Objective]:
         """What is promised, by service."""
@@ -124,7 +128,8 @@ class StagedRole:
         """A stage that died or is stuck is left as it is.
 
         Where records do not outlive this process, all that is on the bus is handled first. Raises Unavailable where the
-        world refuses what is left; so it does there, too, after `FINISH_S` in which the world did not answer.
+        world refuses what is left; so it does there, too, after `FINISH_S` in which the world did not answer, or
+        `OTHERS_FINISH_S` where it did not answer another role either.
         """
         if self._stopped:
             return
@@ -135,11 +140,13 @@ class StagedRole:
             return
         finishing = Worker("finish", partial(self._finish, sound))
         finishing.start()
-        finishing.join(FINISH_S)
+        patience_s = OTHERS_FINISH_S if self._shared.hanging.is_set() else FINISH_S
+        finishing.join(patience_s)
         if finishing.is_alive():
+            self._shared.hanging.set()
             names = ", ".join(stage.name for stage in sound)
             raise Unavailable(
-                f"{names}: what they wait for did not answer for {FINISH_S:g} s; see whether the store is well"
+                f"{names}: what they wait for did not answer for {patience_s:g} s; see whether the store is well"
             )
         finishing.check()
 

@@ -8,9 +8,9 @@ from threading import Lock
 from typing import Any
 
 from recwatch.core.bus import Record
-from recwatch.core.event_json import E, Event, version_of
+from recwatch.core.event_json import E, Event, goes_on, version_of
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import ENDED, Hold, Proposal
+from recwatch.core.proposals import Hold, Proposal
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
 from recwatch.core.stage import Outgoing
@@ -105,17 +105,4 @@ class LiveView:
             if known is None or version_of(event) >= version_of(known):
                 kept[event.id] = event
             if len(kept) > EVENTS_KEPT:
-                del kept[next((id_ for id_, one in kept.items() if not _lasts(one)), next(iter(kept)))]
-
-
-def _lasts(event: Event) -> bool:
-    """Whether it is of now, however long ago it began."""
-    match event:
-        case Incident():
-            return event.state == "open"
-        case Anomaly():
-            return event.end_ms is None
-        case Proposal():
-            return event.state not in ENDED
-        case _:
-            return False
+                del kept[next((id_ for id_, one in kept.items() if not goes_on(one)), next(iter(kept)))]

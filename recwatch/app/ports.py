@@ -40,7 +40,7 @@ def _holder(port: int) -> str:
     import psutil  # noqa: PLC0415 (only who meets a taken port pays for it)
 
     with suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+        for one in psutil.net_connections("tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
+                return f"process {one.pid} ({psutil.Process(one.pid).name()})"
     return "another process, perhaps another recwatch,"

@@ -23,11 +23,12 @@ from recwatch.core.signals import Samples, SeriesSet
 def prime(live: LiveView, store: History, services: Collection[str], now_ms: int) -> None:
     """Fill an empty live view with what the store knows of its span, so that a restart shows no gap.
 
-    Of services that are not watched any more, events are taken and series are not.
+    Of services that are not watched any more, events are taken and series are not. What goes on is taken however long ago it
+    began.
     """
     start_ms = now_ms - live.span_ms
     for kind in KINDS:
-        for event in reversed(store.events(kind)):
+        for event in (*reversed(store.events(kind, open_only=True)), *reversed(store.events(kind))):
             live.take(event)
     series = [s for s in store.series() if s.service in services and (s.canonical or s.name in DERIVED)]
     for service in services:

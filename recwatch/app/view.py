@@ -43,7 +43,13 @@ class History(Protocol):
     def one_series(self, series_id: int) -> Series | None: ...
 
     def events(
-        self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000
+        self,
+        kind: type[E],
+        service: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 1000,
+        *,
+        open_only: bool = False,
     ) -> list[E]: ...
 
     def event(self, kind: type[E], event_id: str) -> E | None: ...

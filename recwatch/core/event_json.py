@@ -7,10 +7,12 @@ from typing import Any, TypeVar, get_args
 from pydantic import TypeAdapter
 
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
-from recwatch.core.proposals import Decision, Proposal
+from recwatch.core.proposals import ENDED, Decision, Proposal, ProposalState
 
 Event = Anomaly | Mark | Incident | Silence | Proposal | Decision
 E = TypeVar("E", bound=Event)
+OPEN_STATES = frozenset({"open", *get_args(ProposalState)}) - ENDED
+"""Those of incidents and proposals that something is still to come of."""
 
 
 def version_of(event: Event) -> int:
@@ -27,6 +29,17 @@ def version_of(event: Event) -> int:
             return len(event.history)
         case Mark() | Silence() | Decision():
             return 0
+
+
+def goes_on(event: Event) -> bool:
+    """Whether it is of now, however long ago it began."""
+    match event:
+        case Incident() | Proposal():
+            return event.state in OPEN_STATES
+        case Anomaly():
+            return event.end_ms is None
+        case Mark() | Silence() | Decision():
+            return False
 
 
 def started_ms(event: Event) -> int:

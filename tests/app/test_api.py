@@ -122,3 +122,16 @@ def test_a_restart_shows_what_the_store_kept(world: World) -> None:
     prime(fresh, world.shelf, {SERVICE}, NOW_MS)
     assert fresh.recent.values(SERVICE, "queue_depth").tolist() == [1.0, 2.0]
     assert [i.id for i in fresh.events(Incident)] == ["inc-1"]
+
+
+def test_a_restart_shows_an_incident_that_is_open_although_a_thousand_began_after_it(world: World) -> None:
+    opened = surge_incident(NOW_MS - 10_000_000)
+    over = [
+        replace(opened, id=f"over-{n}", state="resolved", start_ms=opened.start_ms + n, end_ms=NOW_MS - 1)
+        for n in range(1, 1001)
+    ]
+    world.shelf.kept = [*reversed(over), opened]
+    fresh = LiveView()
+    prime(fresh, world.shelf, {SERVICE}, NOW_MS)
+    shown = [incident.id for incident in fresh.events(Incident)]
+    assert (shown[0], shown[-1], len(shown)) == (opened.id, "over-1000", 1000)

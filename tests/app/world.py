@@ -19,7 +19,7 @@ from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock, FakeClock
-from recwatch.core.event_json import E, Event
+from recwatch.core.event_json import E, Event, goes_on
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Hold
 from recwatch.core.signals import Series
@@ -51,8 +51,16 @@ class Shelf:
     def one_series(self, series_id: int) -> Series | None:
         return next((s for s in self.known if s.id == series_id), None)
 
-    def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
-        found: list[E] = [e for e in self.kept if isinstance(e, kind)]
+    def events(
+        self,
+        kind: type[E],
+        service: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 1000,
+        *,
+        open_only: bool = False,
+    ) -> list[E]:
+        found: list[E] = [e for e in self.kept if isinstance(e, kind) and (goes_on(e) or not open_only)]
         return [e for e in found if service in (None, e.service)][:limit]
 
     def event(self, kind: type[E], event_id: str) -> E | None:

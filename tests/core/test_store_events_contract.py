@@ -89,6 +89,21 @@ def test_events_come_newest_first_by_service_and_time(store: Store) -> None:
     assert store.events(Decision) == []
 
 
+def test_what_goes_on_is_found_however_long_ago_it_began(store: Store) -> None:
+    anomaly, incident, proposal = versions_of_an_anomaly(), versions_of_an_incident(), versions_of_a_proposal()
+    store.write_events([anomaly[0], incident[0], proposal[0], MARK, Silence("s", "shop", None, 1, 100, "ana", "known")])
+    over = dataclasses.replace(incident[-1], end_ms=START_MS + 9)
+    for number in range(3):
+        for one in (anomaly[-1], over):
+            store.write_events([dataclasses.replace(one, id=f"later-{number}", start_ms=START_MS + 10 + number)])
+    assert store.events(Anomaly, limit=2, open_only=True) == [anomaly[0]]
+    assert store.events(Incident, limit=2, open_only=True) == [incident[0]]
+    assert store.events(Proposal, open_only=True) == [proposal[0]]
+    assert (store.events(Mark, open_only=True), store.events(Silence, open_only=True)) == ([], [])
+    store.write_events([anomaly[-1], over, proposal[0].moved("rejected", START_MS, "ana", "no")])
+    assert [store.events(kind, open_only=True) for kind in (Anomaly, Incident, Proposal)] == [[], [], []]
+
+
 def test_a_snapshot_replaces_the_one_before_and_holds_any_bytes(store: Store) -> None:
     blob = bytes(range(256)) * 1_000
     offsets = {Position("samples", 3): 2**40, Position("derived_series", 3): 0}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recwatch.core.buckets import Buckets
-from recwatch.core.event_json import E, Event, from_json
+from recwatch.core.event_json import OPEN_STATES, E, Event, from_json
 from recwatch.core.signals import Float64, Int64, Samples, Series
 from recwatch.core.stage import Snapshot
 from recwatch.core.store import queries
@@ -152,9 +152,22 @@ class Store:
         found = self._read.query(queries.OLDEST, service=service)
         return found["at_ms"][0].as_py() if found["rows"][0].as_py() else None
 
-    def events(self, kind: type[E], service: str | None = None, since_ms: int | None = None, limit: int = 1000) -> list[E]:
-        """The events of a kind that began at `since_ms` or later, the newest first, each as it was last."""
-        found = self._read.query(queries.EVENTS, kind=kind_name(kind), service=service, since_ms=since_ms or 0, limit=limit)
+    def events(
+        self,
+        kind: type[E],
+        service: str | None = None,
+        since_ms: int | None = None,
+        limit: int = 1000,
+        *,
+        open_only: bool = False,
+    ) -> list[E]:
+        """The events of a kind that began at `since_ms` or later, the newest first, each as it was last.
+
+        With `open_only`, those anomalies, incidents and proposals that go on.
+        """
+        states = sorted(OPEN_STATES) if open_only else []
+        asked = {"kind": kind_name(kind), "service": service, "since_ms": since_ms or 0, "limit": limit, "states": states}
+        found = self._read.query(queries.EVENTS, **asked)
         return [from_json(kind, text) for text in found["json"].to_pylist()]
 
     def event(self, kind: type[E], event_id: str) -> E | None:

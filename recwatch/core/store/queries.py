@@ -70,6 +70,11 @@ EVENTS = """
     SELECT json FROM events FINAL
     WHERE kind = {kind:String} AND time_ms >= {since_ms:Int64}
         AND ({service:Nullable(String)} IS NULL OR service = {service:Nullable(String)})
+        AND (
+            empty({states:Array(String)})
+            OR JSONExtractString(json, 'state') IN {states:Array(String)}
+            OR JSONExtractRaw(json, 'end_ms') = 'null'
+        )
     ORDER BY time_ms DESC, id LIMIT {limit:UInt64}
 """
 SNAPSHOT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from itertools import count
@@ -20,7 +20,7 @@ from cluster.program import Answering, role_command
 from recwatch.app.config import parse_config
 from recwatch.app.roles.collectors import CollectorsRole
 from recwatch.app.roles.role import Shared
-from recwatch.core.bus import Record, Subscription
+from recwatch.core.bus import Assigned, Position, Record, Subscription
 from recwatch.core.bus.brokers import Brokers
 from recwatch.core.bus.registry import kafka_bus
 from recwatch.core.clock import SystemClock
@@ -158,6 +158,60 @@ def test_a_collector_that_never_had_a_share_says_what_it_waits_for(
             assert one.answers()
             one.stop(ENOUGH_S)
             assert one.exit_code == 0
+
+
+class DoomedBus(CutBus):
+    """A real bus that is cut off again when a member first hears that it lost its share, before it can have another."""
+
+    doom = True
+
+    def subscribe(
+        self, group: str, topics: Sequence[str], on_assigned: Assigned | None = None, on_revoked: Assigned | None = None
+    ) -> Subscription:
+        def given(positions: Sequence[Position]) -> None:
+            self.require()
+            if on_assigned:
+                on_assigned(positions)
+
+        def lost(positions: Sequence[Position]) -> None:
+            if self.doom:
+                self.cut.set()
+            self.doom = False
+            if on_revoked:
+                on_revoked(positions)
+
+        return super().subscribe(group, topics, given, lost)
+
+
+def test_one_that_lost_its_share_and_then_all_brokers_goes_on_with_it(tmp_path: Path, brokers: Brokers) -> None:
+    with serving() as server, hearing(brokers) as heard, ExitStack() as stack:
+        url = server.url("/metrics")
+        server.answers["/metrics"] = numbered()
+        bus = stack.enter_context(closing(kafka_bus(brokers, max_block_s=1.0, session_s=3.0, stall_s=3.0)))
+        doomed = DoomedBus(bus)
+        shared = Shared(parse_config(content_of(tmp_path, brokers, url), "recwatch.yaml"), SystemClock(), doomed)
+        role = CollectorsRole(shared, {})
+        stack.callback(role.stop)
+        stack.callback(shared.stopping.set)
+        role.start()
+        until(lambda: len(heard.readings(url)) > 5, "it scrapes")
+        doomed.cut.set()
+        asked = len(server.requests)
+        until(lambda: len(server.requests) > asked + 30, "it is silent for twice as long as it may be")
+        assert not role.lacks().startswith("collectors wait")
+        doomed.cut.clear()
+        until(lambda: role.lacks().startswith("collectors wait"), "it hears that it lost its share, and is cut off again")
+        asked = len(server.requests)
+        until(lambda: len(server.requests) > asked + 20, "it scrapes on")
+        assert role.lacks().endswith(
+            " to learn their share, and scrape what was theirs before (shop) meanwhile: the network is cut"
+        )
+        doomed.cut.clear()
+        until(lambda: not role.lacks() and not list((tmp_path / "spool").glob("*.segment")), "it has handed on what waited")
+        role.check()
+        until(lambda: len(heard.readings(url)) > asked + 20, "all is heard")
+        numbers = [number for _, number in heard.readings(url)]
+        assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_what_one_that_was_cut_off_measured_beside_its_successor_is_left_out(tmp_path: Path, brokers: Brokers) -> None:

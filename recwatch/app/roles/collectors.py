@@ -30,7 +30,8 @@ RECEIVE_TICK_S = 1.0
 class CollectorsRole:
     """Scrapes each service whose key falls into a partition of `targets` that this member of the group owns.
 
-    While there is no group to join, because the bus is away when it starts, it scrapes what was its share when it last ran.
+    While there is no group to join, because the bus is away when it starts, or after the group took it for dead, it scrapes
+    what was its share last.
 
     What the bus does not take waits in the spool; what is sent to recwatch does not, for its sender keeps it. Of what
     waited, nothing is handed on that another collector measured, too: each tells since when it scrapes a service. What a
@@ -43,8 +44,8 @@ class CollectorsRole:
     def __init__(self, shared: Shared, stored: Mapping[int, int]) -> None:
         self._shared = shared
         received = [service for service in shared.config.services if service.receive]
-        self._began_ms = shared.clock.now_ms()
-        self._standings = {service.name: Standing(service, self._began_ms) for service in received}
+        self._waits_since_ms = shared.clock.now_ms()
+        self._standings = {service.name: Standing(service, self._waits_since_ms) for service in received}
         self._subscription: Subscription | None = None
         self._owned: set[int] = set()
         self._rebalances = 0
@@ -82,7 +83,7 @@ class CollectorsRole:
         scraped = ", ".join(sorted(self._scrapings.names))
         meanwhile = f"scrape what was theirs before ({scraped})" if scraped else "scrape nothing"
         why = f": {self._trouble.sentence}" if self._trouble.sentence else ""
-        return f"collectors wait since {utc(self._began_ms)} to learn their share, and {meanwhile} meanwhile{why}"
+        return f"collectors wait since {utc(self._waits_since_ms)} to learn their share, and {meanwhile} meanwhile{why}"
 
     def stop(self) -> None:
         """Publish what was scraped, and leave the group."""
@@ -115,7 +116,7 @@ class CollectorsRole:
                 self._attend()
             except Unavailable as error:
                 self._trouble.now(str(error))
-                if self._subscription is None:
+                if not self._joined:
                     self._begin([s for s in self._shared.config.services if s.name in self._share.services])
                 stopping.wait(error.retry_after_s)
             else:
@@ -142,12 +143,18 @@ class CollectorsRole:
         self._spool.ask_again()
 
     def _give_up(self, positions: Sequence[Position]) -> None:
-        """Publish what was scraped of the services of these partitions, and let go of them, before another begins."""
+        """Publish what was scraped of the services of these partitions, and let go of them, before another begins.
+
+        Where the group took this member for dead, nobody may have begun: they stay its share until it learns of another.
+        """
         theirs = [service.name for service in self._of({position.partition for position in positions})]
         self._owned.difference_update(position.partition for position in positions)
         self._scrapings.end(theirs)
         self._spool.ask_again()
-        self._share.keep([service.name for service in self._of(self._owned)])
+        if self._subscription is not None and self._subscription.generation:
+            self._share.keep([service.name for service in self._of(self._owned)])
+        else:
+            self._joined, self._waits_since_ms = False, self._shared.clock.now_ms()
 
     def _begin(self, services: Sequence[WatchedService]) -> None:
         if not self._shared.stopping.is_set():

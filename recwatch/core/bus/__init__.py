@@ -67,7 +67,9 @@ class Subscription(Protocol):
 
     @property
     def generation(self) -> int:
-        """How often the group's partitions were shared out, as far as this member took part.
+        """How often the group's partitions were shared out, as far as this member took part; 0 while it has no share.
+
+        It has none before the first time, and once it lost what it had, because the group took it for dead, until the next.
 
         Who is assigned a partition reads a higher number then than any earlier owner did when it was assigned it.
         """

@@ -151,6 +151,7 @@ class KafkaSubscription:
         """Called while a poll waits, before these are another's; where they are `lost` already, after."""
         leaving = sorted(partitions)
         if lost:
+            self._shares.generation = 0
             self._owned.difference_update(leaving)
         try:
             if self._reading.on_revoked:

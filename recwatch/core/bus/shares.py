@@ -47,7 +47,7 @@ def deal(numbers: Sequence[int], members: Iterable[str], holders: Mapping[int, s
 class WholeServices(AbstractPartitionAssignor):  # type: ignore[misc]
     """Kafka's incremental cooperative rebalancing (KIP-429) over `deal`: what moves is first given up, then handed on.
 
-    `generation` is that of the group in which this member was last given its share.
+    `generation` is that of the group in which this member was given its share; 0 where it has none, or lost it.
     """
 
     name = "recwatch-whole-services"

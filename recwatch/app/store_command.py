@@ -46,7 +46,7 @@ def serve(
         name = server.url.removeprefix("http://")
         out.print(f"The store answers at {server.url}. User {READER}, password in {reader_password_file}.")
         out.print(f"Writers name it clickhouse://{WRITER}@{name}/default, and set")
-        out.print(f"{PASSWORD_VARIABLE} to what is in {password_file}. Press Ctrl-C to stop.")
+        out.print(f"{PASSWORD_VARIABLE}_FILE={password_file.absolute()}. Press Ctrl-C to stop.")
         while not told:
             server.check()
             pause.wait(0.2)

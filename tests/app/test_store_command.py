@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from recwatch.app.cli import app
 from recwatch.app.config import parse_config
 from recwatch.core.canonical import canonical_series
-from recwatch.core.errors import BadInput
+from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.signals import Samples
 from recwatch.core.store import open_store
 from recwatch.core.store.connection import PASSWORD_VARIABLE
@@ -45,7 +45,8 @@ def test_several_processes_use_a_served_store(tmp_path: Path, monkeypatch: pytes
             checked = ["check", str(written(tmp_path, watched(tmp_path, pages) | {"store": dsn[0]}))]
             refused = CliRunner().invoke(app, checked)
             assert (refused.exit_code, "it refuses the user or the password" in refused.stderr) == (1, True)
-            monkeypatch.setenv(PASSWORD_VARIABLE, password.read_text())
+            assert said[2] == f"{PASSWORD_VARIABLE}_FILE={password}. Press Ctrl-C to stop.\n"
+            monkeypatch.setenv(f"{PASSWORD_VARIABLE}_FILE", str(password))
             assert CliRunner().invoke(app, checked).exit_code == 0
             with closing(open_store(dsn[0], FOREVER)) as one, closing(open_store(dsn[0], FOREVER)) as other:
                 one.write_samples([Samples.of("shop", "", NOW_MS, {DEPTH.id: 7.0})], "token")
@@ -54,6 +55,13 @@ def test_several_processes_use_a_served_store(tmp_path: Path, monkeypatch: pytes
             assert url is not None
             answer = httpx.post(url[0], content="SELECT count() FROM samples", auth=("reader", reader.read_text()))
             assert answer.text == "1\n"
+            with closing(open_store(dsn[0], FOREVER)) as store:
+                store.check()
+                process.send_signal(signal.SIGSTOP)
+                with pytest.raises(Unavailable, match=r"/default: it cannot be reached; see whether the server is up"):
+                    store.check()
+                process.send_signal(signal.SIGCONT)
+                store.check()
             process.send_signal(signal.SIGTERM)
             assert ended(process) == (0, [])
         finally:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "RECWATCH_CLICKHOUSE_PASSWORD"  # noqa: S105 (the name of the variable, not a password)
 # With less the engine may leave a table half made, and then never starts on that folder again.
 LEAST_FREE_BYTES = 64 * 2**20
+ANSWERS_S = 3.0
 # An asynchronous insert would ignore its deduplication token. To add a roll-up's rows up ahead of every insert would double
 # its CPU time; merging and reading add them up anyway. Strings come as bytes, because a snapshot is not text.
 SETTINGS: Mapping[str, Any] = {"async_insert": 0, "optimize_on_insert": 0, "output_format_arrow_string_as_string": 0}
@@ -137,6 +138,13 @@ class Connection:
         with failures_of(self._place):
             self._client.command(sql, parameters=parameters)
 
+    def check(self) -> None:
+        """Raise Unavailable where nothing answers within `ANSWERS_S`; a query waits for minutes."""
+        with failures_of(self._place):
+            if not self._client.ping(ANSWERS_S):
+                raise Unavailable(_away(self._place))
+            self._client.command("SELECT 1")
+
     def query(self, sql: str, **parameters: object) -> pa.Table:
         """The rows that `sql` selects; strings come as bytes."""
         with failures_of(self._place):
@@ -205,8 +213,12 @@ def _translated(place: Place, code: int | None, text: str, operational: bool) ->
     if "Unable to open the chdb engine" in text:
         return Unavailable(f"store {place}: the engine does not start; see its message above, or use another folder")
     if operational:
-        return Unavailable(f"store {place}: it cannot be reached; see whether the server is up and the DSN is right")
+        return Unavailable(_away(place))
     return None
+
+
+def _away(place: Place) -> str:
+    return f"store {place}: it cannot be reached; see whether the server is up and the DSN is right"
 
 
 def _prepare(folder: Path) -> None:

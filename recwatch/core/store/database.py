@@ -193,8 +193,8 @@ class Store:
         return snapshot_of(found) if len(found) else None
 
     def check(self) -> None:
-        """Raise Unavailable where the store does not answer."""
-        self._read.query("SELECT 1")
+        """Raise Unavailable where the store does not answer in seconds."""
+        self._read.check()
 
     def close(self) -> None:
         """Let go of the store; another process, or another store in this one, can then be opened."""

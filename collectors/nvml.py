@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from collectors.measures import Key, labels_of
@@ -189,8 +190,9 @@ def _readings(nvml: Any, handle: Any) -> Mapping[str, Ask]:
 
 
 def _memory(nvml: Any, handle: Any) -> Mapping[str, Ask]:
-    """Of a GPU or of an instance. What the driver keeps is told apart since driver 510, and counted as used before."""
+    """Of a GPU or of an instance, of one moment. What the driver keeps is apart since driver 510, and was in use before."""
 
+    @cache
     def info() -> Any:
         try:
             return nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)

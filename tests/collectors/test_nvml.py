@@ -195,6 +195,17 @@ def test_an_older_driver_counts_what_it_keeps_as_used() -> None:
     assert "gpu_memory_reserved_bytes" not in gpu.told
 
 
+def test_used_and_free_memory_are_of_one_moment() -> None:
+    moments = iter(range(1, 100))
+
+    def info(_handle: int, **_version: int) -> Any:
+        used = next(moments)
+        return SimpleNamespace(total=100, used=used, free=100 - used, reserved=0)
+
+    (gpu,) = Nvml(Library(DeviceGetMemoryInfo=info)).gpus()
+    assert gpu.told["gpu_memory_used_bytes"] + gpu.told["gpu_memory_free_bytes"] == 100
+
+
 def test_the_last_error_of_each_gpu_is_remembered() -> None:
     events = [SimpleNamespace(device=1, eventData=31), SimpleNamespace(device=1, eventData=79)]
     library = Library(2, EventSetWait_v2=lambda *_: events.pop(0) if events else ERRORS["NVMLError_Timeout"]())

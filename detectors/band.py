@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.pace import Pace
-from detectors.panel import Rows
+from detectors.panel import Place, Rows, rows_at
 from detectors.peaks import Peaks
 from detectors.robust_band import FALSE_ALARMS_A_DAY, LEAST_RARITY
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -67,7 +67,7 @@ class Band:
 
     def __init__(self, settings: BandSettings, false_alarms_a_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._settings = settings
-        self._false_alarms_a_day = false_alarms_a_day
+        self._allowed_a_day = settings.share * np.array([[false_alarms_a_day], [FALSE_ALARMS_A_DAY]])
         self._pace, self._peaks = Pace(), Peaks(settings.prior_peaks)
         ring = np.zeros(settings.warmup_rows)
         margin = np.float32(settings.margin)
@@ -75,29 +75,29 @@ class Band:
             seen=0.0, scale=0.0, tail=TAIL_PRIOR, margin=margin, beyond=0.0, outside=0.0, next=np.int16(0), ring=ring
         )
 
-    def half_width(self, row: Int64, time_ms: Int64, centre: Float64) -> Float64:
+    def half_width(self, at: Place, time_ms: Int64, centre: Float64) -> Float64:
         """Half of the band of each row around `centre` for the reading at this time; NaN while it warms up."""
-        self.rows.reserve(row)
-        self._peaks.rows.reserve(row)
-        self._pace.note(row, time_ms)
-        seen = self.rows["seen"][row]
+        self.rows.reserve(at)
+        self._peaks.rows.reserve(at)
+        self._pace.note(at, time_ms)
+        seen = self.rows["seen"][at]
         caution = 1.0 + self._settings.caution_rows / np.maximum(seen, 1.0)
-        width = self._scale(row, centre) * self.rows["tail"][row] * self.rows["margin"][row] * caution
+        width = self._scale(at, centre) * self.rows["tail"][at] * self.rows["margin"][at] * caution
         return np.where(seen >= self._settings.warmup_rows, width, np.nan)
 
-    def rarity(self, row: Int64) -> Float64:
+    def rarity(self, at: Place) -> Float64:
         """−log10 of the share of a row's readings that may alarm by chance."""
-        return self._rarity(row, self._false_alarms_a_day)
+        return self._rarity(at, self._allowed_a_day[0])
 
-    def weight(self, row: Int64, flagged: npt.NDArray[np.bool_], memory_rows: float) -> Float64:
+    def weight(self, at: Place, flagged: npt.NDArray[np.bool_], memory_rows: float) -> Float64:
         """How much of a new reading goes into an exponential mean over `memory_rows`; 0 while warming up."""
-        seen = self.rows["seen"][row]
+        seen = self.rows["seen"][at]
         rate = np.where(flagged, FLAGGED_WEIGHT / memory_rows, 1.0 / np.minimum(np.maximum(seen, 1.0), memory_rows))
         return np.where(seen >= self._settings.warmup_rows, rate, 0.0)
 
     def learn(  # noqa: PLR0913, PLR0917  (a row of columns that belong together)
         self,
-        row: Int64,
+        at: Place,
         centre: Float64,
         residual: Float64,
         deviation: Float64,
@@ -109,59 +109,56 @@ class Band:
         `deviation` is the distance from the baseline itself. Its median over the last rows is what the baseline moves by
         when the warm-up ends and when a shift is confirmed. Where what to expect is not `known`, the width learns nothing.
         """
-        scale = self._scale(row, centre)
-        size = np.abs(residual)
-        tail = self.rows["tail"][row]
-        beyond, before = size > tail * scale, self.rows["beyond"][row]
+        rows, scale, size = self.rows, self._scale(at, centre), np.abs(residual)
+        tail, before, outside = rows["tail"][at], rows["beyond"][at], rows["outside"][at]
+        limit = tail * scale
+        beyond = size > limit
         run = np.where(beyond, before + 1.0, 0.0)
-        self.rows["beyond"][row] = run
-        weight = known * self.weight(row, flagged | (run > TAIL_RUN_ROWS), self._settings.scale_rows)
-        self.rows["scale"][row] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
-        first = np.where(run > TAIL_RUN_ROWS, 0.0, np.where(run > 1.0, TAIL_RUN_WEIGHT, 1.0))
+        lasts = run > TAIL_RUN_ROWS
+        weight = known * self.weight(at, flagged | lasts, self._settings.scale_rows)
+        first = np.where(lasts, 0.0, np.where(run > 1.0, TAIL_RUN_WEIGHT, 1.0))
         step = np.where(beyond, TAIL_QUANTILE * first, TAIL_QUANTILE - 1.0)
-        outside = self.rows["outside"][row]
         teaches = (weight > 0.0) & ~(flagged & (outside > 0.0))
-        self.rows["tail"][row] = np.maximum(tail * np.exp(self._settings.tail_step * teaches * step), TAIL_LEAST)
-        self.rows["outside"][row] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
-        noted = np.flatnonzero(beyond | (before > 0.0))
+        (noted,) = (beyond | (before > 0.0)).nonzero()
+        rows["beyond"][at] = run
+        rows["scale"][at] = scale + weight * (np.minimum(size, SCALE_CLIP * scale) - scale)
+        rows["tail"][at] = np.maximum(tail * np.exp(self._settings.tail_step * teaches * step), TAIL_LEAST)
+        rows["outside"][at] = np.maximum(outside + np.where(flagged, 1.0, -1.0), 0.0)
         if len(noted):
-            ratio = np.where(weight > 0.0, size, 0.0) / (tail * scale)
-            self._learn_peaks(row[noted], np.where(flagged & (run > 1.0), np.nan, ratio)[noted])
-        return self._settle(row, deviation)
+            ratio = np.where(weight[noted] > 0.0, size[noted], 0.0) / limit[noted]
+            self._learn_peaks(rows_at(at, noted), np.where(flagged[noted] & (run[noted] > 1.0), np.nan, ratio))
+        return self._settle(at, deviation)
 
     def _learn_peaks(self, row: Int64, ratio: Float64) -> None:
         """Learn how far beyond the tail readings are, in units of it; NaN where trouble lasts."""
-        wiser = self._peaks.note(row, np.log(np.maximum(ratio, 1.0)))
-        self.rows["margin"][wiser] = self._margin(wiser)
+        wiser = row[self._peaks.note(row, np.log(np.maximum(ratio, 1.0)))]
+        if len(wiser):
+            self.rows["margin"][wiser] = self._margin(wiser)
 
-    def _margin(self, row: Int64) -> Float64:
-        reach = self._peaks.reach(row, self.rarity(row) - TAIL_RARITY)
-        usual = self._peaks.reach(row, self._rarity(row, FALSE_ALARMS_A_DAY) - TAIL_RARITY)
-        return reach * np.maximum(self._settings.margin / usual, 1.0)
+    def _margin(self, at: Place) -> Float64:
+        reach, usual = self._peaks.reach(at, self._rarity(at, self._allowed_a_day) - TAIL_RARITY)
+        margin: Float64 = reach * np.maximum(self._settings.margin / usual, 1.0)
+        return margin
 
-    def _rarity(self, row: Int64, false_alarms_a_day: float) -> Float64:
-        allowed = self._settings.share * false_alarms_a_day
-        rarity: Float64 = np.maximum(np.log10(self._pace.rows_a_day(row) / allowed), LEAST_RARITY)
+    def _rarity(self, at: Place, allowed_a_day: Float64) -> Float64:
+        rarity: Float64 = np.maximum(np.log10(self._pace.rows_a_day(at) / allowed_a_day), LEAST_RARITY)
         return rarity
 
-    def _scale(self, row: Int64, centre: Float64) -> Float64:
+    def _scale(self, at: Place, centre: Float64) -> Float64:
         floor = np.maximum(self._settings.relative_floor * np.abs(centre), self._settings.absolute_floor)
-        scale: Float64 = np.maximum(self.rows["scale"][row], floor)
+        scale: Float64 = np.maximum(self.rows["scale"][at], floor)
         return scale
 
-    def _settle(self, row: Int64, deviation: Float64) -> Float64:
+    def _settle(self, at: Place, deviation: Float64) -> Float64:
         """Remember the deviations; start anew around them where the warm-up ends or a shift is confirmed."""
-        slot = self.rows["next"][row]
-        self.rows["ring"][row, slot] = deviation
-        self.rows["next"][row] = (slot + 1) % self._settings.warmup_rows
-        seen = self.rows["seen"][row] + 1.0
-        self.rows["seen"][row] = seen
-        shift = np.zeros(len(row))
-        due = np.flatnonzero(
-            (seen == self._settings.warmup_rows) | (self.rows["outside"][row] >= self._settings.rebaseline_rows)
-        )
+        slot, shift = self.rows["next"][at], np.zeros(len(deviation))
+        self.rows["ring"][rows_at(at, np.arange(len(slot))), slot] = deviation
+        self.rows["next"][at] = (slot + 1) % self._settings.warmup_rows
+        self.rows["seen"][at] += 1.0
+        seen, outside = self.rows["seen"][at], self.rows["outside"][at]
+        (due,) = ((seen == self._settings.warmup_rows) | (outside >= self._settings.rebaseline_rows)).nonzero()
         if len(due):
-            settled = row[due]
+            settled = rows_at(at, due)
             recent = self.rows["ring"][settled]
             shift[due] = np.median(recent, axis=1)
             self.rows["scale"][settled] = _spread(recent - shift[due, None])
@@ -182,7 +179,7 @@ class Band:
         self.rows.restore(state, "band.")
         self._pace.restore(state, "band.")
         self._peaks.restore(state, "band.")
-        self.rows["margin"][:] = self._margin(np.arange(len(self.rows["margin"])))
+        self.rows["margin"][:] = self._margin(slice(0, len(self.rows["margin"])))
 
 
 def _spread(recent: Float64) -> Float64:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.ensemble import Round
 from detectors.layout import slices
@@ -32,21 +33,43 @@ class _Cells:
         return cls(judged.members, judged.warming, column * rows + reading, reading, ids[reading, column])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """Those of the cells, at `place`, in which something is said; kept for as long as it is the same ones.
+
+    `parts` has, for each service of which something is said, where that lies among all and under which ids.
+    """
+
+    cells: _Cells
+    finite: npt.NDArray[np.bool_]
+    place: Int64
+    reading: Int64
+    parts: tuple[tuple[str, slice, UInt64], ...]
+
+    @classmethod
+    def of(cls, cells: _Cells, finite: npt.NDArray[np.bool_], services: Mapping[str, slice]) -> _Told:
+        place = np.flatnonzero(finite)
+        reading, ids = cells.reading.take(place), cells.ids.take(place)
+        ends = np.searchsorted(reading, [0, *(rows.stop for rows in services.values())])
+        parts = ((name, own, ids[own]) for name, own in slices(services, ends).items() if own.stop > own.start)
+        return cls(cells, finite, place, reading, tuple(parts))
+
+
 class Judgements:
     """Turns rounds into a batch of samples for each service; what nothing is said of is left out."""
 
     def __init__(self) -> None:
         self._cells: _Cells | None = None
+        self._told: _Told | None = None
 
     def of(self, judged: Round) -> Iterator[Samples]:
-        cells = self._cells
+        cells, told = self._cells, self._told
         if cells is None or cells.members is not judged.members or cells.warming != judged.warming:
             self._cells = cells = _Cells.of(judged)
         values = judged.said.ravel().take(cells.cell)
-        told = np.flatnonzero(np.isfinite(values))
-        reading, ids, values = cells.reading.take(told), cells.ids.take(told), values.take(told)
-        times = judged.time_ms.take(reading)
-        ends = np.searchsorted(reading, [0, *(rows.stop for rows in judged.services.values())])
-        for service, own in slices(judged.services, ends).items():
-            if own.stop > own.start:
-                yield Samples(service, "", times[own], ids[own], values[own])
+        finite = np.isfinite(values)
+        if told is None or told.cells is not cells or not np.array_equal(told.finite, finite):
+            self._told = told = _Told.of(cells, finite, judged.services)
+        times, values = judged.time_ms.take(told.reading), values.take(told.place)
+        for service, own, ids in told.parts:
+            yield Samples(service, "", times[own], ids, values[own])

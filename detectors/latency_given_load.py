@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
-from detectors.panel import Batch, Rows, within
+from detectors.panel import Batch, Place, Rows, place, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -41,25 +41,30 @@ CAUTION_ROWS, LASTING_CAUTION_ROWS = 2.0, 100.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """The time, the knot below each row's load, how far (0..1) it is on its way to the next, and the log share of misses."""
+class _Load:
+    """The two knots around each row's load, int64[2, n], its share (0..1) in either, and the log share of misses."""
 
     row: Int64
-    time_ms: Int64
-    knot: Int64
-    share: Float64
+    at: Place
+    knots: Int64
+    shares: Float64
     log_misses: Float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Expected:
-    """Log of the latency expected, how many readings it rests on, its error from the share of misses, and if it is known."""
+    """Log of the latency expected, how many readings it rests on, its error from the share of misses, and if it is known.
+
+    `known_readings` and `known_log` are what is known at the two knots, float32[2, n].
+    """
 
     log: Float64
     readings: Float64
     error: Float64
     misses: Float64
     familiar: npt.NDArray[np.bool_]
+    known_readings: npt.NDArray[np.float32]
+    known_log: npt.NDArray[np.float32]
 
 
 class LatencyGivenLoad:
@@ -123,113 +128,106 @@ class LatencyGivenLoad:
 
     def update(self, batch: Batch) -> Judgement:
         self._rows.reserve(batch.row)
-        load = batch.beside[LOAD]
-        usable = np.flatnonzero((batch.value > 0.0) & (load >= 0.0))
-        hits = np.nan_to_num(batch.beside[CACHE][usable])
-        misses = 1.0 - np.minimum(np.maximum(hits, 0.0), MOST_HITS)
-        at = self._place(batch.row[usable], batch.time_ms[usable], load[usable] * misses, misses)
-        told = self._judge(at, batch.value[usable])
+        (usable,) = ((batch.value > 0.0) & (batch.beside[LOAD] >= 0.0)).nonzero()
         if len(usable) == len(batch):
-            return told
-        whole = Judgement.abstain(len(batch))
+            return self._judge(batch)
+        whole, told = Judgement.abstain(len(batch)), self._judge(batch.only(usable))
         for column in ("score", "expected", "lower", "upper"):
             getattr(whole, column)[usable] = getattr(told, column)
         return whole
 
-    def _judge(self, at: _Place, value: Float64) -> Judgement:
-        row = at.row
-        log_value = np.log(np.clip(value, SHORTEST_SECONDS, LONGEST_SECONDS))
-        expected = self._expected(at)
-        residual = log_value - expected.log
+    def _judge(self, batch: Batch) -> Judgement:
+        load = self._load(batch)
+        at, expected = load.at, self._expected(load)
+        residual = np.log(np.minimum(np.maximum(batch.value, SHORTEST_SECONDS), LONGEST_SECONDS)) - expected.log
+        size = np.abs(residual)
         few = 1.0 / np.maximum(expected.readings, 1.0)
-        half_width = self._band.half_width(row, at.time_ms, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
-        lasting = self._lasting(row, residual, half_width, expected)
-        lasting_width = self._lasting_band.half_width(row, at.time_ms, expected.log) * (1.0 + LASTING_CAUTION_ROWS * few)
-        lasting_width += expected.error
-        still = np.clip(lasting * np.sign(residual), 0.0, 2.0 * np.abs(residual))
-        score = np.maximum(np.abs(residual) / half_width, still / lasting_width)
-        score = np.where(expected.familiar, score, np.nan)
-        self._learn(at, expected, residual, half_width, score >= 1.0)
-        self._lasting_band.learn(row, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
-        score = np.maximum(score, self._sustained.score(row, np.copysign(score, residual), self._band.rarity(row)))
+        half_width = self._band.half_width(at, batch.time_ms, expected.log) * (1.0 + CAUTION_ROWS * few) + expected.error
+        lasting = self._lasting(at, residual, half_width, expected)
+        lasting_width = self._lasting_band.half_width(at, batch.time_ms, expected.log)
+        lasting_width = lasting_width * (1.0 + LASTING_CAUTION_ROWS * few) + expected.error
+        still = np.minimum(np.maximum(lasting * np.sign(residual), 0.0), 2.0 * size)
+        score = np.where(expected.familiar, np.maximum(size / half_width, still / lasting_width), np.nan)
+        self._learn(load, expected, residual, half_width, score >= 1.0)
+        self._lasting_band.learn(at, expected.log, lasting, lasting, np.abs(lasting) >= lasting_width, expected.familiar)
+        score = np.maximum(score, self._sustained.score(at, load.row, np.copysign(score, residual), self._band.rarity(at)))
         told = np.where(expected.familiar, half_width, np.nan)
         seconds = np.exp(expected.log + 0.0 * told)
         width = np.exp(np.minimum(told, WIDEST_LOG))
         return Judgement(score, seconds, seconds / width, seconds * width)
 
-    def _place(self, row: Int64, time_ms: Int64, load: Float64, misses: Float64) -> _Place:
+    def _load(self, batch: Batch) -> _Load:
         """Where the load of the last `LOAD_SECONDS` lies: what one second brings is chance, and latency lags behind it."""
-        rows = self._rows
-        newest = 1.0 - np.exp((rows["last_ms"][row] - time_ms) / (1000.0 * LOAD_SECONDS))
-        rows["last_ms"][row] = time_ms
-        for name, value in (("load", load), ("misses", misses)):
-            before = rows[name][row]
-            rows[name][row] = np.where(np.isnan(before), value, before + newest * (value - before))
-        log2 = np.log2(np.maximum(rows["load"][row], 2.0**LEAST_LOG2_LOAD))
+        rows, at, hits = self._rows, place(batch.row), np.nan_to_num(batch.beside[CACHE])
+        misses = 1.0 - np.minimum(np.maximum(hits, 0.0), MOST_HITS)
+        newest = 1.0 - np.exp((rows["last_ms"][at] - batch.time_ms) / (1000.0 * LOAD_SECONDS))
+        rows["last_ms"][at] = batch.time_ms
+        for name, value in (("load", batch.beside[LOAD] * misses), ("misses", misses)):
+            before = rows[name][at]
+            rows[name][at] = np.where(np.isnan(before), value, before + newest * (value - before))
+        log2 = np.log2(np.maximum(rows["load"][at], 2.0**LEAST_LOG2_LOAD))
         position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
         knot = position.astype(np.int64)
-        return _Place(row, time_ms, knot, position - knot, np.log(rows["misses"][row]))
+        share = position - knot
+        knots, shares = np.stack((knot, knot + 1)), np.stack((1.0 - share, share))
+        return _Load(batch.row, at, knots, shares, np.log(rows["misses"][at]))
 
-    def _expected(self, at: _Place) -> _Expected:
-        row, knot, rows = at.row, at.knot, self._rows
-        low = (1.0 - at.share) * rows["readings"][row, knot]
-        high = at.share * rows["readings"][row, knot + 1]
-        seen = low + high
-        here = low * rows["log_latency"][row, knot] + high * rows["log_latency"][row, knot + 1]
-        usual_misses = rows["usual_misses"][row]
-        misses = at.log_misses - np.where(np.isnan(usual_misses), at.log_misses, usual_misses)
+    def _expected(self, load: _Load) -> _Expected:
+        rows, at, cells = self._rows, load.at, (load.row, load.knots)
+        known_readings, known_log = rows["readings"][cells], rows["log_latency"][cells]
+        readings = load.shares * known_readings
+        seen, here = np.add.reduce(readings), np.add.reduce(readings * known_log)
+        usual_misses = rows["usual_misses"][at]
+        misses = load.log_misses - np.where(np.isnan(usual_misses), load.log_misses, usual_misses)
         familiar = seen >= self._familiar_rows
-        log = np.where(familiar, here / np.maximum(seen, 1e-12) + rows["slope"][row] * misses, rows["familiar_log"][row])
-        error = 3.0 * np.abs(misses) * np.sqrt(rows["slope_variance"][row])
-        rows["familiar_log"][row] = log
-        return _Expected(log, seen, error, misses, familiar)
+        log = np.where(familiar, here / np.maximum(seen, 1e-12) + rows["slope"][at] * misses, rows["familiar_log"][at])
+        error = 3.0 * np.abs(misses) * np.sqrt(rows["slope_variance"][at])
+        rows["familiar_log"][at] = log
+        return _Expected(log, seen, error, misses, familiar, known_readings, known_log)
 
-    def _lasting(self, row: Int64, residual: Float64, half_width: Float64, expected: _Expected) -> Float64:
+    def _lasting(self, at: Place, residual: Float64, half_width: Float64, expected: _Expected) -> Float64:
         """The exponential mean of the residual; where nothing is expected it stays."""
-        before = self._rows["lasting"][row]
+        before = self._rows["lasting"][at]
         held = within(residual, np.where(np.isnan(half_width), np.abs(residual), half_width))
         lasting = np.where(expected.familiar, before + (held - before) / LASTING_ROWS, before)
-        self._rows["lasting"][row] = lasting
+        self._rows["lasting"][at] = lasting
         return lasting
 
     def _learn(
         self,
-        at: _Place,
+        load: _Load,
         expected: _Expected,
         residual: Float64,
         half_width: Float64,
         flagged: npt.NDArray[np.bool_],
     ) -> None:
-        row, rows = at.row, self._rows
+        rows, at, cells = self._rows, load.at, (load.row, load.knots)
         held = within(residual, np.where(np.isnan(half_width), 0.0, half_width))
-        self._learn_misses(at, expected, held, flagged)
-        target = expected.log + held - rows["slope"][row] * expected.misses
-        sure = rows["noise"][row] ** 2
+        self._learn_misses(load, expected, held, flagged)
+        target = expected.log + held - rows["slope"][at] * expected.misses
+        sure = rows["noise"][at] ** 2
         worth = np.where(flagged, FLAGGED_WEIGHT, 1.0) * sure / (sure + expected.error**2)
-        for knot, part in ((at.knot, (1.0 - at.share) * worth), (at.knot + 1, at.share * worth)):
-            readings = np.minimum(rows["readings"][row, knot] + part, self._memory_rows)
-            rows["readings"][row, knot] = readings
-            before = rows["log_latency"][row, knot]
-            memory = np.where(flagged & (readings >= self._familiar_rows), self._memory_rows, np.maximum(readings, 1e-12))
-            rows["log_latency"][row, knot] = before + part * (target - before) / memory
-        shift = self._band.learn(row, expected.log, residual, residual, flagged, expected.familiar)
-        moved = np.flatnonzero(shift)
+        part = load.shares * worth
+        readings = np.minimum(expected.known_readings + part, self._memory_rows)
+        memory = np.where(flagged & (readings >= self._familiar_rows), self._memory_rows, np.maximum(readings, 1e-12))
+        rows["readings"][cells] = readings
+        rows["log_latency"][cells] = expected.known_log + part * (target - expected.known_log) / memory
+        shift = self._band.learn(at, expected.log, residual, residual, flagged, expected.familiar)
+        (moved,) = shift.nonzero()
         if len(moved):
-            rows["log_latency"][row[moved]] += shift[moved, None]
-            rows["familiar_log"][row[moved]] += shift[moved]
+            rows["log_latency"][load.row[moved]] += shift[moved, None]
+            rows["familiar_log"][load.row[moved]] += shift[moved]
 
-    def _learn_misses(self, at: _Place, expected: _Expected, held: Float64, flagged: npt.NDArray[np.bool_]) -> None:
-        row, rows = at.row, self._rows
-        before = rows["usual_misses"][row]
-        usual = np.where(np.isnan(before), at.log_misses, before)
-        rows["usual_misses"][row] = usual + (at.log_misses - usual) / MISS_MEMORY_ROWS
-        noise = rows["noise"][row]
-        rows["noise"][row] = np.maximum(noise + (np.minimum(np.abs(held), 3.0 * noise) - noise) / MISS_MEMORY_ROWS, 1e-3)
-        variance = rows["slope_variance"][row]
+    def _learn_misses(self, load: _Load, expected: _Expected, held: Float64, flagged: npt.NDArray[np.bool_]) -> None:
+        rows, at = self._rows, load.at
+        before, noise, variance = rows["usual_misses"][at], rows["noise"][at], rows["slope_variance"][at]
+        usual = np.where(np.isnan(before), load.log_misses, before)
         gain = variance * expected.misses / (noise**2 * LASTING_ROWS + variance * expected.misses**2)
         gain = np.where(expected.familiar & ~flagged, gain, 0.0)
-        rows["slope"][row] += gain * held
-        rows["slope_variance"][row] = np.minimum(variance * (1.0 - gain * expected.misses) + SLOPE_DRIFT, SLOPE_VARIANCE)
+        rows["usual_misses"][at] = usual + (load.log_misses - usual) / MISS_MEMORY_ROWS
+        rows["noise"][at] = np.maximum(noise + (np.minimum(np.abs(held), 3.0 * noise) - noise) / MISS_MEMORY_ROWS, 1e-3)
+        rows["slope"][at] += gain * held
+        rows["slope_variance"][at] = np.minimum(variance * (1.0 - gain * expected.misses) + SLOPE_DRIFT, SLOPE_VARIANCE)
 
     def warmup_ratio(self, row: Int64) -> Float64:
         return self._band.warmup_ratio(row)

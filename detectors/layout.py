@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from detectors.panel import Place, place
-from recwatch.core.signals import Int64, UInt64
+from recwatch.core.signals import Int64, Samples, UInt64
 
 NONE = -1
 
@@ -39,9 +39,9 @@ class Layout:
     row: Int64
     beside: Mapping[str, Int64]
 
-    def fits(self, services: Iterable[str], series_id: UInt64) -> bool:
-        """Whether ticks of these services with these series have this layout."""
-        return tuple(self.services) == tuple(services) and np.array_equal(self.series_id, series_id)
+    def orders(self, ticks: Sequence[Samples]) -> bool:
+        """Whether ticks are of these services, in this order."""
+        return [*self.services] == [tick.service for tick in ticks]
 
     def services_among(self, kept: Int64) -> dict[str, slice]:
         """The slice of each service where only these positions of `row` are kept."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import Band, BandSettings, judged
-from detectors.panel import LARGEST, Batch, Rows
+from detectors.panel import LARGEST, Batch, Place, Rows, place, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -37,30 +37,29 @@ class LevelShift:
         self._rows = Rows(reference=0.0, next=np.int16(0), recent=np.full(recent_rows, np.nan))
 
     def update(self, batch: Batch) -> Judgement:
-        row = batch.row
-        self._rows.reserve(row)
-        residual = self._recent_median(row, np.clip(batch.value, -LARGEST, LARGEST)) - self._rows["reference"][row]
-        reference = self._rows["reference"][row]
-        half_width = self._band.half_width(row, batch.time_ms, reference)
+        at = place(batch.row)
+        self._rows.reserve(at)
+        reference = self._rows["reference"][at]
+        residual = self._recent_median(at, batch.row, within(batch.value, LARGEST)) - reference
+        half_width = self._band.half_width(at, batch.time_ms, reference)
         judgement = judged(reference, residual, half_width)
 
         flagged = judgement.score >= 1.0
-        weight = self._band.weight(row, flagged, self._reference_rows)
+        weight = self._band.weight(at, flagged, self._reference_rows)
         held = np.where(weight > 0.0, half_width, 0.0)
-        shift = self._band.learn(row, reference, residual, residual, flagged)
-        self._rows["reference"][row] = reference + weight * np.clip(residual, -held, held) + shift
+        shift = self._band.learn(at, reference, residual, residual, flagged)
+        self._rows["reference"][at] = reference + weight * within(residual, held) + shift
         return judgement
 
-    def _recent_median(self, row: Int64, value: Float64) -> Float64:
+    def _recent_median(self, at: Place, row: Int64, value: Float64) -> Float64:
         """The median with the new reading in it; a row's first reading stands for all before it."""
-        recent = self._rows["recent"]
-        slot = self._rows["next"][row]
-        fresh = np.isnan(recent[row, 0])
-        if fresh.any():
+        recent, slot = self._rows["recent"], self._rows["next"][at]
+        (fresh,) = np.isnan(recent[at, 0]).nonzero()
+        if len(fresh):
             recent[row[fresh]] = value[fresh, None]
         recent[row, slot] = value
-        self._rows["next"][row] = (slot + 1) % recent.shape[1]
-        return np.partition(recent[row], self._middle, axis=1)[:, self._middle]
+        self._rows["next"][at] = (slot + 1) % recent.shape[1]
+        return np.partition(recent[at], self._middle, axis=1)[:, self._middle]
 
     def warmup_ratio(self, row: Int64) -> Float64:
         return self._band.warmup_ratio(row)

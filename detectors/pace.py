@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows, within
+from detectors.panel import Place, Rows, within
 from detectors.views import DAY_MS, FIRST_STEP_MS, NEVER_MS
 from recwatch.core.signals import Float64, Int64
 
@@ -31,20 +31,19 @@ class Pace:
     def __init__(self) -> None:
         self.rows = Rows(**self.BLANK)
 
-    def note(self, row: Int64, time_ms: Int64) -> None:
+    def note(self, at: Place, time_ms: Int64) -> None:
         """A reading of each row, at these times."""
-        self.rows.reserve(row)
-        last_ms, step_ms = self.rows["last_ms"][row], self.rows["step_ms"][row]
-        self.rows["last_ms"][row] = time_ms
+        self.rows.reserve(at)
+        last_ms, step_ms = self.rows["last_ms"][at], self.rows["step_ms"][at]
         passed_ms = np.maximum((time_ms - last_ms).astype(np.float64), 1.0)
-        if not np.count_nonzero(passed_ms != step_ms):
-            return
-        usual = np.where(np.isnan(step_ms), passed_ms, step_ms + within(passed_ms - step_ms, MOST_CHANGE * step_ms))
-        self.rows["step_ms"][row] = np.where(last_ms == NEVER_MS, np.nan, usual)
+        if np.count_nonzero(passed_ms != step_ms):
+            usual = np.where(np.isnan(step_ms), passed_ms, step_ms + within(passed_ms - step_ms, MOST_CHANGE * step_ms))
+            self.rows["step_ms"][at] = np.where(last_ms == NEVER_MS, np.nan, usual)
+        self.rows["last_ms"][at] = time_ms
 
-    def rows_a_day(self, row: Int64) -> Float64:
+    def rows_a_day(self, at: Place) -> Float64:
         """Readings a day; before the second reading one a second is taken for granted."""
-        step_ms = self.rows["step_ms"][row].astype(np.float64)
+        step_ms = self.rows["step_ms"][at].astype(np.float64)
         return DAY_MS / np.where(np.isnan(step_ms), FIRST_STEP_MS, step_ms)
 
     def state(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:

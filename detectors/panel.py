@@ -35,6 +35,15 @@ def place(row: Int64) -> Place:
     return row
 
 
+def rows_at(at: Place, which: Int64) -> Int64:
+    """The rows that lie at these positions of a place.
+
+    >>> rows_at(slice(3, 6), np.array([0, 2])), rows_at(np.array([3, 5, 9]), np.array([0, 2]))
+    (array([3, 5]), array([3, 9]))
+    """
+    return which + at.start if isinstance(at, slice) else at[which]
+
+
 def within(value: Float64, limit: Float64 | float) -> Float64:
     """The value held within ± limit; `np.clip` takes several times as long on short arrays.
 
@@ -61,6 +70,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def only(self, which: Int64) -> Batch:
+        """The readings at these positions."""
+        beside = {name: column[which] for name, column in self.beside.items()}
+        return Batch(self.row[which], self.time_ms[which], self.value[which], beside)
 
 
 class Detector(Protocol):
@@ -123,9 +137,9 @@ class Rows:
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
         return self._columns[column]
 
-    def reserve(self, row: Int64) -> bool:
+    def reserve(self, at: Place) -> bool:
         """Make sure that these rows exist; True where some did not."""
-        wanted = int(np.maximum.reduce(row, initial=-1)) + 1
+        wanted = at.stop if isinstance(at, slice) else int(np.maximum.reduce(at, initial=-1)) + 1
         if wanted <= self._size:
             return False
         size = max(wanted, 2 * self._size)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows
+from detectors.panel import Place, Rows, rows_at
 from detectors.tail import LEAST_EXCESS, LOG10_E
 from recwatch.core.signals import Float64, Int64
 
@@ -42,17 +42,18 @@ class Peaks:
         self._prior_peaks = prior_peaks
         self.rows = Rows(**self.BLANK)
 
-    def note(self, row: Int64, log_excess: Float64) -> Int64:
-        """Note ln(size / threshold) of a reading of each row, 0 within it; the answer is which rows have learnt a peak.
+    def note(self, at: Place, log_excess: Float64) -> Int64:
+        """Note ln(size / threshold) of a reading of each row, 0 within it; the answer is where a peak was learnt.
 
         A peak is learnt once its run is over. NaN says that the run is no noise, and its peak is forgotten.
         """
-        self.rows.reserve(row)
-        ongoing, within = self.rows["ongoing"][row], log_excess <= 0.0
-        over = within & (ongoing > 0.0)
-        self.rows["ongoing"][row] = np.where(within, 0.0, np.maximum(ongoing, log_excess))
-        self._learn(row[over], ongoing[over])
-        return row[over]
+        self.rows.reserve(at)
+        ongoing, within = self.rows["ongoing"][at], log_excess <= 0.0
+        (over,) = (within & (ongoing > 0.0)).nonzero()
+        if len(over):
+            self._learn(rows_at(at, over), ongoing[over])
+        self.rows["ongoing"][at] = np.where(within, 0.0, np.maximum(ongoing, log_excess))
+        return over
 
     def _learn(self, row: Int64, peak: Float64) -> None:
         peak = np.minimum(peak, MOST_EXCESSES * self.rows["excess"][row])
@@ -62,8 +63,8 @@ class Peaks:
         for column, value in (("excess", peak), ("square", peak * peak)):
             self.rows[column][row] += share * (value - self.rows[column][row])
 
-    def reach(self, row: Int64, rarity: Float64) -> Float64:
-        """The size, in units of the threshold, that one peak in 10 to the power of `rarity` reaches.
+    def reach(self, at: Place, rarity: Float64) -> Float64:
+        """The size, in units of the threshold, that one peak in 10 to the power of `rarity`, float64[…, n], reaches.
 
         The mean excess counts with its standard error on top: too small an estimate costs more alarms than too large a one
         saves.
@@ -76,11 +77,13 @@ class Peaks:
         >>> peaks.reach(row, np.array([np.log10(216.0)])).round(1)
         array([1.6])
         """
-        excess, square = (self.rows[column][row].astype(np.float64) for column in ("excess", "square"))
+        excess, square = (self.rows[column][at].astype(np.float64) for column in ("excess", "square"))
         excess = np.maximum(excess, LEAST_EXCESS)
         alike = np.minimum(excess**2 / np.maximum(square, LEAST_EXCESS**2), 1.0 - LEAST_INDEX)
-        learnt = self.rows["learnt"][row].astype(np.float64)
-        index = np.clip(excess + 1.0 - 0.5 / (1.0 - alike), 0.0, excess) * learnt / (learnt + 0.5 * self._prior_peaks)
+        learnt = self.rows["learnt"][at].astype(np.float64)
+        index = np.minimum(np.maximum(excess + 1.0 - 0.5 / (1.0 - alike), 0.0), excess)
+        index *= learnt
+        index /= learnt + 0.5 * self._prior_peaks
         excess *= 1.0 + np.sqrt(learnt) / (learnt + self._prior_peaks)
         index = np.maximum(index, LEAST_INDEX)
         reach: Float64 = 1.0 + excess * np.expm1(np.minimum(index * rarity / LOG10_E, LARGEST_LOG)) / index

@@ -103,12 +103,14 @@ class Roster:
 
     def in_order(self, ticks: Sequence[Samples]) -> Sequence[Samples]:
         """The ticks of a round as their services became known, so that the same ones lie alike however they came."""
+        if self._layout is not None and self._layout.orders(ticks):
+            return ticks
         return sorted(ticks, key=lambda tick: self._rows_of.get(tick.service, UNKNOWN)[0])
 
     def layout(self, ticks: Sequence[Samples]) -> Layout:
         """Where the judged readings of these ticks lie; kept from round to round while services and their series stay."""
         kept, series_id = self._layout, np.concatenate([tick.series_id for tick in ticks])
-        if kept is None or not kept.fits([tick.service for tick in ticks], series_id):
+        if kept is None or not kept.orders(ticks) or not np.array_equal(kept.series_id, series_id):
             self._layout = kept = joined([self._part(tick) for tick in ticks])
         return kept
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows
+from detectors.panel import Place, Rows
 from detectors.peaks import Peaks
 from recwatch.core.signals import Float64, Int64
 
@@ -30,22 +30,23 @@ class Sustained:
         self._peaks = Peaks(PRIOR_PEAKS)
         self.rows = Rows(next=0, scores=np.zeros(ROWS), rate=np.float32(0.0))
 
-    def score(self, row: Int64, signed: Float64, rarity: Float64) -> Float64:
+    def score(self, at: Place, row: Int64, signed: Float64, rarity: Float64) -> Float64:
         """The score of the last readings together, from that of the newest with its side for a sign, NaN for none.
 
         It is 1 where what they share comes once in 10 to the power of `rarity` readings by chance.
         """
-        self.rows.reserve(row)
-        self._peaks.rows.reserve(row)
-        slot, rate = self.rows["next"][row], self.rows["rate"][row]
-        self.rows["scores"][row, slot] = np.nan_to_num(signed)
-        self.rows["next"][row] = (slot + 1) % ROWS
-        last = self.rows["scores"][row]
-        ratio = np.maximum(last.min(axis=1), -last.max(axis=1)) / HALF_WAY
+        self.rows.reserve(at)
+        self._peaks.rows.reserve(at)
+        slot, rate = self.rows["next"][at], self.rows["rate"][at]
+        self.rows["scores"][row, slot] = np.where(np.isnan(signed), 0.0, signed)
+        self.rows["next"][at] = (slot + 1) % ROWS
+        last = self.rows["scores"][at].T
+        ratio = np.maximum(np.minimum.reduce(last), -np.maximum.reduce(last)) / HALF_WAY
         seldom = np.maximum(rarity + np.log10(np.maximum(rate, LEAST_RATE)), 0.0)
-        score: Float64 = ratio / self._peaks.reach(row, seldom)
-        over = np.isin(row, self._peaks.note(row, np.log(np.maximum(ratio, 1.0))))
-        self.rows["rate"][row] = rate + (over - rate) / MEMORY_ROWS
+        score: Float64 = ratio / self._peaks.reach(at, seldom)
+        over = np.zeros(len(row), dtype=np.bool_)
+        over[self._peaks.note(at, np.log(np.maximum(ratio, 1.0)))] = True
+        self.rows["rate"][at] = rate + (over - rate) / MEMORY_ROWS
         return score
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -20,20 +20,30 @@ def rounds(batches: Iterable[Samples]) -> list[list[Samples]]:
     >>> [[tick.service for tick in one] for one in rounds([first, second, other])]
     [['shop', 'news'], ['shop']]
     """
+    filled = [batch for batch in batches if len(batch)]
     ticks: dict[str, list[Samples]] = defaultdict(list)
-    for batch in batches:
-        ticks[batch.service] += _split(batch)
+    for batch, mixed in zip(filled, _of_several_times(filled), strict=True):
+        ticks[batch.service] += _split(batch) if mixed else [batch]
     return [
         [of_service[number] for of_service in ticks.values() if number < len(of_service)]
         for number in range(max(map(len, ticks.values()), default=0))
     ]
 
 
-def _split(batch: Samples) -> list[Samples]:
-    if len(batch) == 0:
+def _of_several_times(batches: Sequence[Samples]) -> list[bool]:
+    """Whether the rows of a batch differ in time; asked for all at once, since numpy's cost is per call."""
+    if not batches:
         return []
-    if not np.count_nonzero(batch.time_ms != batch.time_ms[0]):
-        return [batch]
+    ends = np.cumsum([len(batch) for batch in batches])
+    time_ms = np.concatenate([batch.time_ms for batch in batches])
+    changes = np.flatnonzero(time_ms[1:] != time_ms[:-1]) + 1
+    before_end = np.searchsorted(changes, ends)
+    after_start = np.searchsorted(changes, [0, *ends[:-1]], side="right")
+    several: list[bool] = (before_end > after_start).tolist()
+    return several
+
+
+def _split(batch: Samples) -> list[Samples]:
     order = np.argsort(batch.time_ms, kind="stable")
     ends = np.flatnonzero(np.diff(batch.time_ms[order])) + 1
     return [_only(batch, rows) for rows in np.split(order, ends)]

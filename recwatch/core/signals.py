@@ -94,9 +94,9 @@ class Samples:
     value: Float64
 
     def __post_init__(self) -> None:
-        lengths = {len(self.time_ms), len(self.series_id), len(self.value)}
-        if len(lengths) > 1:
-            raise BadInput(f"Samples of {self.service}: columns of unequal length {sorted(lengths)}; give n rows in each")
+        if not len(self.time_ms) == len(self.series_id) == len(self.value):
+            lengths = sorted({len(self.time_ms), len(self.series_id), len(self.value)})
+            raise BadInput(f"Samples of {self.service}: columns of unequal length {lengths}; give n rows in each")
 
     def __len__(self) -> int:
         return len(self.value)

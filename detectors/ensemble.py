@@ -14,7 +14,7 @@ from detectors.fusion import explained, tempered
 from detectors.members import Members
 from detectors.objective import BOUND
 from detectors.panel import LARGEST, Batch, Detector, Foresees, Place, Rows, within
-from detectors.plan import IN_OWN_TERMS, Watch
+from detectors.plan import Watch
 from detectors.roster import AHEAD, BAND, Roster
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Judgement, Samples
@@ -87,7 +87,8 @@ class Ensemble:
         self._needs = sorted({need for method in self.methods.values() for need in method.needs} - {BOUND, LIMIT})
         self.foresees = {name: method for name, method in self.methods.items() if isinstance(method, Foresees)}
         ahead = {name: method.foresees for name, method in self.foresees.items()}
-        self.roster = Roster(plan, tuple(self.methods), self._needs, objectives, ahead)
+        judges = {name: method.judges for name, method in self.methods.items()}
+        self.roster = Roster(plan, judges, self._needs, objectives, ahead)
         self.rows = Rows(last_ms=np.int64(NEVER_MS), step_ms=np.int32(0), warming=np.ones(len(self.methods), dtype=np.bool_))
 
     def judge(self, ticks: Sequence[Samples]) -> Round:
@@ -138,7 +139,7 @@ class Ensemble:
         self.rows["last_ms"][members.place] = time_ms
 
     def _ask(self, number: int, name: str, into: Round) -> None:
-        """What one method says of its rows, written into its place in the round, over what less preferred ones said."""
+        """What one method says of its rows, in its place in the round; its band goes over less preferred ones."""
         method, asked = self.methods[name], into.members.asked[number]
         among, value = asked.among, into.value[asked.among]
         beside = {need: into.beside[need][among] for need in method.needs}
@@ -146,10 +147,11 @@ class Ensemble:
         if name in self.foresees:
             foreseen = self.foresees[name].foresight(asked.own_row)
             into.ahead(tuple(self.foresees).index(name))[:, among] = foreseen.T
-        if name not in IN_OWN_TERMS:
+        if method.judges == "distance":
             judgement = tempered(judgement, value, asked.side, asked.matters(judgement.expected))
             _tell_band(judgement, into.band, among)
-        into.score[number][among] = judgement.score
+        if method.judges != "nothing":
+            into.score[number][among] = judgement.score
 
     def _tell_warmup(self, number: int, judged: Round, line: Float64) -> None:
         asked, method = judged.members.asked[number], list(self.methods.values())[number]
@@ -162,9 +164,10 @@ class Ensemble:
         """Where latency is what the load makes of it, no other method may find it surprising."""
         by_load = tuple(self.methods).index(BY_LOAD)
         among = judged.members.asked[by_load].among
-        for line, name in zip(judged.score, self.methods, strict=True):
-            if name not in IN_OWN_TERMS:
-                line[among] = explained(line[among], judged.score[by_load][among])
+        reason = judged.score[by_load][among]
+        for line, method in zip(judged.score, self.methods.values(), strict=True):
+            if method.judges == "distance":
+                line[among] = explained(line[among], reason)
 
 
 def _tell_band(judgement: Judgement, band: Float64, among: Place) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.panel import LARGEST, Batch, Judges, Rows, within
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LIMIT = "limit"
@@ -56,6 +56,7 @@ class Exhaustion:
 
     name = "exhaustion"
     needs: tuple[str, ...] = (LIMIT,)
+    judges: Judges = "otherwise"
     foresees = "recwatch_exhaustion_seconds"
 
     def __init__(

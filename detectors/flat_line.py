@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.pace import Pace
-from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.panel import LARGEST, Batch, Judges, Rows, within
 from detectors.robust_band import CAUTION, CAUTION_ROWS, FALSE_ALARMS_A_DAY, WARMUP_ROWS
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -30,6 +30,7 @@ class FlatLine:
 
     name = "flat_line"
     needs: tuple[str, ...] = ()
+    judges: Judges = "otherwise"
 
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day

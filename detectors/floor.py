@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import LARGEST, Batch
+from detectors.panel import LARGEST, Batch, Judges
 from recwatch.core.signals import Float64, Int64, Judgement
 
 WHOLE = 1.0
@@ -22,6 +22,7 @@ class Floor:
 
     name = "floor"
     needs: tuple[str, ...] = ()
+    judges: Judges = "distance"
 
     def __init__(self, floor: float = WHOLE) -> None:
         self._floor = floor

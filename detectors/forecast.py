@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.daily_profile import DailyProfile
-from detectors.panel import LARGEST, Batch, Place, Rows, place, within
+from detectors.panel import LARGEST, Batch, Judges, Place, Rows, place, within
 from recwatch.core.signals import Float64, Int64, Judgement
 
 HORIZON_S = 600.0
@@ -24,7 +24,6 @@ COMPARED_ROWS = 25
 """Forecasts whose time must have come before an interval is told."""
 RELATIVE_FLOOR = 1e-4
 ABSOLUTE_FLOOR = 1e-9
-FORECAST = "forecast"
 
 
 class Forecast:
@@ -35,8 +34,9 @@ class Forecast:
     (quantile tracking; Gibbs and Candès, "Adaptive conformal inference under distribution shift", 2021). It judges nothing.
     """
 
-    name = FORECAST
+    name = "forecast"
     needs: tuple[str, ...] = ()
+    judges: Judges = "nothing"
     foresees = "recwatch_forecast"
 
     def __init__(self, *, horizon_s: float = HORIZON_S) -> None:
@@ -69,7 +69,7 @@ class Forecast:
         where = slot.astype(np.int64) % (SLOTS + 1)
         due = np.where(rows["kept_for"][batch.row, where] == slot, rows["kept"][batch.row, where], np.nan)
         compared = ~np.isnan(due)
-        error = np.abs(value - np.nan_to_num(due))
+        error = np.abs(value - np.where(compared, due, 0.0))
         width = np.maximum(rows["width"][at], RELATIVE_FLOOR * np.abs(value) + ABSOLUTE_FLOOR)
         first = rows["compared"][at] < COMPARED_ROWS
         moved = width * np.exp(STEP * np.where(error > width, COVERED_RATIO, COVERED_RATIO - 1.0))
@@ -80,10 +80,13 @@ class Forecast:
         rows = self._rows
         passed_ms = np.maximum(batch.time_ms - rows["last_ms"][at], 1.0)
         share = -np.expm1(-passed_ms / (LEVEL_SHARE * self._horizon_ms))
-        before = rows["level"][at] + self._course(at, batch.row, rows["last_ms"][at], batch.time_ms)
-        level = np.where(np.isnan(before), value, before + share * (value - before))
         then_ms = batch.time_ms + round(self._horizon_ms)
-        ahead = level + self._course(at, batch.row, batch.time_ms, then_ms)
+        last, now, then = (
+            self._daily.expected(at, batch.row, ms)[0] for ms in (rows["last_ms"][at], batch.time_ms, then_ms)
+        )
+        before = rows["level"][at] + _course(last, now)
+        level = np.where(np.isnan(before), value, before + share * (value - before))
+        ahead = level + _course(now, then)
         slot = np.floor(then_ms / self._slot_ms)
         where = slot.astype(np.int64) % (SLOTS + 1)
         rows["kept"][batch.row, where] = ahead
@@ -92,12 +95,6 @@ class Forecast:
         rows["ahead"][at] = ahead
         rows["last_ms"][at] = batch.time_ms
         self._daily.learn(at, batch.row, batch.time_ms, value)
-
-    def _course(self, at: Place, row: Int64, from_ms: Int64, to_ms: Int64) -> Float64:
-        """What the profile of the day does from one time to another; 0 where it is not known."""
-        before, after = self._daily.expected(at, row, from_ms), self._daily.expected(at, row, to_ms)
-        course: Float64 = np.nan_to_num(after[0] - before[0])
-        return course
 
     def _reserve(self, row: Int64) -> None:
         if self._rows.reserve(row):
@@ -113,3 +110,9 @@ class Forecast:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._daily.restore(state)
         self._rows.restore(state)
+
+
+def _course(before: Float64, after: Float64) -> Float64:
+    """What the profile of the day does from one time to another; 0 where it is not known."""
+    course = after - before
+    return np.where(np.isnan(course), 0.0, course)

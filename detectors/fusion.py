@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import Rows, place
+from detectors.panel import Place, Rows, rows_at
 from recwatch.core.events import Anomaly
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -27,13 +27,13 @@ def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float
     what matters the score stays under 1 however long a deviation lasts. Where something is known to matter, the series is
     never below 0, and neither is its band.
     """
-    distance = value - judgement.expected
+    distance, some = value - judgement.expected, matters > 0
     ignored = distance * side < 0
-    share = np.divide(np.abs(distance), matters, out=np.full(len(value), np.inf), where=matters > 0)
+    share = np.divide(np.abs(distance), matters, out=np.full(len(value), np.inf), where=some)
     score = np.where(ignored, 0.0 * judgement.score, np.minimum(judgement.score, share))
     upper = np.maximum(judgement.upper, judgement.expected + matters)
     lower = np.minimum(judgement.lower, judgement.expected - matters)
-    return Judgement(score, judgement.expected, np.where(matters > 0, np.maximum(lower, 0.0), lower), upper)
+    return Judgement(score, judgement.expected, np.where(some, np.maximum(lower, 0.0), lower), upper)
 
 
 def explained(score: Float64, by: Float64) -> Float64:
@@ -56,13 +56,14 @@ class Hysteresis:
     """Whether each pair of a series and a method is in an anomaly; series are rows, methods are columns."""
 
     def __init__(self, methods: int) -> None:
-        counts, none = np.zeros(methods, dtype=np.float32), np.zeros(methods)
-        stamps = np.zeros(methods, dtype=np.int64)
-        self.rows = Rows(over=counts, under=counts, open=none.astype(bool), peak=none, since_ms=stamps, last_ms=stamps)
+        count, stamp = np.zeros(methods, dtype=np.int32), np.zeros(methods, dtype=np.int64)
+        self.rows = Rows(
+            over=count, under=count, open=count.astype(bool), peak=np.zeros(methods), since_ms=stamp, last_ms=stamp
+        )
 
     def update(
         self,
-        row: Int64,
+        at: Place,
         time_ms: Int64,
         score: Float64,
         starts_after: Float64 | float = STARTS_AFTER,
@@ -72,19 +73,19 @@ class Hysteresis:
 
         The thresholds are the same for all rows, or one for each.
         """
-        self.rows.reserve(row)
-        columns, at = self.rows, place(row)
-        busy = (score >= 1.0) | columns["open"][at] | (columns["over"][at] > 0.0)
+        self.rows.reserve(at)
+        columns = self.rows
+        busy = (score >= 1.0) | columns["open"][at] | (columns["over"][at] > 0)
         if not np.count_nonzero(busy):
             return Changes([], [])
         index, method = _pairs(busy)
-        told, time, pair = score[index, method], time_ms[index], (row[index], method)
+        told, time, pair = score[index, method], time_ms[index], (rows_at(at, index), method)
         over = told >= 1.0
         before, is_open = columns["over"][pair], columns["open"][pair]
-        first = over & (before == 0.0) & ~is_open
-        count = np.where(over, before + 1.0, 0.0)
-        under = np.where(over, 0.0, columns["under"][pair] + 1.0)
-        after, at_once = (np.broadcast_to(limit, len(row))[index] for limit in (starts_after, starts_at_once))
+        first = over & (before == 0) & ~is_open
+        count = np.where(over, before + 1, 0)
+        under = np.where(over, 0, columns["under"][pair] + 1)
+        after, at_once = (np.broadcast_to(limit, len(score))[index] for limit in (starts_after, starts_at_once))
         started = over & ~is_open & ((count >= after) | (told >= at_once))
         ended = is_open & (under >= ENDS_AFTER)
         columns["over"][pair] = count
@@ -100,14 +101,14 @@ class Hysteresis:
     def resume(self, row: int, method: int, anomaly: Anomaly, last_ms: int) -> None:
         """Go on with an anomaly that another process saw begin, and saw open at `last_ms`."""
         self.rows.reserve(np.array([row], dtype=np.int64))
-        told = {"open": True, "over": 0.0, "under": 0.0, "since_ms": anomaly.start_ms, "last_ms": last_ms}
+        told = {"open": True, "over": 0, "under": 0, "since_ms": anomaly.start_ms, "last_ms": last_ms}
         for column, value in {**told, "peak": anomaly.peak_score}.items():
             self.rows[column][row, method] = value
 
     def forget(self, row: int, method: int) -> None:
         """The pair is in no anomaly any more."""
         self.rows["open"][row, method] = False
-        self.rows["over"][row, method] = 0.0
+        self.rows["over"][row, method] = 0
 
     def since_ms(self, row: int, method: int) -> int:
         return int(self.rows["since_ms"][row, method])

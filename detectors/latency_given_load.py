@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
-from detectors.panel import Batch, Place, Rows, place, within
+from detectors.panel import Batch, Judges, Place, Rows, place, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -20,6 +20,7 @@ CACHE = "cache_hit_ratio"
 KNOTS_PER_OCTAVE = 4
 LEAST_LOG2_LOAD = -4.0
 KNOTS = 96
+BELOW_AND_ABOVE = np.array([[0], [1]])
 SHORTEST_SECONDS = 1e-9
 LONGEST_SECONDS = 1e9
 WIDEST_LOG = 50.0
@@ -85,6 +86,7 @@ class LatencyGivenLoad:
 
     name = "latency_given_load"
     needs: tuple[str, ...] = (LOAD, CACHE)
+    judges: Judges = "distance"
 
     def __init__(
         self,
@@ -158,8 +160,8 @@ class LatencyGivenLoad:
 
     def _load(self, batch: Batch) -> _Load:
         """Where the load of the last `LOAD_SECONDS` lies: what one second brings is chance, and latency lags behind it."""
-        rows, at, hits = self._rows, place(batch.row), np.nan_to_num(batch.beside[CACHE])
-        misses = 1.0 - np.minimum(np.maximum(hits, 0.0), MOST_HITS)
+        rows, at, hits = self._rows, place(batch.row), batch.beside[CACHE]
+        misses = 1.0 - np.minimum(np.maximum(np.where(np.isnan(hits), 0.0, hits), 0.0), MOST_HITS)
         newest = 1.0 - np.exp((rows["last_ms"][at] - batch.time_ms) / (1000.0 * LOAD_SECONDS))
         rows["last_ms"][at] = batch.time_ms
         for name, value in (("load", batch.beside[LOAD] * misses), ("misses", misses)):
@@ -169,8 +171,8 @@ class LatencyGivenLoad:
         position = np.minimum((log2 - LEAST_LOG2_LOAD) * KNOTS_PER_OCTAVE, KNOTS - 1.001)
         knot = position.astype(np.int64)
         share = position - knot
-        knots, shares = np.stack((knot, knot + 1)), np.stack((1.0 - share, share))
-        return _Load(batch.row, at, knots, shares, np.log(rows["misses"][at]))
+        shares = np.where(BELOW_AND_ABOVE, share, 1.0 - share)
+        return _Load(batch.row, at, knot + BELOW_AND_ABOVE, shares, np.log(rows["misses"][at]))
 
     def _expected(self, load: _Load) -> _Expected:
         rows, at, cells = self._rows, load.at, (load.row, load.knots)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import Band, BandSettings, judged
-from detectors.panel import LARGEST, Batch, Place, Rows, place, within
+from detectors.panel import LARGEST, Batch, Judges, Place, Rows, place, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -22,6 +22,7 @@ class LevelShift:
 
     name = "level_shift"
     needs: tuple[str, ...] = ()
+    judges: Judges = "distance"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.panel import LARGEST, Batch
+from detectors.panel import LARGEST, Batch, Judges
 from recwatch.core.signals import Float64, Int64, Judgement
 
 LEAST_BOUND = 1e-9
@@ -21,6 +21,7 @@ class ObjectiveBound:
 
     name = "objective"
     needs: tuple[str, ...] = (BOUND,)
+    judges: Judges = "otherwise"
 
     def update(self, batch: Batch) -> Judgement:
         bound = batch.beside[BOUND]

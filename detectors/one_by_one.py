@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import Band, BandSettings
-from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.panel import LARGEST, Batch, Judges, Rows, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -62,6 +62,7 @@ class OneByOne(ABC):
 
     name: str
     needs: tuple[str, ...] = ()
+    judges: Judges = "distance"
 
     def __init__(self, kept_rows: int = KEPT_ROWS, *, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._band = Band(WIDTH, max_false_alarms_per_series_day)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ LARGEST = 1e100
 """Readings are held within ± this, so that no arithmetic of a method can overflow."""
 
 
+Judges = Literal["distance", "otherwise", "nothing"]
+"""What a method judges: how far a reading is from an expected one, something in terms of its own, or nothing at all."""
 Place = slice | Int64
 """Where rows lie in the columns of a state."""
 
@@ -86,6 +88,7 @@ class Detector(Protocol):
 
     name: str
     needs: tuple[str, ...]
+    judges: Judges
 
     def update(self, batch: Batch) -> Judgement:
         """The judgement of each reading, aligned to the batch, from what was seen before it."""

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from detectors import METHODS
-from detectors.forecast import FORECAST
 from detectors.fusion import STARTS_AFTER, STARTS_AT_ONCE
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.canonical import SIGNALS
@@ -38,8 +37,6 @@ class Watch:
     starts_at_once: float = STARTS_AT_ONCE
 
 
-IN_OWN_TERMS = ("objective", "exhaustion", "flat_line")
-"""Methods that do not judge how far a reading is from an expected one; what the plan says of distances is not for them."""
 KNOB = "max_false_alarms_per_series_day"
 BAND = ("robust_band",)
 SHIFT = ("robust_band", "level_shift")
@@ -51,7 +48,7 @@ TAIL: Any = {**FELT, "starts_after": 7}
 mean, the median, the errors and the queue."""
 
 PLAN: Mapping[str, Watch] = {
-    "requests_per_second": Watch((*BAND, FORECAST), "both", 5.0, 0.4),
+    "requests_per_second": Watch((*BAND, "forecast"), "both", 5.0, 0.4),
     "errors_ratio": Watch((*BAND, "objective"), "above", 0.01, **FELT),
     "latency_mean_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),
     "latency_p50_seconds": Watch(LATENCY, "above", 0.003, 0.5, **FELT),

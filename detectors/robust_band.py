@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.hold import Hold
-from detectors.panel import Batch, Place, Rows, place
+from detectors.panel import Batch, Judges, Place, Rows, place
 from detectors.tail import LOG10_E, ParetoTail, Tails
 from detectors.views import LEVEL, NEAREST, VIEWS, Reading, Views
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -50,6 +50,7 @@ class RobustBand:
 
     name = "robust_band"
     needs: tuple[str, ...] = ()
+    judges: Judges = "distance"
 
     def __init__(self, max_false_alarms_per_series_day: float = FALSE_ALARMS_A_DAY) -> None:
         self._false_alarms_a_day = max_false_alarms_per_series_day

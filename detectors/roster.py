@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.forecast import FORECAST
 from detectors.layout import NONE, Layout, Part, joined
 from detectors.members import Asked, Members
-from detectors.panel import Rows, place
-from detectors.plan import IN_OWN_TERMS, Watch
+from detectors.panel import Judges, Rows, place
+from detectors.plan import Watch
 from recwatch.core.canonical import derived_series
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Int64, Samples, Series, SeriesSet
@@ -32,24 +31,24 @@ class Roster:
     """The judged series in the order in which they became known; their index is their row.
 
     `columns` holds what is known of each. Those with a column a method are `method_row`, the row in the method's own state
-    or `NONE` where it does not judge the series, and the ids under which score and warm-up are published, 0 where it does
-    not. `band_id` has one for each of `BAND`, `ahead_id` has `AHEAD` for each method that looks ahead. `bound` is NaN
+    or `NONE` where it is not given the series, and the ids under which score and warm-up are published, 0 where it judges
+    nothing. `band_id` has one for each of `BAND`, `ahead_id` has `AHEAD` for each method that looks ahead. `bound` is NaN
     without an objective; the others are those of the `Watch`.
     """
 
     def __init__(
         self,
         plan: Mapping[str, Watch],
-        methods: Sequence[str],
+        methods: Mapping[str, Judges],
         needs: Iterable[str],
         objectives: Mapping[str, Objective],
         foresees: Mapping[str, str],
     ) -> None:
         self._signals = {name: number for number, name in enumerate(plan)}
-        self._watched = _tables(plan, methods)
-        self._methods = tuple(methods)
+        self._watched = _tables(plan, tuple(methods))
+        self._methods, self._judges = tuple(methods), tuple(methods.values())
         self._foresees = {
-            methods.index(method): (slice(AHEAD * number, AHEAD * (number + 1)), what)
+            self._methods.index(method): (slice(AHEAD * number, AHEAD * (number + 1)), what)
             for number, (method, what) in enumerate(foresees.items())
         }
         self._needs = tuple(needs)
@@ -85,10 +84,11 @@ class Roster:
             return False
         for row in self._enter(new):
             self.columns["band_id"][row] = [series.id for series in self._band(row)]
-            for method in self._judging(row):
-                score, warmup = self._by_method(row, method)
-                self.columns["score_id"][row, method] = score.id
-                self.columns["warmup_id"][row, method] = warmup.id
+            for method in self._given(row):
+                if self._judges[method] != "nothing":
+                    score, warmup = self._by_method(row, method)
+                    self.columns["score_id"][row, method] = score.id
+                    self.columns["warmup_id"][row, method] = warmup.id
                 if method in self._foresees:
                     self.columns["ahead_id"][row, self._foresees[method][0]] = [s.id for s in self._ahead(row, method)]
         return True
@@ -145,7 +145,7 @@ class Roster:
             row,
             at,
             tuple(self._asked(row, own_row) for own_row in method_row.T),
-            (method_row != NONE) & (np.array(self._methods) != FORECAST),
+            columns["warmup_id"][at] != 0,
             np.concatenate([columns[name][at] for name in IDS], axis=1),
             **{name: columns[name][row] for name in ("bound", "limit", "starts_after", "starts_at_once")},
         )
@@ -199,18 +199,18 @@ class Roster:
 
     def _derived(self, service: str) -> Iterator[Series]:
         for row in self._rows_of.get(service, ()):
-            judging = self._judging(row)
-            if any(self._methods[method] not in (*IN_OWN_TERMS, FORECAST) for method in judging):
+            given = self._given(row)
+            if any(self._judges[method] == "distance" for method in given):
                 yield from self._band(row)
-            for method in judging:
-                if self._methods[method] != FORECAST:
+            for method in given:
+                if self._judges[method] != "nothing":
                     yield from self._by_method(row, method)
                 yield from self._ahead(row, method)
 
-    def _judging(self, row: int) -> list[int]:
-        """The columns of the methods that judge a row."""
-        judging: list[int] = np.flatnonzero(self.columns["method_row"][row] != NONE).tolist()
-        return judging
+    def _given(self, row: int) -> list[int]:
+        """The columns of the methods that are given a row."""
+        given: list[int] = np.flatnonzero(self.columns["method_row"][row] != NONE).tolist()
+        return given
 
     def _band(self, row: int) -> list[Series]:
         return [derived_series(what, self.series[row]) for what in BAND]

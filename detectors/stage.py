@@ -14,7 +14,7 @@ from detectors.fusion import ENDS_AFTER, Hysteresis
 from detectors.judgements import Judgements
 from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
-from detectors.plan import IN_OWN_TERMS, DetectionConfig
+from detectors.plan import DetectionConfig
 from detectors.ticks import rounds
 from recwatch.core.bus import Record
 from recwatch.core.canonical import LATENCY_QUANTILES, SIGNALS
@@ -78,7 +78,7 @@ class DetectorStage:
 
     def _anomalies(self, judged: Round) -> Iterator[Anomaly]:
         starts = judged.members.starts_after, judged.members.starts_at_once
-        changes = self._hysteresis.update(judged.row, judged.time_ms, judged.score.T, *starts)
+        changes = self._hysteresis.update(judged.members.place, judged.time_ms, judged.score.T, *starts)
         for index, method in changes.ended:
             yield self._closed(int(judged.row[index]), method)
         yield from self._vanished(judged)
@@ -117,7 +117,7 @@ class DetectorStage:
         series, name, columns = self._ensemble.roster.series[row], self._methods[method], self._ensemble.roster.columns
         start_ms = self._hysteresis.since_ms(row, method)
         value, expected = float(judged.value[index]), float(judged.band[0, index])
-        below = columns["side"][row] < 0.0 if name in IN_OWN_TERMS else value < expected
+        below = value < expected if self._ensemble.methods[name].judges == "distance" else columns["side"][row] < 0.0
         return Anomaly(
             id=Anomaly.id_of(series.id, name, start_ms),
             service=series.service,

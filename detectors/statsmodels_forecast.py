@@ -19,7 +19,7 @@ from pydantic import Field
 from detectors.band import Band, BandSettings
 from detectors.forecast import HORIZON_S
 from detectors.one_by_one import LEAST_UNIT, LEAST_UNIT_RATIO, MEAN_DEVIATION
-from detectors.panel import LARGEST, Batch, Rows, within
+from detectors.panel import LARGEST, Batch, Judges, Rows, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from detectors.statsmodels_fits import forecast
 from recwatch.core.errors import BadInput
@@ -48,6 +48,7 @@ class StatsmodelsForecast:
     kind = ""
     name = ""
     needs: tuple[str, ...] = ()
+    judges: Judges = "distance"
     foresees = "recwatch_forecast"
 
     def __init__(

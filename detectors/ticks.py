@@ -20,7 +20,7 @@ def rounds(batches: Iterable[Samples]) -> list[list[Samples]]:
     >>> [[tick.service for tick in one] for one in rounds([first, second, other])]
     [['shop', 'news'], ['shop']]
     """
-    filled = [batch for batch in batches if len(batch)]
+    filled = [batch for batch in batches if len(batch.time_ms)]
     ticks: dict[str, list[Samples]] = defaultdict(list)
     for batch, mixed in zip(filled, _of_several_times(filled), strict=True):
         ticks[batch.service] += _split(batch) if mixed else [batch]
@@ -34,7 +34,7 @@ def _of_several_times(batches: Sequence[Samples]) -> list[bool]:
     """Whether the rows of a batch differ in time; asked for all at once, since numpy's cost is per call."""
     if not batches:
         return []
-    ends = np.cumsum([len(batch) for batch in batches])
+    ends = np.cumsum([len(batch.time_ms) for batch in batches])
     time_ms = np.concatenate([batch.time_ms for batch in batches])
     changes = np.flatnonzero(time_ms[1:] != time_ms[:-1]) + 1
     before_end = np.searchsorted(changes, ends)

@@ -53,7 +53,7 @@ class DailyProfile:
     def learn(self, at: Place, row: Int64, time_ms: Int64, value: Float64) -> None:
         """Add readings to their quarters; one enters the profile once it is over."""
         slot = time_ms // SLOT_MS
-        over = np.flatnonzero(slot != self.rows["slot"][at])
+        (over,) = (slot != self.rows["slot"][at]).nonzero()
         if len(over):
             self._close(row[over], slot[over], value[over])
             self.rows["slot"][row[over]] = slot[over]

@@ -143,7 +143,7 @@ class Ensemble:
         method, asked = self.methods[name], into.members.asked[number]
         among, value = asked.among, into.value[asked.among]
         beside = {need: into.beside[need][among] for need in method.needs}
-        judgement = method.update(Batch(asked.own_row, into.time_ms[among], value, beside))
+        judgement = method.update(Batch(asked.own_row, into.time_ms[among], value, beside, asked.own_place))
         if name in self.foresees:
             foreseen = self.foresees[name].foresight(asked.own_row)
             into.ahead(tuple(self.foresees).index(name))[:, among] = foreseen.T

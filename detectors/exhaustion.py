@@ -78,18 +78,18 @@ class Exhaustion:
         )
 
     def update(self, batch: Batch) -> Judgement:
-        row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
-        rows.reserve(row)
+        row, at, value, rows = batch.row, batch.at, within(batch.value, LARGEST), self._rows
+        rows.reserve(at)
         limit = within(batch.beside[LIMIT], LARGEST)
         bucket = (batch.time_ms // round(1000 * self._bucket_s)).astype(np.int64)
-        over = np.flatnonzero(bucket != rows["bucket"][row])
+        over = np.flatnonzero(bucket != rows["bucket"][at])
         if len(over):
             self._close(row[over], bucket[over], limit[over])
-        rows["total"][row] += value
-        rows["readings"][row] += 1.0
-        by_slope_s, _, at_most_s = rows["left_s"][row].T
-        left_s = np.where((rows["told"][row] > 0.0) & ~(at_most_s <= self._within_s), by_slope_s, at_most_s)
-        known = np.where((rows["filled"][row] >= BUCKETS) & ~np.isnan(limit), 0.0, np.nan)
+        rows["total"][at] += value
+        rows["readings"][at] += 1.0
+        by_slope_s, _, at_most_s = rows["left_s"][at].T
+        left_s = np.where((rows["told"][at] > 0.0) & ~(at_most_s <= self._within_s), by_slope_s, at_most_s)
+        known = np.where((rows["filled"][at] >= BUCKETS) & ~np.isnan(limit), 0.0, np.nan)
         score = known + np.where(np.isnan(left_s), 0.0, self._within_s / np.maximum(left_s, self._bucket_s))
         return Judgement(score, value + known, np.minimum(value, limit) + known, np.maximum(value, limit) + known)
 

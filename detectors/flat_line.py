@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.pace import Pace
-from detectors.panel import LARGEST, Batch, Judges, Rows, within
+from detectors.panel import LARGEST, Batch, Judges, Place, Rows, within
 from detectors.robust_band import CAUTION, CAUTION_ROWS, FALSE_ALARMS_A_DAY, WARMUP_ROWS
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -38,26 +38,26 @@ class FlatLine:
         self._rows = Rows(seen=0.0, last=np.nan, run=0.0, share=0.0, longest=0.0)
 
     def update(self, batch: Batch) -> Judgement:
-        row, value, rows = batch.row, within(batch.value, LARGEST), self._rows
-        rows.reserve(row)
-        self._pace.rows.reserve(row)
-        seen, share, before = rows["seen"][row], rows["share"][row], rows["run"][row]
-        repeats = value == rows["last"][row]
+        at, value, rows = batch.at, within(batch.value, LARGEST), self._rows
+        rows.reserve(at)
+        self._pace.rows.reserve(at)
+        seen, share, before = rows["seen"][at], rows["share"][at], rows["run"][at]
+        repeats = value == rows["last"][at]
         run = np.where(repeats, before + 1.0, 0.0)
-        longest = np.where(repeats, rows["longest"][row], np.maximum(rows["longest"][row], before))
+        longest = np.where(repeats, rows["longest"][at], np.maximum(rows["longest"][at], before))
         told = np.where(seen >= WARMUP_ROWS, 0.0, np.nan)
-        chance = -np.log10(np.clip(share, LEAST_SHARE, 1.0)) * run / self._needed(row, seen)
+        chance = -np.log10(np.clip(share, LEAST_SHARE, 1.0)) * run / self._needed(at, seen)
         score = told + np.minimum(chance, run / (LONGER * (longest + 1.0)))
-        self._pace.note(row, batch.time_ms)
-        rows["share"][row] = share + (repeats - share) / np.minimum(seen + 1.0, MEMORY_ROWS)
-        rows["longest"][row] = longest * (1.0 - LONGEST_FADES)
-        rows["run"][row], rows["last"][row], rows["seen"][row] = run, value, seen + 1.0
+        self._pace.note(at, batch.time_ms)
+        rows["share"][at] = share + (repeats - share) / np.minimum(seen + 1.0, MEMORY_ROWS)
+        rows["longest"][at] = longest * (1.0 - LONGEST_FADES)
+        rows["run"][at], rows["last"][at], rows["seen"][at] = run, value, seen + 1.0
         known = value + told
         return Judgement(score, known, known, known)
 
-    def _needed(self, row: Int64, seen: Float64) -> Float64:
+    def _needed(self, at: Place, seen: Float64) -> Float64:
         """How rare a run must be, as −log10; a young series is given less credit."""
-        allowed = np.log10(self._pace.rows_a_day(row) / self._false_alarms_a_day)
+        allowed = np.log10(self._pace.rows_a_day(at) / self._false_alarms_a_day)
         return np.maximum(allowed, 1.0) + CAUTION * np.log10(1.0 + CAUTION_ROWS / (seen + 1.0))
 
     def warmup_ratio(self, row: Int64) -> Float64:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.daily_profile import DailyProfile
-from detectors.panel import LARGEST, Batch, Judges, Place, Rows, place, within
+from detectors.panel import LARGEST, Batch, Judges, Place, Rows, within
 from recwatch.core.signals import Float64, Int64, Judgement
 
 HORIZON_S = 600.0
@@ -49,10 +49,10 @@ class Forecast:
         )
 
     def update(self, batch: Batch) -> Judgement:
-        self._reserve(batch.row)
-        at, value = place(batch.row), within(batch.value, LARGEST)
-        self._compare(at, batch, value)
-        self._learn(at, batch, value)
+        self._reserve(batch.at)
+        value = within(batch.value, LARGEST)
+        self._compare(batch, value)
+        self._learn(batch, value)
         return Judgement.abstain(len(batch))
 
     def foresight(self, row: Int64) -> Float64:
@@ -63,9 +63,9 @@ class Forecast:
         width = self._rows["width"][row]
         return np.stack((ahead, np.maximum(ahead - width, 0.0), ahead + width), axis=1)
 
-    def _compare(self, at: Place, batch: Batch, value: Float64) -> None:
+    def _compare(self, batch: Batch, value: Float64) -> None:
         """Let the readings whose forecast was kept say how wide the interval should have been."""
-        rows, slot = self._rows, np.floor(batch.time_ms / self._slot_ms)
+        rows, at, slot = self._rows, batch.at, np.floor(batch.time_ms / self._slot_ms)
         where = slot.astype(np.int64) % (SLOTS + 1)
         due = np.where(rows["kept_for"][batch.row, where] == slot, rows["kept"][batch.row, where], np.nan)
         compared = ~np.isnan(due)
@@ -76,8 +76,8 @@ class Forecast:
         rows["width"][at] = np.where(compared, np.where(first, np.maximum(width, error), moved), rows["width"][at])
         rows["compared"][at] += compared
 
-    def _learn(self, at: Place, batch: Batch, value: Float64) -> None:
-        rows = self._rows
+    def _learn(self, batch: Batch, value: Float64) -> None:
+        rows, at = self._rows, batch.at
         passed_ms = np.maximum(batch.time_ms - rows["last_ms"][at], 1.0)
         share = -np.expm1(-passed_ms / (LEVEL_SHARE * self._horizon_ms))
         then_ms = batch.time_ms + round(self._horizon_ms)
@@ -96,9 +96,9 @@ class Forecast:
         rows["last_ms"][at] = batch.time_ms
         self._daily.learn(at, batch.row, batch.time_ms, value)
 
-    def _reserve(self, row: Int64) -> None:
-        if self._rows.reserve(row):
-            self._daily.rows.reserve(row)
+    def _reserve(self, at: Place) -> None:
+        if self._rows.reserve(at):
+            self._daily.rows.reserve(at)
 
     def warmup_ratio(self, row: Int64) -> Float64:
         self._reserve(row)

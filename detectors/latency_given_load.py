@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import FLAGGED_WEIGHT, Band, BandSettings
-from detectors.panel import Batch, Judges, Place, Rows, place, within
+from detectors.panel import Batch, Judges, Place, Rows, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from detectors.sustained import Sustained
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -129,7 +129,7 @@ class LatencyGivenLoad:
         )
 
     def update(self, batch: Batch) -> Judgement:
-        self._rows.reserve(batch.row)
+        self._rows.reserve(batch.at)
         (usable,) = ((batch.value > 0.0) & (batch.beside[LOAD] >= 0.0)).nonzero()
         if len(usable) == len(batch):
             return self._judge(batch)
@@ -160,7 +160,7 @@ class LatencyGivenLoad:
 
     def _load(self, batch: Batch) -> _Load:
         """Where the load of the last `LOAD_SECONDS` lies: what one second brings is chance, and latency lags behind it."""
-        rows, at, hits = self._rows, place(batch.row), batch.beside[CACHE]
+        rows, at, hits = self._rows, batch.at, batch.beside[CACHE]
         misses = 1.0 - np.minimum(np.maximum(np.where(np.isnan(hits), 0.0, hits), 0.0), MOST_HITS)
         newest = 1.0 - np.exp((rows["last_ms"][at] - batch.time_ms) / (1000.0 * LOAD_SECONDS))
         rows["last_ms"][at] = batch.time_ms

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.band import Band, BandSettings, judged
-from detectors.panel import LARGEST, Batch, Judges, Place, Rows, place, within
+from detectors.panel import LARGEST, Batch, Judges, Place, Rows, within
 from detectors.robust_band import FALSE_ALARMS_A_DAY
 from recwatch.core.signals import Float64, Int64, Judgement
 
@@ -38,7 +38,7 @@ class LevelShift:
         self._rows = Rows(reference=0.0, next=np.int16(0), recent=np.full(recent_rows, np.nan))
 
     def update(self, batch: Batch) -> Judgement:
-        at = place(batch.row)
+        at = batch.at
         self._rows.reserve(at)
         reference = self._rows["reference"][at]
         residual = self._recent_median(at, batch.row, within(batch.value, LARGEST)) - reference

@@ -15,12 +15,14 @@ from recwatch.core.signals import Float64, Int64, UInt64
 class Asked:
     """The series that one method judges, k of the round's n.
 
-    `among` is where they lie among the round's, `own_row` int64[k] their rows in the method's own state. Deviations to
+    `among` is where they lie among the round's, `own_row` int64[k] their rows in the method's own state, `own_place` where
+    these lie. Deviations to
     `side` count, from `least_change` or `least_change_ratio` of the expected value on; float64[k].
     """
 
     among: Place
     own_row: Int64
+    own_place: Place
     side: Float64
     least_change: Float64
     least_change_ratio: Float64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -62,13 +62,18 @@ class Batch:
 
     `row` int64[n] is the series' row in the state of the method, unique within a batch; `time_ms` int64[n]; `value`
     float64[n], finite. `beside` gives, for each signal that the method needs, its reading at the same time, NaN
-    where absent.
+    where absent. `at` is the place of the rows, which who knows it already can give.
     """
 
     row: Int64
     time_ms: Int64
     value: Float64
     beside: Mapping[str, Float64]
+    known: InitVar[Place | None] = None
+    at: Place = field(init=False)
+
+    def __post_init__(self, known: Place | None) -> None:
+        object.__setattr__(self, "at", place(self.row) if known is None else known)
 
     def __len__(self) -> int:
         return len(self.row)

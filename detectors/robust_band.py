@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.hold import Hold
-from detectors.panel import Batch, Judges, Place, Rows, place
+from detectors.panel import Batch, Judges, Place, Rows
 from detectors.tail import LOG10_E, ParetoTail, Tails
 from detectors.views import LEVEL, NEAREST, VIEWS, Reading, Views
 from recwatch.core.signals import Float64, Int64, Judgement
@@ -60,9 +60,9 @@ class RobustBand:
         self._rows = Rows(largest=0.0, rarity=0.0)
 
     def update(self, batch: Batch) -> Judgement:
-        self._reserve(batch.row)
-        at = place(batch.row)
-        told, tails = self._views.read(at, batch), self._tail.of(at)
+        at = batch.at
+        self._reserve(at)
+        told, tails = self._views.read(batch), self._tail.of(at)
         edges = half_widths = self._half_widths(at, told, tails)
         young = told.seen < WARMUP_ROWS
         if np.count_nonzero(young):
@@ -70,22 +70,22 @@ class RobustBand:
         expected, half_widths = self._hold.band(at, told.expected, half_widths)
         below, above = half_widths
         residual = told.value - expected
-        score = np.abs(residual) / np.where(residual < 0.0, below, above)
+        score = np.maximum(residual / above, -residual / below)
         judgement = Judgement(score, expected + 0.0 * above, expected - below, expected + above)
-        self._learn_rarity(at, batch, told, tails)
-        self._learn_views(at, batch, told, score, np.where(residual < 0.0, edges[0], edges[1]))
+        self._learn_rarity(batch, told, tails)
+        self._learn_views(batch, told, score, residual, edges)
         return judgement
 
-    def _reserve(self, row: Int64) -> None:
-        if self._rows.reserve(row):
-            self._views.reserve(row)
-            self._tail.rows.reserve(row)
-            self._hold.rows.reserve(row)
+    def _reserve(self, at: Place) -> None:
+        if self._rows.reserve(at):
+            self._views.reserve(at)
+            self._tail.rows.reserve(at)
+            self._hold.rows.reserve(at)
 
     def _half_widths(self, at: Place, told: Reading, tails: Tails) -> Float64:
         """How far below and above the expected value a reading is rare enough, float64[2, n]; known before it is read."""
         scale, steepness = told.scale[NEAREST], tails.steepness[NEAREST]
-        caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / (told.seen + 1.0))
+        caution = CAUTION * np.log10(1.0 + CAUTION_ROWS / told.count)
         needed = LEAST_RARITY + caution - CARRIED * np.maximum(self._rows["rarity"][at], 0.0)
         log_edge = tails.log_size(needed, NEAREST)
         log_largest = np.log(np.maximum(self._rows["largest"][at], 3.0 * told.floor) / scale)
@@ -96,28 +96,29 @@ class RobustBand:
         nominal = drawn_in + np.maximum(asked - caution, 0.0) / steepness
         # One step from where the view of the nearest prediction is rare enough to where the mean view is.
         rarer = _rarer_elsewhere(told, tails, np.minimum(nominal, WIDEST_LOG))
-        log_edges = nominal - rarer / (_mean(tails.steepness) + np.where(beyond > 0.0, telling, 0.0))
+        log_edges = nominal - rarer / (_mean(tails.steepness) + telling * (beyond > 0.0))
         half_widths = scale * np.exp(np.minimum(log_edges, WIDEST_LOG))
         widened: Float64 = np.maximum(half_widths, told.floor)
         return widened
 
-    def _learn_rarity(self, at: Place, batch: Batch, told: Reading, tails: Tails) -> None:
-        log_size = np.log(np.maximum(told.size / told.scale, LEAST_RATIO))
+    def _learn_rarity(self, batch: Batch, told: Reading, tails: Tails) -> None:
+        at, log_size = batch.at, np.log(np.maximum(told.size / told.scale, LEAST_RATIO))
         self._rows["rarity"][at] = _mean(tails.rarity(log_size))
         faded = self._rows["largest"][at] * (1.0 - 1.0 / told.memory_rows(LARGEST_DAYS))
         self._rows["largest"][at] = np.maximum(told.size[NEAREST], faded)
         self._tail.learn(at, batch.row, log_size, told.seen, told.memory_rows(TAIL_DAYS))
 
-    def _learn_views(self, at: Place, batch: Batch, told: Reading, score: Float64, edge: Float64) -> None:
-        """Learn the readings; where one is outside by its score, or held, `edge` is the half-width on its side."""
-        outside = (score >= 1.0) | self._hold.held(at)
+    def _learn_views(self, batch: Batch, told: Reading, score: Float64, residual: Float64, edges: Float64) -> None:
+        """Learn the readings; those outside by their score, or held, may be those of a shift."""
+        outside = (score >= 1.0) | self._hold.held(batch.at)
         (away,) = outside.nonzero()
         shifted = away
         if len(away):
             row = batch.row[away]
+            edge = np.where(residual[away] < 0.0, edges[0, away], edges[1, away])
             self._views.remember(row, told.seen[away], told.value[away])
-            shifted = row[self._hold.update(row, score[away], told.expected[away], edge[away], told.step_ms[away])]
-        self._views.learn(at, batch, told, outside)
+            shifted = row[self._hold.update(row, score[away], told.expected[away], edge, told.step_ms[away])]
+        self._views.learn(batch, told, outside)
         if len(shifted):
             self._views.settle(shifted, self._hold.rows["half_width"][shifted])
 

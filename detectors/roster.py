@@ -153,7 +153,8 @@ class Roster:
     def _asked(self, row: Int64, own_row: Int64) -> Asked:
         among = np.flatnonzero(own_row != NONE)
         told = (self.columns[name][row[among]] for name in ("side", "least_change", "least_change_ratio"))
-        return Asked(place(among), own_row[among], *told)
+        own = own_row[among]
+        return Asked(place(among), own, place(own), *told)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The ids of what is published, which take long to work out."""

@@ -41,11 +41,12 @@ RECENT_ROWS = LEAST_ROWS
 class Reading:
     """One reading of each row beside what was known of it before; float64[n].
 
-    `predicted`, its distance `size` and the `scale` of such distances are float64[views, n]; without what is usual by the
-    clock, that view is the level's. `usual` is NaN where unknown.
+    `count` is `seen` with this one. `predicted`, its distance `size` and the `scale` of such distances are float64[views,
+    n]; without what is usual by the clock, that view is the level's. `usual` is NaN where unknown.
     """
 
     seen: Float64
+    count: Float64
     value: Float64
     step_ms: Float64
     rows_a_day: Float64
@@ -80,13 +81,13 @@ class Views:
             recent=np.zeros(RECENT_ROWS),
         )
 
-    def reserve(self, row: Int64) -> bool:
+    def reserve(self, at: Place) -> bool:
         """Make sure that these rows exist; True where some did not."""
-        return self.rows.reserve(row) and self._daily.rows.reserve(row)
+        return self.rows.reserve(at) and self._daily.rows.reserve(at)
 
-    def read(self, at: Place, batch: Batch) -> Reading:
+    def read(self, batch: Batch) -> Reading:
         """What is known of the rows before `learn` is called. After a gap the level starts at the reading."""
-        rows = self.rows
+        rows, at = self.rows, batch.at
         value, seen = within(batch.value, LARGEST), rows["seen"][at]
         passed_ms = (batch.time_ms - rows["last_ms"][at]).astype(np.float64)
         step_ms = _typical(rows["step_ms"][at], passed_ms, seen)
@@ -106,25 +107,25 @@ class Views:
         size[NEAREST] = np.minimum(size[CLOCK], size[LEVEL])
         floor = RELATIVE_FLOOR * np.abs(level) + ABSOLUTE_FLOOR
         scale = np.maximum(rows["scale"][at].T, floor)
-        return Reading(seen, value, step_ms, DAY_MS / step_ms, by_clock[0], floor, predicted, size, scale)
+        return Reading(seen, seen + 1.0, value, step_ms, DAY_MS / step_ms, by_clock[0], floor, predicted, size, scale)
 
-    def learn(self, at: Place, batch: Batch, told: Reading, outside: npt.NDArray[np.bool_]) -> None:
+    def learn(self, batch: Batch, told: Reading, outside: npt.NDArray[np.bool_]) -> None:
         """Learn the readings as they are; those outside the band teach the scale less."""
-        rows = self.rows
+        rows, at = self.rows, batch.at
         self._learn_scale(at, told, outside)
         limit = HUBER_SCALES * np.maximum(rows["scale"][at].T[LEVEL], told.floor)
         level, last = told.predicted[LEVEL], told.predicted[LAST]
-        rows["level"][at] = level + within(told.value - level, limit) / np.minimum(told.seen + 1.0, LEVEL_ROWS)
+        rows["level"][at] = level + within(told.value - level, limit) / np.minimum(told.count, LEVEL_ROWS)
         rows["last"][at] = last + (told.value - last) / LAST_ROWS
         error = within(told.value - told.usual, limit) / DRIFT_ROWS
         rows["drift"][at] += np.where(np.isnan(error), 0.0, error)
         rows["step_ms"][at] = told.step_ms
         rows["last_ms"][at] = batch.time_ms
-        rows["seen"][at] = told.seen + 1.0
+        rows["seen"][at] = told.count
         self._daily.learn(at, batch.row, batch.time_ms, told.value)
 
     def _learn_scale(self, at: Place, told: Reading, outside: npt.NDArray[np.bool_]) -> None:
-        rate = np.where(outside, FLAGGED_WEIGHT, 1.0) / np.minimum(told.seen + 1.0, told.memory_rows(SCALE_DAYS))
+        rate = np.where(outside, FLAGGED_WEIGHT, 1.0) / np.minimum(told.count, told.memory_rows(SCALE_DAYS))
         before = self.rows["scale"][at].T
         learnt = HUBER_SCALES * told.scale
         np.minimum(learnt, told.size, out=learnt)

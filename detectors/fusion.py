@@ -28,9 +28,8 @@ def tempered(judgement: Judgement, value: Float64, side: Float64, matters: Float
     never below 0, and neither is its band.
     """
     distance, some = value - judgement.expected, matters > 0
-    ignored = distance * side < 0
     share = np.divide(np.abs(distance), matters, out=np.full(len(value), np.inf), where=some)
-    score = np.where(ignored, 0.0 * judgement.score, np.minimum(judgement.score, share))
+    score = np.minimum(judgement.score, share) * ~(distance * side < 0)
     upper = np.maximum(judgement.upper, judgement.expected + matters)
     lower = np.minimum(judgement.lower, judgement.expected - matters)
     return Judgement(score, judgement.expected, np.where(some, np.maximum(lower, 0.0), lower), upper)

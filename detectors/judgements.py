@@ -37,13 +37,15 @@ class _Cells:
 class _Told:
     """Those of the cells, at `place`, in which something is said; kept for as long as it is the same ones.
 
-    `parts` has, for each service of which something is said, where that lies among all and under which ids.
+    `parts` has, for each service of which something is said, where that lies among all and under which ids; `firsts` is the
+    first reading of each, and `counts` how much is said.
     """
 
     cells: _Cells
     finite: npt.NDArray[np.bool_]
     place: Int64
-    reading: Int64
+    firsts: Int64
+    counts: Int64
     parts: tuple[tuple[str, slice, UInt64], ...]
 
     @classmethod
@@ -51,8 +53,10 @@ class _Told:
         place = np.flatnonzero(finite)
         reading, ids = cells.reading.take(place), cells.ids.take(place)
         ends = np.searchsorted(reading, [0, *(rows.stop for rows in services.values())])
+        counts = np.diff(ends)
+        filled = counts > 0
         parts = ((name, own, ids[own]) for name, own in slices(services, ends).items() if own.stop > own.start)
-        return cls(cells, finite, place, reading, tuple(parts))
+        return cls(cells, finite, place, reading[ends[:-1][filled]], counts[filled], tuple(parts))
 
 
 class Judgements:
@@ -70,6 +74,6 @@ class Judgements:
         finite = np.isfinite(values)
         if told is None or told.cells is not cells or not np.array_equal(told.finite, finite):
             self._told = told = _Told.of(cells, finite, judged.services)
-        times, values = judged.time_ms.take(told.reading), values.take(told.place)
+        times, values = np.repeat(judged.time_ms[told.firsts], told.counts), values.take(told.place)
         for service, own, ids in told.parts:
             yield Samples(service, "", times[own], ids, values[own])

@@ -99,8 +99,8 @@ class Views:
         by_clock += rows["drift"][at]
         predicted, size = np.empty((2, VIEWS, len(value)))
         predicted[LEVEL], predicted[LAST] = level, last
-        clock = _nearest(value, by_clock)
-        predicted[CLOCK] = np.where(np.isnan(clock), level, clock)
+        predicted[CLOCK] = clock = _nearest(value, by_clock)
+        np.copyto(predicted[CLOCK], level, where=np.isnan(clock))
         others = size[LEVEL:]
         np.abs(np.subtract(value, predicted[LEVEL:], out=others), out=others)
         predicted[NEAREST] = np.where(size[CLOCK] < size[LEVEL], predicted[CLOCK], level)
@@ -118,7 +118,8 @@ class Views:
         rows["level"][at] = level + within(told.value - level, limit) / np.minimum(told.count, LEVEL_ROWS)
         rows["last"][at] = last + (told.value - last) / LAST_ROWS
         error = within(told.value - told.usual, limit) / DRIFT_ROWS
-        rows["drift"][at] += np.where(np.isnan(error), 0.0, error)
+        np.copyto(error, 0.0, where=np.isnan(error))
+        rows["drift"][at] += error
         rows["step_ms"][at] = told.step_ms
         rows["last_ms"][at] = batch.time_ms
         rows["seen"][at] = told.count

@@ -126,7 +126,7 @@ class Ensemble:
             time_ms, value = time_ms[fresh], value[fresh]
         self._note_time(members, time_ms)
         columns = {BOUND: members.bound, LIMIT: members.limit, **{name: readings[beside[name]] for name in self._needs}}
-        warming = np.flatnonzero((self.rows["warming"][members.place] & members.warms).any(axis=0))
+        warming = np.flatnonzero((self.rows["warming"].T[:, members.place] & members.warms).any(axis=1))
         count = len(BAND) + len(self.methods) + AHEAD * len(self.foresees) + len(warming)
         said = np.full((count, len(value)), np.nan)
         return Round(services, members, time_ms, within(value, LARGEST), columns, tuple(warming.tolist()), said)

@@ -27,10 +27,11 @@ class _Cells:
     @classmethod
     def of(cls, judged: Round) -> _Cells:
         lines, rows = judged.said.shape
-        always = judged.members.ids.shape[1] - len(judged.members.asked)
-        ids = judged.members.ids[:, [*range(always), *(always + method for method in judged.warming)]]
-        reading, column = np.divmod(np.flatnonzero(ids), lines)
-        return cls(judged.members, judged.warming, column * rows + reading, reading, ids[reading, column])
+        always = len(judged.members.ids) - len(judged.members.asked)
+        ids = judged.members.ids[[*range(always), *(always + method for method in judged.warming)]].ravel("F")
+        place = np.flatnonzero(ids)
+        reading, line = np.divmod(place, lines)
+        return cls(judged.members, judged.warming, line * rows + reading, reading, ids.take(place))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

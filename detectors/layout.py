@@ -51,18 +51,15 @@ class Layout:
 
 def joined(parts: Sequence[Part]) -> Layout:
     """The layout of the ticks of all parts, one after the other."""
-    first = _starts([len(part.series_id) for part in parts])
-    placed = list(zip(parts, first.tolist(), strict=False))
-    beside = {
-        name: np.concatenate([np.where(part.beside[name] == NONE, NONE, part.beside[name] + at) for part, at in placed])
-        for name in parts[0].beside
-    }
+    lengths = [len(part.take) for part in parts]
+    first = np.repeat(_starts([len(part.series_id) for part in parts])[:-1], lengths)
+    beside = {name: np.concatenate([part.beside[name] for part in parts]) for name in parts[0].beside}
     return Layout(
-        slices((part.service for part in parts), _starts([len(part.take) for part in parts])),
+        slices((part.service for part in parts), _starts(lengths)),
         np.concatenate([part.series_id for part in parts]),
-        place(np.concatenate([part.take + at for part, at in placed])),
+        place(np.concatenate([part.take for part in parts]) + first),
         np.concatenate([part.row for part in parts]),
-        beside,
+        {name: np.where(position == NONE, NONE, position + first) for name, position in beside.items()},
     )
 
 

@@ -36,8 +36,8 @@ class Asked:
 class Members:
     """What is known of the series of `row`, which lie in the stage's columns at `place`; n rows each.
 
-    `asked` has an entry for each method, `warms` bool[n, methods] tells whose warm-up is published. `ids` uint64[n, columns]
-    has one for each line that `Round.said` can have, 0 where nothing is published.
+    `asked` has an entry for each method, `warms` bool[methods, n] tells whose warm-up is published. `ids` uint64[lines, n]
+    has a line for each that `Round.said` can have, 0 where nothing is published.
     """
 
     row: Int64

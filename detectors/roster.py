@@ -140,13 +140,13 @@ class Roster:
     def members_of(self, row: Int64) -> Members:
         """What is known of the series of these rows."""
         columns, at = self.columns, place(row)
-        method_row = columns["method_row"][at]
+        lines = {name: columns[name].T[:, at] for name in ("method_row", *IDS)}
         return Members(
             row,
             at,
-            tuple(self._asked(row, own_row) for own_row in method_row.T),
-            columns["warmup_id"][at] != 0,
-            np.concatenate([columns[name][at] for name in IDS], axis=1),
+            tuple(self._asked(row, own_row) for own_row in lines["method_row"]),
+            lines["warmup_id"] != 0,
+            np.concatenate([lines[name] for name in IDS]),
             **{name: columns[name][row] for name in ("bound", "limit", "starts_after", "starts_at_once")},
         )
 

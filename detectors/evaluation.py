@@ -36,10 +36,11 @@ class LabelledPanel:
 
         The score is 0 at the expected value, 1 at the edge of the band, and 0 while the method warms up.
         """
-        judgement = self._method.update(Batch(row, time_ms, value, {}))
+        batch = Batch(row, time_ms, value, {})
+        judgement = self._method.update(batch)
         alarms = np.zeros(len(row), dtype=np.bool_)
         starts = UNLISTED.starts_after, UNLISTED.starts_at_once
-        for index, _ in self._hysteresis.update(row, time_ms, judgement.score[:, None], *starts).started:
+        for index, _ in self._hysteresis.update(batch.at, time_ms, judgement.score[:, None], *starts).started:
             alarms[index] = True
         return np.where(np.isnan(judgement.score), 0.0, judgement.score), alarms
 

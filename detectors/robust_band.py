@@ -70,7 +70,7 @@ class RobustBand:
         expected, half_widths = self._hold.band(at, told.expected, half_widths)
         below, above = half_widths
         residual = told.value - expected
-        score = np.maximum(residual / above, -residual / below)
+        score = np.maximum(-residual / below, residual / above)
         judgement = Judgement(score, expected + 0.0 * above, expected - below, expected + above)
         self._learn_rarity(batch, told, tails)
         self._learn_views(batch, told, score, residual, edges)

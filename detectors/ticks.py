@@ -34,12 +34,11 @@ def _of_several_times(batches: Sequence[Samples]) -> list[bool]:
     """Whether the rows of a batch differ in time; asked for all at once, since numpy's cost is per call."""
     if not batches:
         return []
-    ends = np.cumsum([len(batch.time_ms) for batch in batches])
+    lengths = np.array([len(batch.time_ms) for batch in batches])
+    ends = np.cumsum(lengths)
     time_ms = np.concatenate([batch.time_ms for batch in batches])
     changes = np.flatnonzero(time_ms[1:] != time_ms[:-1]) + 1
-    before_end = np.searchsorted(changes, ends)
-    after_start = np.searchsorted(changes, [0, *ends[:-1]], side="right")
-    several: list[bool] = (before_end > after_start).tolist()
+    several: list[bool] = (np.searchsorted(changes, ends) > np.searchsorted(changes, ends - lengths, side="right")).tolist()
     return several
 
 

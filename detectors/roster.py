@@ -31,8 +31,8 @@ class Roster:
     """The judged series in the order in which they became known; their index is their row.
 
     `columns` holds what is known of each. Those with a column a method are `method_row`, the row in the method's own state
-    or `NONE` where it is not given the series, and the ids under which score and warm-up are published, 0 where it judges
-    nothing. `band_id` has one for each of `BAND`, `ahead_id` has `AHEAD` for each method that looks ahead. `bound` is NaN
+    or `NONE` where it is not given the series, and the ids under which score and warm-up are published, 0 where it is
+    not. `band_id` has one for each of `BAND`, `ahead_id` has `AHEAD` for each method that looks ahead. `bound` is NaN
     without an objective; the others are those of the `Watch`.
     """
 
@@ -85,10 +85,9 @@ class Roster:
         for row in self._enter(new):
             self.columns["band_id"][row] = [series.id for series in self._band(row)]
             for method in self._given(row):
-                if self._judges[method] != "nothing":
-                    score, warmup = self._by_method(row, method)
-                    self.columns["score_id"][row, method] = score.id
-                    self.columns["warmup_id"][row, method] = warmup.id
+                score, warmup = self._by_method(row, method)
+                self.columns["score_id"][row, method] = score.id
+                self.columns["warmup_id"][row, method] = warmup.id
                 if method in self._foresees:
                     self.columns["ahead_id"][row, self._foresees[method][0]] = [s.id for s in self._ahead(row, method)]
         return True
@@ -145,7 +144,7 @@ class Roster:
             row,
             at,
             tuple(self._asked(row, own_row) for own_row in lines["method_row"]),
-            lines["warmup_id"] != 0,
+            (lines["method_row"] != NONE) & (np.array(self._judges) != "nothing")[:, None],
             np.concatenate([lines[name] for name in IDS]),
             **{name: columns[name][row] for name in ("bound", "limit", "starts_after", "starts_at_once")},
         )

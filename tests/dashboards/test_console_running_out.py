@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards.console.running_out import foreseen, sentence
@@ -46,7 +49,9 @@ with closing(Client({url!r}, {token!r})) as client:
 """
 
 
-def test_the_page_warns_of_what_runs_out_and_of_nothing_else() -> None:
+def test_the_page_warns_of_what_runs_out_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Streamlit puts the page there and leaves it, and a process that is spawned later would run it.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     with World(FakeClock(1_700_000_000_000)) as world:
         now_ms = world.view.clock.now_ms()
         world.live.take(SeriesSet("shop", (DATA, ROOT)))

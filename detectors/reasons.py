@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from recwatch.core.signals import Series
 from recwatch.core.wording import duration, figure, spoken
 
@@ -44,7 +46,7 @@ def over_objective(series: Series, shown: str, bound: float) -> str:
 
 
 def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, float, float]) -> str:
-    r"""Why a trend is an anomaly; `left_s` are the seconds left, their least and their most.
+    r"""Why a trend is an anomaly; `left_s` are the seconds left, their least and their most, NaN where that has no end.
 
     >>> from recwatch.core.canonical import canonical_series
     >>> disk = canonical_series("shop", "host_filesystem_available_bytes", {"mountpoint": "/data"})
@@ -52,11 +54,12 @@ def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, fl
     disk space available (mountpoint /data) 8 GiB, falling by 4 GiB an hour:
     at 0 MiB in 2 h (1 h 50 min to 2 h 5 min) if its trend goes on
     """
-    left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in left_s)
+    left, soonest = (duration(round(1000.0 * seconds)) for seconds in left_s[:2])
+    latest = "or longer" if isnan(left_s[2]) else f"to {duration(round(1000.0 * left_s[2]))}"
     way = "rising" if limit > value else "falling"
     by = figure(HOUR_S * abs(limit - value) / max(left_s[0], 1.0), series.unit)
     moves = f"{subject(series)} {figure(value, series.unit)}, {way} by {by} an hour"
-    return f"{moves}: at {figure(limit, series.unit)} in {left} ({soonest} to {latest}) if its trend goes on"
+    return f"{moves}: at {figure(limit, series.unit)} in {left} ({soonest} {latest}) if its trend goes on"
 
 
 def stands_still(series: Series, shown: str) -> str:

@@ -148,6 +148,14 @@ def test_a_trend_in_much_noise_is_one_event() -> None:
     assert len(again) <= 1
 
 
+def test_a_trend_that_may_end_is_told_with_the_soonest_alone() -> None:
+    found = [
+        a for _, outgoing in told(lambda s: 12.0 - 1.5 * s / HOUR_S, 8.0, 1, noise_gib=0.6) for a in exhaustions(outgoing)
+    ]
+
+    assert found[-1].reason.endswith("at 0 MiB in 3 h 21 min (1 h 20 min or longer) if its trend goes on")
+
+
 def test_a_log_that_is_rotated_is_told_once_at_most() -> None:
     """Whether the first fall ends in time nobody can know: each of these would fill the disk in less than four hours."""
     every_h = (1 / 3, 0.9, 7 / 6, 3.0, 24.0)

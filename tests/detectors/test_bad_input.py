@@ -130,3 +130,20 @@ def test_a_clock_that_jumps_ahead_and_back_leaves_the_series_judged() -> None:
 
     assert any(out.topic == "judgements" for out in told)
     assert anomalies(told) == []
+
+
+def test_anomalies_of_what_wanders_are_told_with_figures() -> None:
+    """The memory of GPUs, hour after hour to its limit and back, in noise of all sizes that comes in runs."""
+    gpus, minutes, rng = np.arange(60), 60 * 16, np.random.default_rng(4)
+    series = [canonical_series("shop", "gpu_memory_used_ratio", {"gpu": str(gpu)}) for gpu in gpus]
+    shocks = rng.standard_normal((minutes, len(gpus)))
+    for minute in range(1, minutes):
+        shocks[minute] += 0.7 * shocks[minute - 1]
+    wave = np.sin(gpus + np.arange(minutes)[:, None] * 2.0 * np.pi / minutes)
+    used = np.clip(0.5 + 0.5 * wave + np.geomspace(0.01, 0.1, len(gpus)) * shocks, 0.0, 1.0)
+    judge = stage(series)
+
+    raised = [a for minute, value in enumerate(used) for a in anomalies(given(judge, 60.0 * minute, value, series))]
+
+    assert len(raised) > 30
+    assert not any("nan" in anomaly.reason for anomaly in raised)

@@ -13,6 +13,7 @@ from detectors.equal_load import Difference, Incomparable, Stretch, at_equal_loa
 from detectors.latency_given_load import CACHE, LOAD, LOAD_SECONDS, LatencyGivenLoad
 from detectors.plan import PLAN
 from recwatch.core.canonical import LATENCY_QUANTILES
+from recwatch.core.errors import Unavailable
 from recwatch.core.events import Mark
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Float64, Int64, Series
@@ -39,6 +40,9 @@ Span = tuple[int, int]
 """Unix milliseconds, both ends included."""
 Read = Callable[[Sequence[int], int, int, int], Mapping[int, tuple[Int64, Float64]]]
 """`time_ms` and value of series, by id, from a start to an end, as means over steps of so many seconds."""
+
+Marks = Callable[[], Sequence[Mark]]
+"""Those of the service since `MARKS_MS` ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,18 @@ def difference(latency: Latency, read: Read, spans: tuple[Span, Span], step_s: i
     return at_equal_load(before, after)
 
 
-def compared(series: Series, recent: Recent, marks: Sequence[Mark], changed_ms: int | None, read: Read) -> tuple[str, ...]:
-    """Sentences on a latency since the last day's latest deploy, else since `changed_ms`, and on days; on nothing else."""
+def compared(series: Series, recent: Recent, changed_ms: int | None, marks: Marks, read: Read) -> tuple[str, ...]:
+    """Sentences on a latency since the last day's latest deploy, else since `changed_ms`, and on days; on nothing else.
+
+    Only of a latency are `marks` and `read` asked, and where these are not to be had, a sentence says why.
+    """
     latency, last = Latency.of(series, recent), recent.last(series.id)
     if latency is None or last is None:
         return ()
-    return (*_since(latency, last[0], marks, changed_ms, read), *_days(latency, last[0], read))
+    try:
+        return (*_since(latency, last[0], marks(), changed_ms, read), *_days(latency, last[0], read))
+    except Unavailable as error:
+        return (f"It cannot be compared at equal load just now: {error}.",)
 
 
 def _since(latency: Latency, now_ms: int, marks: Sequence[Mark], changed_ms: int | None, read: Read) -> Iterator[str]:

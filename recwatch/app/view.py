@@ -54,6 +54,8 @@ class History(Protocol):
 
     def event(self, kind: type[E], event_id: str) -> E | None: ...
 
+    def check(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ApiView:
@@ -95,19 +97,23 @@ class ApiView:
         return tuple(hold for hold in found if hold is not None)
 
     def explain(self, service: str | None, series: str) -> Explained:
-        """Why a series did or did not alarm, when its level last changed, and how latency compares at equal load."""
+        """Why a series did or did not alarm, when its level last changed, and how latency compares at equal load.
+
+        The last needs the store; the rest is told without.
+        """
         recent = self.live.recent
         named = series_named(series, recent, service)
         events = (self.live.events(Anomaly), self.live.events(Incident), self.live.events(Silence))
         found = explain(named, recent, events, self.clock.now_ms())
         changes = level_changes(named, recent)
-        marks = self.events(Mark, named.service, self.clock.now_ms() - MARKS_MS)
         changed_ms = changes[-1].time_ms if changes else None
-        sentences = (
-            *found.sentences,
-            *(change.said for change in changes),
-            *compared(named, recent, marks, changed_ms, self.rows),
-        )
+
+        def marks() -> Sequence[Mark]:
+            self.store.check()
+            return self.events(Mark, named.service, self.clock.now_ms() - MARKS_MS)
+
+        comparisons = compared(named, recent, changed_ms, marks, self.rows)
+        sentences = (*found.sentences, *(change.said for change in changes), *comparisons)
         return Explained(found.series, found.verdict, sentences)
 
     def _targets(self, service: str) -> Iterator[TargetStatus]:

@@ -194,3 +194,12 @@ def test_without_a_load_nothing_is_compared(world: World) -> None:
         world.live.take(Samples.of(NEWS, "", at(second), {MEAN.id: 0.02}))
     world.live.take(deploy(-SINCE_S))
     assert told(world) == []
+
+
+def test_without_the_store_the_rest_is_told_and_why_a_latency_is_not_compared(world: World) -> None:
+    load, _ = changing()
+    live(world, load, served(load))
+    world.live.take(deploy(-SINCE_S))
+    world.shelf.away = "store db:8123: it cannot be reached"
+    assert told(world) == ["It cannot be compared at equal load just now: store db:8123: it cannot be reached."]
+    assert told(world, LOAD.key) == []

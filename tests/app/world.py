@@ -19,6 +19,7 @@ from recwatch.app.telemetry import ObjectiveCollector, SignalCollector
 from recwatch.app.view import ApiView, Rows
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import Clock, FakeClock
+from recwatch.core.errors import Unavailable
 from recwatch.core.event_json import E, Event, goes_on
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Hold
@@ -39,8 +40,10 @@ class Shelf:
         self.known: list[Series] = []
         self.rows: dict[int, Rows] = {}
         self.reads = 0
+        self.away = ""
 
     def read(self, series_ids: Sequence[int], start_ms: int, end_ms: int, step_s: float | None = None) -> dict[int, Rows]:
+        self.check()
         self.reads += 1
         found = {i: self.rows[i] for i in series_ids if i in self.rows}
         return {i: (t[(t >= start_ms) & (t <= end_ms)], v[(t >= start_ms) & (t <= end_ms)]) for i, (t, v) in found.items()}
@@ -60,11 +63,16 @@ class Shelf:
         *,
         open_only: bool = False,
     ) -> list[E]:
+        self.check()
         found: list[E] = [e for e in self.kept if isinstance(e, kind) and (goes_on(e) or not open_only)]
         return [e for e in found if service in (None, e.service)][:limit]
 
     def event(self, kind: type[E], event_id: str) -> E | None:
         return next((e for e in self.kept if isinstance(e, kind) and e.id == event_id), None)
+
+    def check(self) -> None:
+        if self.away:
+            raise Unavailable(self.away)
 
 
 class World:

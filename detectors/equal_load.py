@@ -97,7 +97,7 @@ def at_equal_load(earlier: Stretch, later: Stretch) -> Difference | Incomparable
     >>> round(found.ratio, 2), found.low < 1.5 < found.high
     (1.5, True)
     >>> at_equal_load(v1, Stretch(1000 * second, v2.latency_seconds, 9.0 * load, none))
-    Incomparable(reason='0 of 300 readings are at loads seen before')
+    Incomparable(reason='0 readings before and 0 after are at loads that both saw, 30 are needed')
     """
     before, after = _rows(earlier), _rows(later)
     if min(len(before), len(after)) < LEAST_ROWS:
@@ -105,7 +105,9 @@ def at_equal_load(earlier: Stretch, later: Stretch) -> Difference | Incomparable
     seen = _near(after.log2_load, before.log2_load)
     both = before.of(_near(before.log2_load, after.log2_load)), after.of(seen)
     if min(map(len, both)) < LEAST_ROWS:
-        return Incomparable(f"{seen.sum()} of {len(after)} readings are at loads seen before")
+        return Incomparable(
+            f"{len(both[0])} readings before and {len(both[1])} after are at loads that both saw, {LEAST_ROWS} are needed"
+        )
     log_ratio, error = _fitted(*both)
     low, ratio, high = np.exp([log_ratio - STUDENT_T * error, log_ratio, log_ratio + STUDENT_T * error]).tolist()
     return Difference(ratio, low, high, float(seen.mean()))

@@ -81,7 +81,10 @@ def test_what_cannot_be_compared_says_why() -> None:
     few = stretch(wave(50.0, 100.0, rows=LEAST_ROWS - 1), random)
     assert at_equal_load(usual, few) == Incomparable("there are 240 readings before and 29 after, 30 are needed")
     beyond = stretch(wave(140.0, 190.0), random)
-    assert at_equal_load(usual, beyond) == Incomparable("0 of 240 readings are at loads seen before")
+    unshared = "{} readings before and {} after are at loads that both saw, 30 are needed"
+    assert at_equal_load(usual, beyond) == Incomparable(unshared.format(0, 0))
+    once_before = stretch(np.repeat([160.0, 50.0], [10, ROWS - 10]), random)
+    assert at_equal_load(once_before, stretch(np.full(ROWS, 160.0), random)) == Incomparable(unshared.format(10, ROWS))
 
 
 def test_readings_that_are_none_and_a_few_that_are_absurd_change_little() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
@@ -165,8 +166,11 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Config:
-        if self.console is not None and self.console.port == self.api.port != 0:
-            raise BadInput(f"api.port and console.port are both {self.api.port}; give each a port of its own")
+        listeners = {"api": self.api, "console": self.console, "store_reader": self.store_reader}
+        ports = {f"{name}.port": one.port for name, one in listeners.items() if one is not None and one.port}
+        for first, second in combinations(ports, 2):
+            if ports[first] == ports[second]:
+                raise BadInput(f"{first} and {second} are both {ports[first]}; give each a port of its own")
         return self
 
 

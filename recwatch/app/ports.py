@@ -23,7 +23,7 @@ def listening(host: str, port: int, name: str, setting: str) -> socket.socket:
     except OSError as error:
         made.close()
         taken = error.errno == errno.EADDRINUSE
-        why = f"{_holder(port)} does. Stop that one, or choose" if taken else f"{error.strerror or error}. Choose"
+        why = f"{_holder(host, port)} does. Stop that one, or choose" if taken else f"{error.strerror or error}. Choose"
         raise Unavailable(f"{name} cannot listen on {host}:{port}: {why} another port with {setting}.") from error
     return made
 
@@ -35,12 +35,13 @@ def free_port() -> int:
         return port
 
 
-def _holder(port: int) -> str:
-    """Who listens on a port, as far as the machine tells this user."""
+def _holder(host: str, port: int) -> str:
+    """Who listens on a port of this address or of all, as far as the machine tells this user."""
     import psutil  # noqa: PLC0415 (only who meets a taken port pays for it)
 
-    with suppress(psutil.Error):
+    addresses = [(ip, port) for ip in (host, "0.0.0.0", "::")]  # noqa: S104 (another's, not ours)
+    with suppress(psutil.Error, OSError):
         for one in psutil.net_connections("tcp"):
-            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
+            if one.status == psutil.CONN_LISTEN and one.laddr in addresses and one.pid:
                 return f"process {one.pid} ({psutil.Process(one.pid).name()})"
     return "another process, perhaps another recwatch,"

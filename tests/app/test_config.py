@@ -81,6 +81,10 @@ def test_an_unknown_key_of_a_notifier_names_that_notifiers_keys() -> None:
             "recwatch.yaml: api.port and console.port are both 8301; give each a port of its own.",
         ),
         (
+            {"services": [SERVICE], "store_reader": {"port": 8300}},
+            "recwatch.yaml: api.port and store_reader.port are both 8300; give each a port of its own.",
+        ),
+        (
             {"services": [SERVICE], "spool": {"max_bytes": "1MiB"}},
             "key 'spool.max_bytes' is '1MiB': a spool needs at least 64MiB",
         ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 import pytest
@@ -11,11 +13,23 @@ from recwatch.app.ports import listening
 from recwatch.core.errors import Unavailable
 
 
-def test_a_port_of_a_process_that_may_not_be_looked_at_is_perhaps_another_recwatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
+def elsewhere(kind: str, find: Callable[[str], Any] = psutil.net_connections) -> list[Any]:
+    """What a user sees who may not look at the process that has the port here."""
+    return [one for one in find(kind) if one.laddr and one.laddr.ip != "127.0.0.1"]
+
+
+def nothing(kind: str) -> list[Any]:
+    raise FileNotFoundError(f"/proc/net/{kind}")
+
+
+@pytest.mark.parametrize("seen", [elsewhere, nothing])
+def test_a_port_of_a_process_that_may_not_be_looked_at_is_perhaps_another_recwatch(
+    monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], list[Any]]
+) -> None:
+    monkeypatch.setattr(psutil, "net_connections", seen)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Unavailable) as caught:
+        with socket.create_server(("127.0.0.2", port)), pytest.raises(Unavailable) as caught:
             listening("127.0.0.1", port, "The API", "api.port")
     assert str(caught.value) == (
         f"The API cannot listen on 127.0.0.1:{port}: another process, perhaps another recwatch, does. "

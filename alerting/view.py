@@ -66,7 +66,8 @@ class Reading:
 class View:
     """An incident as `diagnose` sees it, from the first anomaly that users feel to the last sample looked at.
 
-    `anomalous` are the names of the signals that a detector called so, `down` the targets that do not answer.
+    `anomalous` are the names of the signals that a detector called so, but for those that stand still: what measures them is
+    stuck, and they may be well. `down` are the targets that do not answer.
     """
 
     service: str
@@ -121,7 +122,8 @@ def view_of(
     marks, anomalies = tuple(marks), tuple(anomalies)
     start_ms, now_ms = between_ms
     until_ms = min([now_ms, *(m.time_ms - 1 for m in marks if _treats(m, start_ms))])
-    anomalous = frozenset(a.series for a in anomalies)
+    off = [a for a in anomalies if a.method != "flat_line"]
+    anomalous = frozenset(a.series for a in off)
     expected = {a.series: a.expected for a in anomalies if a.method != "objective" and a.expected is not None}
     readings: dict[str, Reading] = {}
     known = [s for s in recent.series(service) if s.canonical and s.name in SIGNALS and "le" not in s.labels]
@@ -131,7 +133,7 @@ def view_of(
         if reading is not None and _telling(reading, anomalous) >= _telling(readings.get(series.name), anomalous):
             of = _labels(series) if several[series.name] > 1 else ""
             readings[series.name] = replace(reading, of=of)
-    return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, anomalies)))
+    return View(service, start_ms, until_ms, readings, marks, frozenset(map(signal_of, off)))
 
 
 def _labels(series: Series) -> str:

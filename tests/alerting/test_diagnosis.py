@@ -167,6 +167,17 @@ def test_the_file_system_that_was_told_to_run_out_is_the_one_shown_though_it_mov
     assert [e.text for e in top.evidence] == ["disk space available (mountpoint /data) 0 MiB, was 0 MiB"]
 
 
+def test_memory_that_is_told_to_stand_still_is_not_told_to_run_out() -> None:
+    memory = canonical_series(SERVICE, "host_memory_available_bytes")
+    recent = Recent()
+    recent.learn(SeriesSet(SERVICE, (memory,)))
+    for second in range(120):
+        recent.append(Samples.of(SERVICE, "", at(second), {memory.id: 9e8}))
+    stuck = Anomaly("1", SERVICE, str(memory.id), memory.key, "flat_line", at(0), None, 2.0, "below", 9e8, None, "")
+    (top,) = diagnose(view_of(recent, SERVICE, (at(100), at(119)), (stuck,), ()))
+    assert top.cause is Cause.UNKNOWN
+
+
 def test_damage_from_before_the_baseline_is_no_cause() -> None:
     old = {**HEALTHY, "gpu_xid_code": 79.0, "gpu_rows_remapped": 4.0, "gpu_row_remap_failed": 1.0}
     assert Cause.GPU_FAULT not in {r.cause for r in diagnose(view(DEPLOY, healthy=old))}

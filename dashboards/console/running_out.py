@@ -21,7 +21,7 @@ def running_out(client: Client, service: ServiceStatus, now_ms: int) -> None:
     since = {a.series_id: a.start_ms for a in client.anomalies(service.name) if a.method == METHOD and a.end_ms is None}
     signals = [s for s in client.signals(service.name) if s.series_id in since]
     ids = [each for signal in signals for each in foreseen(signal)]
-    lately = client.samples(ids, now_ms - LATELY_MS, now_ms) if ids else {}
+    lately = client.samples(ids, now_ms - max(LATELY_MS, service.stale_after_ms), now_ms) if ids else {}
     for signal in signals:
         told = f"{sentence(signal, lately)} Told since {clock_time(since[signal.series_id])}."
         st.warning(plain(told), icon=":material/hourglass_bottom:")

@@ -41,28 +41,35 @@ def test_the_time_left_is_the_newest_that_was_foreseen() -> None:
 
 PAGE = """
 from contextlib import closing
+from dataclasses import replace
 from dashboards.console.running_out import running_out
 from recwatch.client import Client
 
 with closing(Client({url!r}, {token!r})) as client:
-    running_out(client, next(s for s in client.services() if s.name == "shop"), {now_ms})
+    shop = next(s for s in client.services() if s.name == "shop")
+    running_out(client, replace(shop, stale_after_ms={stale_after_ms}), {now_ms})
 """
 
 
-def test_the_page_warns_of_what_runs_out_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("ago_ms", "stale_after_ms"), [(0, 5000), (240_000, 900_000)])
+def test_the_page_warns_of_what_runs_out_and_of_nothing_else(
+    ago_ms: int, stale_after_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Streamlit puts the page there and leaves it, and a process that is spawned later would run it.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     with World(FakeClock(1_700_000_000_000)) as world:
         now_ms = world.view.clock.now_ms()
         world.live.take(SeriesSet("shop", (DATA, ROOT)))
         world.live.take(SeriesSet("shop", tuple(LEFT)))
-        world.live.take(Samples.of("shop", "", now_ms, {DATA.id: 8 * 2.0**30, ROOT.id: 90 * 2.0**30}))
         foretold = dict(zip((one.id for one in LEFT), (7200.0, 6600.0, 7500.0), strict=True))
-        world.live.take(Samples.of("shop", "", now_ms, foretold))
+        readings = {DATA.id: 8 * 2.0**30, ROOT.id: 90 * 2.0**30}
+        for told in (readings, foretold):
+            world.live.take(Samples.of("shop", "", now_ms - ago_ms, told))
         world.live.take(
             Anomaly("a", "shop", str(DATA.id), DATA.key, "exhaustion", now_ms, None, 1.2, "below", 9e9, None, "it runs out")
         )
-        shown = AppTest.from_string(PAGE.format(url=world.url, token=TOKEN, now_ms=now_ms)).run(timeout=30)
+        asked = {"url": world.url, "token": TOKEN, "now_ms": now_ms, "stale_after_ms": stale_after_ms}
+        shown = AppTest.from_string(PAGE.format(**asked)).run(timeout=30)
 
     assert not shown.exception
     (warning,) = shown.warning

@@ -33,6 +33,8 @@ CHANGING = ROLLED_OUT | {"knob_change"}
 STEP_MS = 120_000
 """Between one target of a deploy and the next."""
 NEARLY_ALL = 0.9
+SURE = 1.5
+"""A difference whose ends are no farther apart than by this factor is worth telling, and so is that there is none."""
 MOST_CUT_OFF = 0.05
 """Share of the readings that are but a lower limit of the truth."""
 
@@ -151,15 +153,19 @@ def claim(found: Difference) -> str:
     ('34 % higher at equal load (31 % to 37 %)', '3.1 times as high at equal load (2.9 to 3.3; 40 % of its readings tell)')
     >>> claim(Difference(0.9, 0.85, 0.95, 1.0)), claim(Difference(1.01, 0.98, 1.05, 1.0))
     ('10 % lower at equal load (5.0 % to 15 %)', 'no different at equal load, as far as can be told (-2.0 % to 5.0 %)')
+    >>> claim(Difference(1.2, 0.4, 3.6, 1.0))
+    'too uncertain to tell at equal load (0.4 to 3.6 times as high)'
     """
     tell = f"; {_percent(found.shared_ratio)} of its readings tell" if found.shared_ratio < NEARLY_ALL else ""
     more = [_percent(ratio - 1.0) for ratio in (found.low, found.ratio, found.high)]
     less = [_percent(1.0 - ratio) for ratio in (found.high, found.ratio, found.low)]
+    times = [figure(ratio, "") for ratio in (found.low, found.ratio, found.high)]
+    if found.low <= 1.0 <= found.high > SURE * found.low:
+        return f"too uncertain to tell at equal load ({times[0]} to {times[2]} times as high{tell})"
     if found.low <= 1.0 <= found.high:
         return f"no different at equal load, as far as can be told ({more[0]} to {more[2]}{tell})"
     if found.ratio >= 2.0:
-        low, mid, high = (figure(ratio, "") for ratio in (found.low, found.ratio, found.high))
-        return f"{mid} times as high at equal load ({low} to {high}{tell})"
+        return f"{times[1]} times as high at equal load ({times[0]} to {times[2]}{tell})"
     low, mid, high = more if found.ratio > 1.0 else less
     return f"{mid} {'higher' if found.ratio > 1.0 else 'lower'} at equal load ({low} to {high}{tell})"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from alerting.looking_back import Trouble
 from detectors.dated_changes import dated_change
 from detectors.equal_load import Difference
-from recwatch.app.comparisons import Latency, claim, difference, since_change
+from recwatch.app.comparisons import SURE, Latency, claim, difference, since_change
 from recwatch.app.level_changes import changed
 from recwatch.core.events import Evidence
 from recwatch.core.recent import Recent
@@ -19,8 +19,6 @@ COMPARED = "latency_mean_seconds"
 WELL_MS = 300_000
 LEAST_ROWS = 5
 """Of each level."""
-SURE = 1.5
-"""A difference whose ends are no farther apart than by this factor is worth telling."""
 
 
 def shifts(recent: Recent, trouble: Trouble) -> tuple[Evidence, ...]:

@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 
 from recwatch.core.errors import Unavailable
+from recwatch.core.wording import clean
 
 
 def listening(host: str, port: int, name: str, setting: str) -> socket.socket:
@@ -43,5 +44,5 @@ def _holder(host: str, port: int) -> str:
     with suppress(psutil.Error, OSError):
         for one in psutil.net_connections("tcp"):
             if one.status == psutil.CONN_LISTEN and one.laddr in addresses and one.pid:
-                return f"process {one.pid} ({psutil.Process(one.pid).name()})"
+                return f"process {one.pid} ({clean(psutil.Process(one.pid).name())})"
     return "another process, perhaps another recwatch,"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 from recwatch.core.signals import Series
-from recwatch.core.wording import duration, figure, spoken
+from recwatch.core.wording import figure, spoken, time_left
 
 HOUR_S = 3600.0
 
@@ -54,12 +52,10 @@ def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, fl
     disk space available (mountpoint /data) 8 GiB, falling by 4 GiB an hour:
     at 0 MiB in 2 h (1 h 50 min to 2 h 5 min) if its trend goes on
     """
-    left, soonest = (duration(round(1000.0 * seconds)) for seconds in left_s[:2])
-    latest = "or longer" if isnan(left_s[2]) else f"to {duration(round(1000.0 * left_s[2]))}"
     way = "rising" if limit > value else "falling"
     by = figure(HOUR_S * abs(limit - value) / max(left_s[0], 1.0), series.unit)
     moves = f"{subject(series)} {figure(value, series.unit)}, {way} by {by} an hour"
-    return f"{moves}: at {figure(limit, series.unit)} in {left} ({soonest} {latest}) if its trend goes on"
+    return f"{moves}: at {figure(limit, series.unit)} in {time_left(*left_s)} if its trend goes on"
 
 
 def stands_still(series: Series, shown: str) -> str:

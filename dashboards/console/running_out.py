@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 
 import streamlit as st
 
 from dashboards.console.words import clock_time, figure, plain
 from recwatch.client import Client, Columns, ServiceStatus, SignalStatus
 from recwatch.core.canonical import canonical_series, derived_series
-from recwatch.core.wording import duration, spoken
+from recwatch.core.wording import spoken, time_left
 
 METHOD = "exhaustion"
 ENDS = ("", "_lower", "_upper")
@@ -39,8 +40,14 @@ def sentence(signal: SignalStatus, lately: Mapping[str, Columns]) -> str:
     labels = ", ".join(f"{label} {value}" for label, value in sorted(signal.labels.items()) if label != "service")
     what = f"{spoken(signal.name)} ({labels})" if labels else spoken(signal.name)
     said = f"{what[0].upper()}{what[1:]} {figure(signal.last_value, signal.unit)}"
-    known = [lately[each].value[-1] for each in foreseen(signal) if each in lately and lately[each].value]
-    if len(known) < len(ENDS):
+    columns = [lately.get(each, Columns([], [])) for each in foreseen(signal)]
+    left, soonest, latest = (dict(zip(one.time_ms, one.value, strict=True)) for one in columns)
+    newest = max(left.keys() & soonest.keys(), default=None)
+    if newest is None:
         return f"{said}: its trend is not sure just now."
-    left, soonest, latest = (duration(round(1000.0 * seconds)) for seconds in known)
-    return f"{said}: used up in {left} ({soonest} to {latest}) if its trend goes on." if known[0] else f"{said}: used up."
+    left_s, soonest_s, latest_s = (end.get(newest, nan) for end in (left, soonest, latest))
+    return (
+        f"{said}: used up in {time_left(left_s, soonest_s, latest_s)} if its trend goes on."
+        if left_s
+        else f"{said}: used up."
+    )

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from math import isnan
 
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Cause
@@ -126,6 +127,18 @@ def duration(milliseconds: int) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (0 if hours else seconds, "s")]
     return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def time_left(left_s: float, soonest_s: float, latest_s: float) -> str:
+    """A time with its interval; a `latest_s` that is NaN has no end.
+
+    >>> from math import nan
+    >>> time_left(7200.0, 6600.0, 7500.0), time_left(7200.0, 6600.0, nan)
+    ('2 h (1 h 50 min to 2 h 5 min)', '2 h (1 h 50 min or longer)')
+    """
+    left, soonest = (duration(round(1000.0 * seconds)) for seconds in (left_s, soonest_s))
+    latest = "or longer" if isnan(latest_s) else f"to {duration(round(1000.0 * latest_s))}"
+    return f"{left} ({soonest} {latest})"
 
 
 def utc(time_ms: int, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:

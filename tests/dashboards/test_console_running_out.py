@@ -34,6 +34,7 @@ def test_the_time_left_is_the_newest_that_was_foreseen() -> None:
         "Disk space available (mountpoint /data) 8 GiB: used up in 2 h (1 h 50 min to 2 h 5 min) if its trend goes on."
     )
     assert sentence(disk(0.0), lately(0.0, 0.0, 0.0)) == "Disk space available (mountpoint /data) 0 MiB: used up."
+    assert "2 h (1 h 50 min or longer)" in sentence(disk(8 * 2.0**30), lately(7200.0, 6600.0))
     assert sentence(disk(2.0**30), lately(7200.0)) == (
         "Disk space available (mountpoint /data) 1 GiB: its trend is not sure just now."
     )

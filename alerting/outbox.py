@@ -13,10 +13,9 @@ from alerting.courier import Courier, Patience, Pending, Start, in_thread
 from alerting.message import Occasion, message_of
 from alerting.notifiers.notifier import Notifier
 from alerting.silences import silence_of
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Incident, Severity, Silence
-from recwatch.core.stage import Outgoing
 
 REMEMBERED = 1000
 SETTLE_S = 1.0

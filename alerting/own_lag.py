@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter, ValidationError
 
 from alerting.incident import BY
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Cause, Evidence, Incident, RankedCause, Transition, event_id
 from recwatch.core.progress import OWN, Progress
-from recwatch.core.stage import Outgoing
 from recwatch.core.wording import clean, duration, utc
 
 READER = "collectors"

@@ -14,13 +14,12 @@ from alerting.looking_back import Shifts, looked_back
 from alerting.silences import silence_of
 from alerting.view import sunk, view_of
 from alerting.watch import Watch
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.objective import Objective
 from recwatch.core.recent import Recent
 from recwatch.core.signals import Samples, SeriesSet
-from recwatch.core.stage import Outgoing
 from recwatch.core.targets import TargetSet, TargetState
 
 _STATE = TypeAdapter(dict[str, Watch])

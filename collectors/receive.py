@@ -16,9 +16,9 @@ from collectors.ledger import Ledger, Place
 from collectors.received import series_id_of
 from collectors.remote_write import EncodedLabels, decode, labels_of
 from collectors.target import AHEAD_MS, TargetStatus
+from recwatch.core.bus import Outgoing
 from recwatch.core.clock import Clock
 from recwatch.core.signals import Float64, Int64, Kind, Samples
-from recwatch.core.stage import Outgoing
 
 RESENT_MS = 3 * 3_600_000
 """A Prometheus that could not send for longer has thrown the samples away: its log reaches back two to three hours."""

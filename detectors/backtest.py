@@ -11,12 +11,11 @@ from detectors.event_score import EventScores, Window, scores_of_alarms
 from detectors.plan import PLAN, DetectionConfig
 from detectors.stage import DetectorStage
 from detectors.views import DAY_MS
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import SIGNALS
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 
 
 @dataclass(frozen=True, slots=True)

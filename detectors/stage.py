@@ -16,7 +16,7 @@ from detectors.latency_given_load import LOAD
 from detectors.objective import BOUND
 from detectors.plan import DetectionConfig
 from detectors.ticks import rounds
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import LATENCY_QUANTILES, SIGNALS
 from recwatch.core.errors import BadInput
 from recwatch.core.event_json import from_json, to_json
@@ -24,7 +24,6 @@ from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.quantiles import open_ended
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 from recwatch.core.wording import figure, least
 
 SILENCE_MS = 60_000

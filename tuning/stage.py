@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.errors import BadInput
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Hold
 from recwatch.core.recent import Recent, absorb
-from recwatch.core.stage import Outgoing
 from tuning.actuators import Actuator
 from tuning.config import TuningConfig
 from tuning.ledger import Ledger

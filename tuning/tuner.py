@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from recwatch.core.bus import Outgoing
 from recwatch.core.errors import BadInput, Unavailable
 from recwatch.core.events import Cause, Incident, Mark, event_id
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Decision, KnobValue, Proposal, ProposalState
 from recwatch.core.recent import Recent, usual_interval_ms
-from recwatch.core.stage import Outgoing
 from tuning import guard, verify
 from tuning.config import TuningConfig
 from tuning.intervals import Intervals

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.event_json import E, Event, goes_on, version_of
 from recwatch.core.events import Anomaly, Incident, Mark, Silence
 from recwatch.core.proposals import Hold, Proposal
 from recwatch.core.recent import Recent, absorb
 from recwatch.core.signals import Samples, SeriesSet
-from recwatch.core.stage import Outgoing
 from recwatch.core.targets import TargetSet
 
 SPAN_S = 900.0

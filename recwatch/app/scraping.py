@@ -15,8 +15,8 @@ from recwatch.app.publisher import Publisher
 from recwatch.app.standing import Standing
 from recwatch.app.tenure import Tenure
 from recwatch.app.threads import Trouble, Worker, ended
+from recwatch.core.bus import Outgoing
 from recwatch.core.clock import Clock
-from recwatch.core.stage import Outgoing
 from recwatch.core.targets import TargetSet
 
 

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from recwatch.core.bus import COMPACTED, Position, Record, Subscription, next_offsets
+from recwatch.core.bus import COMPACTED, Outgoing, Position, Record, Subscription, next_offsets
 from recwatch.core.errors import BadInput
 from recwatch.core.signals import Samples
-from recwatch.core.stage import Acts, Buffered, Outgoing, Remembers, Snapshot, Stage
+from recwatch.core.stage import Acts, Buffered, Remembers, Snapshot, Stage
 
 logger = logging.getLogger(__name__)
 

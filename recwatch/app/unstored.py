@@ -6,12 +6,11 @@ import logging
 from contextlib import closing
 
 from recwatch.app.config import SpoolConfig
-from recwatch.core.bus import Bus
+from recwatch.core.bus import Bus, Outgoing
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.bus.spool import Spool
 from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Samples
-from recwatch.core.stage import Outgoing
 from recwatch.core.store.sink import Sink
 from recwatch.core.wording import counted
 

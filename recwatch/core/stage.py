@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from recwatch.core.bus import Position, Record, Subscription
-
-
-class Outgoing(NamedTuple):
-    """A message for the bus. The key is the service, so that whoever consumes sees the whole of it."""
-
-    topic: str
-    key: str
-    message: Any
+from recwatch.core.bus import Outgoing, Position, Record, Subscription
 
 
 class Stage(Protocol):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from recwatch.app.runner import SNAPSHOT_EVERY_S, StageRunner
-from recwatch.core.bus import Position, Record, Subscription
+from recwatch.core.bus import Outgoing, Position, Record, Subscription
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.errors import Unavailable
 from recwatch.core.events import Mark
-from recwatch.core.stage import Outgoing, Snapshot
+from recwatch.core.stage import Snapshot
 
 
 def mark(number: int) -> Mark:

@@ -17,13 +17,13 @@ from detectors.stage import DetectorStage
 from recwatch.app.live import LiveView
 from recwatch.app.runner import StageRunner
 from recwatch.app.shifts import shifts
+from recwatch.core.bus import Outgoing
 from recwatch.core.bus.memory import MemoryBus
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Cause, Incident
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 from tests.simulated_service import SERVICE, SimulatedService
 from tuning.config import ActuatorConfig, TuningConfig
 from tuning.stage import TuningStage

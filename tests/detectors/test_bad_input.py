@@ -9,12 +9,11 @@ import pytest
 
 from detectors.plan import PLAN
 from detectors.stage import DetectorStage
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import SIGNALS, canonical_series, derived_series
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Float64, Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 
 GPU = {"gpu": "0"}
 SERIES = tuple(canonical_series("shop", name, GPU if "gpu" in SIGNALS[name].labels else None) for name in PLAN)

@@ -11,12 +11,11 @@ from detectors.evaluation import labelled_series_detector
 from detectors.event_score import EventScores
 from detectors.plan import DetectionConfig
 from detectors.stage import DetectorStage
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import canonical_series
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 
 RATE = canonical_series("shop", "requests_per_second")
 QUEUE = canonical_series("shop", "queue_depth")

@@ -11,13 +11,12 @@ from pydantic import ValidationError
 
 from detectors.plan import PLAN, DetectionConfig
 from detectors.stage import DetectorStage
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import SIGNALS, canonical_series, derived_series
 from recwatch.core.errors import BadInput
 from recwatch.core.events import Anomaly
 from recwatch.core.objective import Objective
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 
 RATE = canonical_series("shop", "requests_per_second")
 P99 = canonical_series("shop", "latency_p99_seconds")

@@ -10,11 +10,10 @@ import pytest
 from detectors.exhaustion import LIMIT, Exhaustion
 from detectors.panel import Batch
 from detectors.stage import DetectorStage
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import canonical_series, derived_series
 from recwatch.core.events import Anomaly
 from recwatch.core.signals import Float64, Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 
 GIB = 2.0**30
 HOUR_S = 3600

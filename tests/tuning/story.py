@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recwatch.core.bus import Record
+from recwatch.core.bus import Outgoing, Record
 from recwatch.core.canonical import canonical_series
 from recwatch.core.clock import FakeClock
 from recwatch.core.events import Cause, Incident, Mark, RankedCause, Transition
 from recwatch.core.objective import Objective
 from recwatch.core.proposals import Decision, Proposal
 from recwatch.core.signals import Samples, SeriesSet
-from recwatch.core.stage import Outgoing
 from tests.simulated_service import SimulatedService
 from tuning.config import ActuatorConfig, TuningConfig
 from tuning.stage import TuningStage

@@ -62,6 +62,14 @@ class Record:
     message: Any
 
 
+class Outgoing(NamedTuple):
+    """A message for the bus. The key is the service, so that whoever consumes sees the whole of it."""
+
+    topic: str
+    key: str
+    message: Any
+
+
 class Subscription(Protocol):
     """One member of a group, reading its share of the partitions."""
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import xxhash
 
-from recwatch.core.bus import STORED, Position, Record, Subscription
+from recwatch.core.bus import STORED, Outgoing, Position, Record, Subscription
 from recwatch.core.errors import Unavailable
 from recwatch.core.signals import Samples, Series, SeriesSet
-from recwatch.core.stage import Outgoing
 from recwatch.core.store.database import Store
 from recwatch.core.store.repeats import Repeats
 

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from threading import Lock
 
-from recwatch.core.bus import Bus, known_topics
+from recwatch.core.bus import Bus, Outgoing, known_topics
 from recwatch.core.bus.codec import encode
 from recwatch.core.bus.spool.entries import Entry
 from recwatch.core.bus.spool.gap import gap_without
@@ -17,7 +17,6 @@ from recwatch.core.bus.spool.journal import Journal
 from recwatch.core.bus.spool.measured import Measured, Others, nobody_else
 from recwatch.core.bus.spool.thinning import outgoing_of, thinned
 from recwatch.core.errors import BadInput, Unavailable
-from recwatch.core.stage import Outgoing
 
 logger = logging.getLogger(__name__)
 

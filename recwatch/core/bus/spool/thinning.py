@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Sequence
 
-from recwatch.core.bus import COMPACTED
+from recwatch.core.bus import COMPACTED, Outgoing
 from recwatch.core.bus.codec import WORDS, decode
 from recwatch.core.bus.spool.entries import Entry
 from recwatch.core.errors import BadInput
-from recwatch.core.stage import Outgoing
 
 GAPS = "gaps"
 """The topic, of a spool only, of entries that stand for samples that were dropped; on the bus they are marks."""

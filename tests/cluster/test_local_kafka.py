@@ -25,6 +25,11 @@ from tests.waiting import until
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     with kafka_here(tmp_path_factory.mktemp("three"), brokers=3) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _sockets_of_a_broker_that_went_are_let_go() -> Iterator[None]:
+    yield
     let_go_of_sockets()
 
 

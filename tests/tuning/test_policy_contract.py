@@ -102,6 +102,12 @@ def test_no_cause_has_two_policies() -> None:
     assert len(causes) == len(set(causes))
 
 
+def test_what_was_rolled_back_by_hand_is_not_deployed_again() -> None:
+    knob = replace(view(Cause.SLOW_VERSION).knobs["model_version"], value="v1")
+    answer = POLICIES["rollback"]().propose(replace(view(Cause.SLOW_VERSION), knobs={"model_version": knob}))
+    assert answer == NoChange("v1 runs, no longer what 'model v1 → v2' brought")
+
+
 def test_rollback_needs_a_deploy_that_came_before() -> None:
     later = Mark.of("shop", "deploy", START_MS + 8_000, "model v1 → v2", "ci")
     answer = POLICIES["rollback"]().propose(replace(view(Cause.SLOW_VERSION), marks=(later,)))

@@ -45,6 +45,9 @@ class Rollback(BaseModel):
         if not deploys:
             return NoChange("no deploy before the incident is on record, so there is nothing to go back to")
         deploy = max(deploys, key=lambda mark: mark.time_ms)
+        brought = versions_named(deploy, knob)[-1:]
+        if brought and brought != [knob.value]:
+            return NoChange(f"{knob.value} runs, no longer what '{deploy.text}' brought")
         before = version_before(deploy, knob, view)
         if before is None:
             return NoChange(f"cannot tell which {KNOB} ran before '{deploy.text}'")
@@ -74,11 +77,16 @@ class Rollback(BaseModel):
 def version_before(deploy: Mark, knob: Knob, view: View) -> KnobValue | None:
     """The version that ran before the deploy: as last read before it, or else as its mark says, or else the only other."""
     read: list[KnobValue] = [r.knobs[KNOB].value for r in view.readings if r.time_ms <= deploy.time_ms and KNOB in r.knobs]
-    words = re.split(r"[^\w.\-]+", deploy.text)
-    told = [choice for word in words for choice in knob.choices if word == str(choice)]
+    told = versions_named(deploy, knob)
     others = [choice for choice in knob.choices if choice != knob.value]
     likeliest = (*read[-1:], *told[:1], *(others if len(others) == 1 else ()))
     return next((value for value in likeliest if value != knob.value and knob.allows(value)), None)
+
+
+def versions_named(deploy: Mark, knob: Knob) -> list[KnobValue]:
+    """The choices of the knob that the deploy's text names, in its order: what it brought comes last."""
+    words = re.split(r"[^\w.\-]+", deploy.text)
+    return [choice for word in words for choice in knob.choices if word == str(choice)]
 
 
 def promise(baseline: Intervals, requests: int) -> Prediction | None:

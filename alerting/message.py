@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from alerting.first_look import FIRST_LOOK
-from alerting.grouping import signal_of
+from alerting.grouping import GroupingConfig, signal_of
 from alerting.view import MARK_BEFORE_MS
 from recwatch.core.events import Cause, Incident, Mark, RankedCause, event_id
 from recwatch.core.wording import clean, duration, figure, spoken, spoken_cause, utc
@@ -62,6 +62,8 @@ def rendered(incident: Incident, subject: str, link: str) -> str:
         rows.append(("Signals", _signals(incident)))
     if incident.state == "open":
         rows.append(("First", FIRST_LOOK[first.cause]))
+    else:
+        rows += _flaps(incident)
     if link:
         rows.append(("Console", link))
     return "\n".join([subject, "", *(f"{label:<9}{text}".rstrip() for label, text in rows), ""])
@@ -96,6 +98,15 @@ def _mark(mark: Mark, start_ms: int) -> str:
     return (
         f"{utc(mark.time_ms, '%H:%M:%S')} {mark.kind.replace('_', ' ')}: {clean(mark.text)}, by {clean(mark.by)} ({apart})"
     )
+
+
+def _flaps(incident: Incident) -> list[tuple[str, str]]:
+    """What is not told any more of an incident that came back; `outbox.occasion_for` is silent then."""
+    times = sum(step.state == "open" for step in incident.history)
+    if times < 2:
+        return []
+    within = duration(round(1000.0 * GroupingConfig().reopen_within_s))
+    return [("Flaps", f"it opened {times} times; should it come back within {within}, no message follows: watch it")]
 
 
 def _signals(incident: Incident) -> str:

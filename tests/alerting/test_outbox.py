@@ -118,6 +118,8 @@ def test_flapping_is_told_once_and_then_silent() -> None:
         feed(outbox, latest, after_s=flap + 0.5)
         latest = then(latest, "open")
     assert told.occasions == ["open", "resolved", "reopened", "resolved"]
+    silent = "Flaps    it opened 2 times; should it come back within 1 min, no message follows: watch it"
+    assert [silent in message.text for message in told.got] == [False, False, False, True]
 
 
 def test_a_ticket_waits_and_a_page_does_not() -> None:

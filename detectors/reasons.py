@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from recwatch.core.signals import Series
-from recwatch.core.wording import figure, spoken, time_left
+from recwatch.core.wording import figure, subject, time_left
 
 HOUR_S = 3600.0
-
-
-def subject(series: Series) -> str:
-    """What the series measures, in words.
-
-    >>> from recwatch.core.canonical import canonical_series
-    >>> subject(canonical_series("shop", "gpu_throttled_ratio", {"gpu": "0"}))
-    'GPU throttled (gpu 0)'
-    """
-    name = spoken(series.name)
-    labels = ", ".join(f"{label} {value}" for label, value in sorted(series.labels.items()) if label != "service")
-    return f"{name} ({labels})" if labels else name
 
 
 def outside_band(series: Series, shown: str, band: tuple[float, float, float], load: float | None = None) -> str:
@@ -30,17 +18,18 @@ def outside_band(series: Series, shown: str, band: tuple[float, float, float], l
     at = "" if load is None else f" at {load:.0f} requests/s"
     expected, lower, upper = band
     limits = f"band {figure(lower, series.unit)} to {figure(upper, series.unit)}"
-    return f"{subject(series)} {shown}, expected {figure(expected, series.unit)}{at} ({limits})"
+    return f"{subject(series.name, series.labels)} {shown}, expected {figure(expected, series.unit)}{at} ({limits})"
 
 
 def level_moved(series: Series, shown: str, expected: float) -> str:
     """Why a shift of the level is an anomaly."""
-    return f"{subject(series)} has moved away from {figure(expected, series.unit)} and stays, now {shown}"
+    what = subject(series.name, series.labels)
+    return f"{what} has moved away from {figure(expected, series.unit)} and stays, now {shown}"
 
 
 def over_objective(series: Series, shown: str, bound: float) -> str:
     """Why a reading over the objective is an anomaly."""
-    return f"{subject(series)} {shown}, over the objective of {figure(bound, series.unit)}"
+    return f"{subject(series.name, series.labels)} {shown}, over the objective of {figure(bound, series.unit)}"
 
 
 def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, float, float]) -> str:
@@ -54,10 +43,11 @@ def runs_out(series: Series, value: float, limit: float, left_s: tuple[float, fl
     """
     way = "rising" if limit > value else "falling"
     by = figure(HOUR_S * abs(limit - value) / max(left_s[0], 1.0), series.unit)
-    moves = f"{subject(series)} {figure(value, series.unit)}, {way} by {by} an hour"
+    moves = f"{subject(series.name, series.labels)} {figure(value, series.unit)}, {way} by {by} an hour"
     return f"{moves}: at {figure(limit, series.unit)} in {time_left(*left_s)} if its trend goes on"
 
 
 def stands_still(series: Series, shown: str) -> str:
     """Why a flat line is an anomaly."""
-    return f"{subject(series)} has stood at exactly {shown} for longer than ever: what measures it may be stuck"
+    what = subject(series.name, series.labels)
+    return f"{what} has stood at exactly {shown} for longer than ever: what measures it may be stuck"

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards.console.words import clock_time, figure, plain
 from recwatch.client import Client, Columns, ServiceStatus, SignalStatus
 from recwatch.core.canonical import canonical_series, derived_series
-from recwatch.core.wording import spoken, time_left
+from recwatch.core.wording import subject, time_left
 
 METHOD = "exhaustion"
 ENDS = ("", "_lower", "_upper")
@@ -37,8 +37,7 @@ def foreseen(signal: SignalStatus) -> list[str]:
 
 def sentence(signal: SignalStatus, lately: Mapping[str, Columns]) -> str:
     """What runs out, what is left of it, and for how long, by the newest of what was foreseen."""
-    labels = ", ".join(f"{label} {value}" for label, value in sorted(signal.labels.items()) if label != "service")
-    what = f"{spoken(signal.name)} ({labels})" if labels else spoken(signal.name)
+    what = subject(signal.name, signal.labels)
     said = f"{what[0].upper()}{what[1:]} {figure(signal.last_value, signal.unit)}"
     columns = [lately.get(each, Columns([], [])) for each in foreseen(signal)]
     left, soonest, latest = (dict(zip(one.time_ms, one.value, strict=True)) for one in columns)

@@ -62,6 +62,16 @@ def spoken(signal: str) -> str:
     return SPOKEN.get(signal) or _ABBREVIATIONS.sub(lambda word: word[0].upper(), words).replace("pcie", "PCIe")
 
 
+def subject(signal: str, labels: Mapping[str, str]) -> str:
+    """What a series of a signal measures, in words, and by its labels of what.
+
+    >>> subject("gpu_throttled_ratio", {"service": "shop", "gpu": "0"})
+    'GPU throttled (gpu 0)'
+    """
+    of = ", ".join(f"{label} {value}" for label, value in sorted(labels.items()) if label != "service")
+    return f"{spoken(signal)} ({of})" if of else spoken(signal)
+
+
 def spoken_cause(cause: Cause) -> str:
     """A cause as said aloud.
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from detectors.backtest import SeriesResult, judged
-from detectors.reasons import subject
 from recwatch.app.backtest.history import History
 from recwatch.app.backtest.plot import Panel, draw
 from recwatch.app.backtest.replay import Outcome
 from recwatch.app.backtest.sketch import Sketch
 from recwatch.core.canonical import derived_series
 from recwatch.core.signals import Series
-from recwatch.core.wording import clean, utc
+from recwatch.core.wording import clean, subject, utc
 
 MOST_PANELS = 12
 EDGES = ("recwatch_lower", "recwatch_upper")
@@ -54,7 +53,7 @@ def _panel(history: History, outcomes: Sequence[Outcome], results: Sequence[Seri
     (lower, _), (_, upper) = (sketch.of(edge.id) for edge in _band(series))
     drawn = np.isfinite(low)
     return Panel(
-        title=f"{clean(subject(series))}{f', {series.unit}' if series.unit else ''}",
+        title=f"{clean(subject(series.name, series.labels))}{f', {series.unit}' if series.unit else ''}",
         span_ms=(history.span.counted_from_ms, history.span.end_ms),
         time_ms=sketch.time_ms[drawn],
         low=low[drawn],

@@ -14,12 +14,11 @@ from rich.text import Text
 
 from detectors.backtest import Alarm, SeriesResult
 from detectors.event_score import EventScores
-from detectors.reasons import subject
 from recwatch.app.backtest.history import History
 from recwatch.app.backtest.replay import Outcome, Paged
 from recwatch.app.blocks import note, table, title
 from recwatch.core.canonical import SIGNALS
-from recwatch.core.wording import clean, counted, duration, utc
+from recwatch.core.wording import clean, counted, duration, subject, utc
 
 SCHEMA = 1
 NONE = "–"
@@ -63,7 +62,7 @@ def _told(outcome: Outcome, step_s: float, *, pages: bool) -> Iterator[Renderabl
 
 
 def _row(one: SeriesResult, step_s: float) -> list[str]:
-    name, lengths_ms = clean(subject(one.series)), one.lengths_ms(step_s)
+    name, lengths_ms = clean(subject(one.series.name, one.series.labels)), one.lengths_ms(step_s)
     if not one.alarms:
         return [name, "0", NONE, NONE, *_worth(one.scores, step_s)]
     return [
